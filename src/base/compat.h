@@ -1,0 +1,106 @@
+/*-------------------------------------------------------------------------
+ *
+ * compat.h
+ *	  Differences between PostgreSQL versions, and nothing else.
+ *
+ * Every test of PG_VERSION_NUM in this extension lives here.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CHATROOM_COMPAT_H
+#define CHATROOM_COMPAT_H
+
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "access/xlogreader.h"
+#include "fmgr.h"
+#include "replication/message.h"
+#include "replication/slot.h"
+
+#if PG_VERSION_NUM < 150000
+#error "chatroom needs PostgreSQL 15 or later"
+#endif
+
+/* 16 declares V1 functions exported by itself. */
+#if PG_VERSION_NUM < 160000
+#define CHATROOM_FUNCTION(name) \
+	PG_FUNCTION_INFO_V1(name); \
+	PGDLLEXPORT Datum name(PG_FUNCTION_ARGS)
+#else
+#define CHATROOM_FUNCTION(name) PG_FUNCTION_INFO_V1(name)
+#endif
+
+/* 18 lets a module tell its name and version. */
+#if PG_VERSION_NUM >= 180000
+#define CHATROOM_MODULE_MAGIC \
+	PG_MODULE_MAGIC_EXT(.name = "chatroom", .version = "0.1.0")
+#else
+#define CHATROOM_MODULE_MAGIC PG_MODULE_MAGIC
+#endif
+
+/* 17 added "flush" to LogLogicalMessage. */
+static inline XLogRecPtr
+chatroom_log_message(const char *prefix, const char *data, Size size,
+					 bool transactional)
+{
+#if PG_VERSION_NUM >= 170000
+	return LogLogicalMessage(prefix, data, size, transactional, false);
+#else
+	return LogLogicalMessage(prefix, data, size, transactional);
+#endif
+}
+
+/* 17 and 19 added arguments to ReplicationSlotCreate. */
+static inline void
+chatroom_slot_create(const char *name, ReplicationSlotPersistency persistency)
+{
+#if PG_VERSION_NUM >= 190000
+	ReplicationSlotCreate(name, false, persistency, false, false, false,
+						  false);
+#elif PG_VERSION_NUM >= 170000
+	ReplicationSlotCreate(name, false, persistency, false, false, false);
+#else
+	ReplicationSlotCreate(name, false, persistency, false);
+#endif
+}
+
+/* 18 added "error_if_invalid" to ReplicationSlotAcquire. */
+static inline void
+chatroom_slot_acquire(const char *name)
+{
+#if PG_VERSION_NUM >= 180000
+	ReplicationSlotAcquire(name, true, false);
+#else
+	ReplicationSlotAcquire(name, true);
+#endif
+}
+
+/* 16 replaced invalidated_at by a cause. */
+#if PG_VERSION_NUM >= 160000
+#define ChatroomSlotInvalid(slot) ((slot)->data.invalidated != RS_INVAL_NONE)
+#else
+#define ChatroomSlotInvalid(slot) \
+	((slot)->data.invalidated_at != InvalidXLogRecPtr)
+#endif
+
+/* 17 renamed backend ids to process numbers. */
+#if PG_VERSION_NUM >= 170000
+#define ChatroomMyProcNumber() MyProcNumber
+#else
+#define ChatroomMyProcNumber() (MyProc->pgprocno)
+#endif
+
+/* 17 lets an extension name its wait events. */
+#if PG_VERSION_NUM >= 170000
+#define ChatroomWaitEvent(name) WaitEventExtensionNew(name)
+#else
+#define ChatroomWaitEvent(name) PG_WAIT_EXTENSION
+#endif
+
+/* 16 split the column-number helpers of varattno off. */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
+#endif							/* CHATROOM_COMPAT_H */

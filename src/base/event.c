@@ -1,0 +1,854 @@
+/*-------------------------------------------------------------------------
+ *
+ * event.c
+ *	  Encoding and decoding of what chatroom writes into WAL.
+ *
+ * See event.h for the format.  Nothing here touches shared memory, catalogs
+ * or transactions, so the same code runs in writers, in the tailer and in a
+ * fuzzer.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "base/compat.h"
+#include "base/event.h"
+#include "catalog/pg_control.h"
+#include "common/cryptohash.h"
+#include "common/hashfn.h"
+#include "common/sha2.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+/* Sanity limits of the decoder: more than any writer sends. */
+#define MAX_COLUMNS			3200	/* a policy column may stand twice */
+#define MAX_EXTRA_TOPICS	8
+
+typedef struct WireHeader
+{
+	uint16		magic;
+	uint8		version;
+	uint8		kind;
+} WireHeader;
+
+#define WIRE_HEADER_SIZE	(sizeof(WireHeader) + sizeof(uint64))
+
+/*
+ * The token that authenticates this database's messages.
+ *
+ * Whoever can read the control file or all of WAL can know it; nobody else
+ * can.  A constant per database does what is needed: a message's integrity is
+ * WAL's own business.
+ */
+uint64
+chatroom_token(Oid database)
+{
+	static struct
+	{
+		Oid			database;
+		uint64		token;
+	}			cache[16];
+	int			slot = database % lengthof(cache);
+	static const char purpose[] = "chatroom event token";
+	pg_cryptohash_ctx *ctx;
+	uint8		digest[PG_SHA256_DIGEST_LENGTH];
+
+	if (cache[slot].database == database && OidIsValid(database))
+		return cache[slot].token;
+
+	ctx = pg_cryptohash_create(PG_SHA256);
+	if (pg_cryptohash_init(ctx) < 0 ||
+		pg_cryptohash_update(ctx, (const uint8 *) purpose,
+							 sizeof(purpose)) < 0 ||
+		pg_cryptohash_update(ctx,
+							 (const uint8 *) GetMockAuthenticationNonce(),
+							 MOCK_AUTH_NONCE_LEN) < 0 ||
+		pg_cryptohash_update(ctx, (const uint8 *) &database,
+							 sizeof(database)) < 0 ||
+		pg_cryptohash_final(ctx, digest, sizeof(digest)) < 0)
+		elog(ERROR, "could not compute SHA-256: %s",
+			 pg_cryptohash_error(ctx));
+	pg_cryptohash_free(ctx);
+
+	memcpy(&cache[slot].token, digest, sizeof(cache[slot].token));
+	cache[slot].database = database;
+	return cache[slot].token;
+}
+
+/* ---------------------------------------------------------------- writing */
+
+/* Start a message. */
+void
+chatroom_put_header(StringInfo buf, MessageKind kind)
+{
+	WireHeader	header;
+	uint64		token = chatroom_token(MyDatabaseId);
+
+	header.magic = CHATROOM_EVENT_MAGIC;
+	header.version = CHATROOM_EVENT_VERSION;
+	header.kind = (uint8) kind;
+	appendBinaryStringInfo(buf, (char *) &header, sizeof(header));
+	appendBinaryStringInfo(buf, (char *) &token, sizeof(token));
+}
+
+/* Append an integer of 1 to 10 bytes. */
+void
+chatroom_put_vint(StringInfo buf, uint64 value)
+{
+	char		bytes[10];
+	int			n = 0;
+
+	while (value >= 0x80)
+	{
+		bytes[n++] = (char) (value | 0x80);
+		value >>= 7;
+	}
+	bytes[n++] = (char) value;
+	appendBinaryStringInfo(buf, bytes, n);
+}
+
+/* Append a string that is not NULL. */
+void
+chatroom_put_string(StringInfo buf, const char *data, int len)
+{
+	chatroom_put_vint(buf, len);
+	appendBinaryStringInfo(buf, data, len);
+}
+
+/* Append a value that may be NULL or absent: vint 0, 1, or length + 2. */
+static void
+put_value(StringInfo buf, const Piece *value)
+{
+	if (value->len == PIECE_NULL)
+		chatroom_put_vint(buf, 0);
+	else if (value->len == PIECE_ABSENT)
+		chatroom_put_vint(buf, 1);
+	else
+	{
+		chatroom_put_vint(buf, (uint64) value->len + 2);
+		appendBinaryStringInfo(buf, value->data, value->len);
+	}
+}
+
+/*
+ * Append a descriptor; returns its id.  The id is a hash of the encoded body,
+ * so equal descriptors of different backends are one.
+ */
+uint64
+chatroom_encode_descriptor(StringInfo buf, const Descriptor *descriptor)
+{
+	int			start = buf->len;
+	uint64		id;
+
+	chatroom_put_vint(buf, descriptor->relid);
+	appendStringInfoCharMacro(buf, (char) descriptor->flags);
+	chatroom_put_string(buf, descriptor->base.data, descriptor->base.len);
+	chatroom_put_string(buf, descriptor->table.data, descriptor->table.len);
+	chatroom_put_vint(buf, descriptor->ncolumns);
+	for (int i = 0; i < descriptor->ncolumns; i++)
+	{
+		const DescriptorColumn *column = &descriptor->columns[i];
+
+		chatroom_put_vint(buf, (uint64) column->attnum);
+		appendStringInfoCharMacro(buf, (char) column->flags);
+		chatroom_put_vint(buf, column->typid);
+		chatroom_put_string(buf, column->name.data, column->name.len);
+	}
+	chatroom_put_vint(buf, descriptor->nextra);
+	for (int i = 0; i < descriptor->nextra; i++)
+	{
+		const DescriptorTopic *topic = &descriptor->extra[i];
+
+		chatroom_put_string(buf, topic->prefix.data, topic->prefix.len);
+		chatroom_put_vint(buf, (uint64) (topic->column + 1));
+	}
+	id = hash_bytes_extended((unsigned char *) buf->data + start,
+							 buf->len - start, 0);
+	return id;
+}
+
+/* Append an image's columns that it carries, with their numbers. */
+static void
+put_some_values(StringInfo buf, int ncolumns, const Piece *values)
+{
+	int			count = 0;
+
+	for (int i = 0; i < ncolumns; i++)
+		if (values[i].len != PIECE_ABSENT)
+			count++;
+	chatroom_put_vint(buf, count);
+	for (int i = 0; i < ncolumns; i++)
+	{
+		if (values[i].len == PIECE_ABSENT)
+			continue;
+		chatroom_put_vint(buf, i);
+		put_value(buf, &values[i]);
+	}
+}
+
+/* Append a row event; the images it has are told by its pointers. */
+void
+chatroom_encode_row(StringInfo buf, const Descriptor *descriptor,
+					const RowEvent *event)
+{
+	uint8		flags = event->flags & (EVENT_OVERSIZE | EVENT_PARTIAL);
+	int			ncolumns = descriptor->ncolumns;
+	bool		old_whole = event->old != NULL && event->values == NULL;
+
+	if (event->origin.len >= 0)
+		flags |= EVENT_ORIGIN;
+	if (event->values != NULL)
+		flags |= EVENT_NEW;
+	if (event->old != NULL)
+		flags |= old_whole ? EVENT_OLD : EVENT_OLD_SOME;
+	if (event->changed != NULL)
+		flags |= EVENT_CHANGED;
+
+	appendBinaryStringInfo(buf, (const char *) &event->descriptor,
+						   sizeof(uint64));
+	appendStringInfoCharMacro(buf, (char) event->type);
+	appendStringInfoCharMacro(buf, (char) flags);
+	chatroom_put_vint(buf, event->command);
+	if (flags & EVENT_ORIGIN)
+		chatroom_put_string(buf, event->origin.data, event->origin.len);
+	if (flags & EVENT_NEW)
+		for (int i = 0; i < ncolumns; i++)
+			put_value(buf, &event->values[i]);
+	if (flags & EVENT_OLD)
+		for (int i = 0; i < ncolumns; i++)
+			put_value(buf, &event->old[i]);
+	if (flags & EVENT_OLD_SOME)
+		put_some_values(buf, ncolumns, event->old);
+	if (flags & EVENT_CHANGED)
+	{
+		for (int i = 0; i < ncolumns; i += 8)
+		{
+			uint8		bits = 0;
+
+			for (int j = i; j < Min(i + 8, ncolumns); j++)
+				if (event->changed[j])
+					bits |= 1 << (j - i);
+			appendStringInfoCharMacro(buf, (char) bits);
+		}
+	}
+}
+
+/* Append a broadcast. */
+void
+chatroom_encode_broadcast(StringInfo buf, const BroadcastEvent *event)
+{
+	chatroom_put_vint(buf, event->command);
+	put_value(buf, &event->topic);
+	put_value(buf, &event->event);
+	put_value(buf, &event->payload);
+	put_value(buf, &event->origin);
+}
+
+/* Append a reset. */
+void
+chatroom_encode_reset(StringInfo buf, const ResetEvent *event)
+{
+	appendStringInfoCharMacro(buf, (char) event->scope);
+	appendStringInfoCharMacro(buf, (char) event->reason);
+	put_value(buf, &event->base);
+}
+
+/* Append an anchor. */
+void
+chatroom_encode_anchor(StringInfo buf, const AnchorEvent *event)
+{
+	chatroom_put_vint(buf, event->begin);
+	chatroom_put_vint(buf, event->oldest_open);
+	chatroom_put_vint(buf, event->next_fxid);
+	chatroom_put_vint(buf, event->nincarnations);
+	for (int i = 0; i < event->nincarnations; i++)
+	{
+		chatroom_put_vint(buf, event->incarnations[i].id);
+		chatroom_put_vint(buf, event->incarnations[i].start);
+	}
+}
+
+/* ---------------------------------------------------------------- reading */
+
+/* Take n bytes; NULL when there are not as many. */
+static const char *
+get_bytes(ByteReader *reader, uint64 n)
+{
+	const char *data = reader->pos;
+
+	if (reader->failed || (uint64) (reader->end - reader->pos) < n)
+	{
+		reader->failed = true;
+		return NULL;
+	}
+	reader->pos += n;
+	return data;
+}
+
+/* Take one byte; 0 when there is none. */
+static uint8
+get_byte(ByteReader *reader)
+{
+	const char *data = get_bytes(reader, 1);
+
+	return data ? (uint8) *data : 0;
+}
+
+/* Take an integer; 0 when it is torn or longer than 64 bits. */
+uint64
+chatroom_get_vint(ByteReader *reader)
+{
+	uint64		value = 0;
+
+	for (int shift = 0; shift < 64; shift += 7)
+	{
+		uint8		byte = get_byte(reader);
+
+		if (shift == 63 && byte > 1)
+			break;
+		value |= (uint64) (byte & 0x7F) << shift;
+		if ((byte & 0x80) == 0)
+			return reader->failed ? 0 : value;
+	}
+	reader->failed = true;
+	return 0;
+}
+
+/* Take an integer that must not exceed a limit. */
+static uint32
+get_limited(ByteReader *reader, uint64 limit)
+{
+	uint64		value = chatroom_get_vint(reader);
+
+	if (value > limit)
+	{
+		reader->failed = true;
+		return 0;
+	}
+	return (uint32) value;
+}
+
+/* Take a piece of a given length. */
+static Piece
+get_piece(ByteReader *reader, uint64 len)
+{
+	Piece		piece;
+
+	piece.data = get_bytes(reader, len);
+	piece.len = piece.data ? (int) len : PIECE_NULL;
+	return piece;
+}
+
+/* Take a string that is not NULL. */
+Piece
+chatroom_get_string(ByteReader *reader)
+{
+	return get_piece(reader, chatroom_get_vint(reader));
+}
+
+/* Take what put_value wrote. */
+static Piece
+get_value(ByteReader *reader)
+{
+	uint64		code = chatroom_get_vint(reader);
+	Piece		piece = {NULL, PIECE_NULL};
+
+	if (code == 1)
+		piece.len = PIECE_ABSENT;
+	else if (code >= 2)
+		piece = get_piece(reader, code - 2);
+	return piece;
+}
+
+/* Did reading take everything, and fail nowhere? */
+static bool
+reader_done(const ByteReader *reader)
+{
+	return !reader->failed && reader->pos == reader->end;
+}
+
+/* Check who wrote a message, and of what kind it is. */
+HeaderResult
+chatroom_get_header(ByteReader *reader, Oid database, MessageKind *kind)
+{
+	WireHeader	header;
+	uint64		token;
+	const char *data = get_bytes(reader, WIRE_HEADER_SIZE);
+
+	if (data == NULL)
+		return HEADER_FORGED;
+	memcpy(&header, data, sizeof(header));
+	memcpy(&token, data + sizeof(header), sizeof(token));
+	if (header.magic != CHATROOM_EVENT_MAGIC ||
+		token != chatroom_token(database))
+		return HEADER_FORGED;
+	if (header.version != CHATROOM_EVENT_VERSION)
+		return HEADER_FUTURE;
+	*kind = (MessageKind) header.kind;
+	return HEADER_OK;
+}
+
+/* Read a descriptor. */
+bool
+chatroom_decode_descriptor(ByteReader *reader, Descriptor *descriptor)
+{
+	const char *start = reader->pos;
+
+	descriptor->relid = get_limited(reader, PG_UINT32_MAX);
+	descriptor->flags = get_byte(reader);
+	descriptor->base = chatroom_get_string(reader);
+	descriptor->table = chatroom_get_string(reader);
+	if (descriptor->base.len > CHATROOM_MAX_TOPIC / 2 ||
+		descriptor->table.len > CHATROOM_MAX_TOPIC / 2)
+		return false;
+	descriptor->ncolumns = get_limited(reader, MAX_COLUMNS);
+	if (reader->failed)
+		return false;
+	descriptor->columns = palloc0(sizeof(DescriptorColumn) *
+								  Max(descriptor->ncolumns, 1));
+	for (int i = 0; i < descriptor->ncolumns && !reader->failed; i++)
+	{
+		DescriptorColumn *column = &descriptor->columns[i];
+
+		column->attnum = (int16) get_limited(reader, PG_INT16_MAX);
+		column->flags = get_byte(reader);
+		column->typid = get_limited(reader, PG_UINT32_MAX);
+		column->name = chatroom_get_string(reader);
+		if (column->name.len > NAMEDATALEN)
+			return false;
+	}
+	descriptor->nextra = get_limited(reader, MAX_EXTRA_TOPICS);
+	if (reader->failed)
+		return false;
+	descriptor->extra = palloc0(sizeof(DescriptorTopic) *
+								Max(descriptor->nextra, 1));
+	for (int i = 0; i < descriptor->nextra && !reader->failed; i++)
+	{
+		DescriptorTopic *topic = &descriptor->extra[i];
+
+		topic->prefix = chatroom_get_string(reader);
+		topic->column = (int) get_limited(reader, descriptor->ncolumns) - 1;
+		if (topic->prefix.len > CHATROOM_MAX_TOPIC / 2)
+			return false;
+	}
+	descriptor->id = hash_bytes_extended((const unsigned char *) start,
+										 reader->pos - start, 0);
+	return reader_done(reader);
+}
+
+/* Read just what orders a row event and names its descriptor. */
+bool
+chatroom_peek_row(ByteReader reader, uint64 *descriptor, uint32 *command)
+{
+	const char *data = get_bytes(&reader, sizeof(uint64));
+
+	if (data == NULL)
+		return false;
+	memcpy(descriptor, data, sizeof(uint64));
+	get_bytes(&reader, 2);
+	*command = get_limited(&reader, PG_UINT32_MAX);
+	return !reader.failed;
+}
+
+/* Make an image in which no column is carried. */
+static Piece *
+absent_image(int ncolumns)
+{
+	Piece	   *values = palloc(sizeof(Piece) * Max(ncolumns, 1));
+
+	for (int i = 0; i < ncolumns; i++)
+	{
+		values[i].data = NULL;
+		values[i].len = PIECE_ABSENT;
+	}
+	return values;
+}
+
+/* Read a row event of a descriptor. */
+bool
+chatroom_decode_row(ByteReader *reader, const Descriptor *descriptor,
+					RowEvent *event)
+{
+	int			ncolumns = descriptor->ncolumns;
+	const char *data = get_bytes(reader, sizeof(uint64));
+
+	memset(event, 0, sizeof(*event));
+	event->origin.len = PIECE_NULL;
+	if (data == NULL)
+		return false;
+	memcpy(&event->descriptor, data, sizeof(uint64));
+	event->type = get_byte(reader);
+	event->flags = get_byte(reader);
+	event->command = get_limited(reader, PG_UINT32_MAX);
+	if (event->type < EVENT_INSERT || event->type > EVENT_LEAVE)
+		return false;
+	if (event->flags & EVENT_ORIGIN)
+		event->origin = chatroom_get_string(reader);
+	if (event->flags & EVENT_NEW)
+	{
+		event->values = absent_image(ncolumns);
+		for (int i = 0; i < ncolumns && !reader->failed; i++)
+			event->values[i] = get_value(reader);
+	}
+	if (event->flags & (EVENT_OLD | EVENT_OLD_SOME))
+		event->old = absent_image(ncolumns);
+	if (event->flags & EVENT_OLD)
+		for (int i = 0; i < ncolumns && !reader->failed; i++)
+			event->old[i] = get_value(reader);
+	if (event->flags & EVENT_OLD_SOME)
+	{
+		uint32		count = get_limited(reader, ncolumns);
+
+		while (count-- > 0 && !reader->failed)
+		{
+			uint32		i = get_limited(reader, PG_UINT32_MAX);
+
+			if (i >= (uint32) ncolumns)
+				return false;
+			event->old[i] = get_value(reader);
+		}
+	}
+	if (event->flags & EVENT_CHANGED)
+	{
+		const char *bits = get_bytes(reader, (ncolumns + 7) / 8);
+
+		if (bits == NULL)
+			return false;
+		event->changed = palloc(sizeof(bool) * Max(ncolumns, 1));
+		for (int i = 0; i < ncolumns; i++)
+			event->changed[i] = (bits[i / 8] >> (i % 8)) & 1;
+	}
+	return reader_done(reader);
+}
+
+/* Read a broadcast. */
+bool
+chatroom_decode_broadcast(ByteReader *reader, BroadcastEvent *event)
+{
+	event->command = get_limited(reader, PG_UINT32_MAX);
+	event->topic = get_value(reader);
+	event->event = get_value(reader);
+	event->payload = get_value(reader);
+	event->origin = get_value(reader);
+	return reader_done(reader) &&
+		event->topic.len > 0 && event->topic.len <= CHATROOM_MAX_TOPIC &&
+		event->event.len >= 0 && event->payload.len >= 0;
+}
+
+/* Read a reset. */
+bool
+chatroom_decode_reset(ByteReader *reader, ResetEvent *event)
+{
+	event->scope = get_byte(reader);
+	event->reason = get_byte(reader);
+	event->base = get_value(reader);
+	return reader_done(reader) &&
+		(event->scope == RESET_DATABASE ||
+		 (event->scope == RESET_BASE &&
+		  event->base.len > 0 && event->base.len <= CHATROOM_MAX_TOPIC));
+}
+
+/* Read an anchor. */
+bool
+chatroom_decode_anchor(ByteReader *reader, AnchorEvent *event)
+{
+	event->begin = chatroom_get_vint(reader);
+	event->oldest_open = chatroom_get_vint(reader);
+	event->next_fxid = chatroom_get_vint(reader);
+	event->nincarnations = get_limited(reader, MAX_INCARNATIONS);
+	for (int i = 0; i < event->nincarnations; i++)
+	{
+		event->incarnations[i].id = get_limited(reader, PG_UINT32_MAX);
+		event->incarnations[i].start = chatroom_get_vint(reader);
+	}
+	return reader_done(reader);
+}
+
+/* ----------------------------------------------------------------- topics */
+
+/*
+ * Append an identifier to a topic: as it is where it would be read back
+ * unquoted, else in double quotes.  Unlike quote_identifier this depends on
+ * no setting, and keywords need no quotes.
+ */
+void
+chatroom_append_identifier(StringInfo buf, const char *name, int len)
+{
+	bool		plain = len > 0 &&
+		((name[0] >= 'a' && name[0] <= 'z') || name[0] == '_');
+
+	for (int i = 0; i < len && plain; i++)
+		plain = (name[i] >= 'a' && name[i] <= 'z') ||
+			(name[i] >= '0' && name[i] <= '9') || name[i] == '_';
+	if (plain)
+	{
+		appendBinaryStringInfo(buf, name, len);
+		return;
+	}
+	appendStringInfoCharMacro(buf, '"');
+	for (int i = 0; i < len; i++)
+	{
+		if (name[i] == '"')
+			appendStringInfoCharMacro(buf, '"');
+		appendStringInfoCharMacro(buf, name[i]);
+	}
+	appendStringInfoCharMacro(buf, '"');
+}
+
+/*
+ * Append KEY or VALUE of a topic.  Several values are joined by commas, with
+ * backslashes before commas and backslashes inside; what is longer than
+ * CHATROOM_MAX_TOPIC_KEY is replaced by '#' and a 128 bit hash.
+ */
+void
+chatroom_append_topic_key(StringInfo buf, const Piece *values, int nvalues)
+{
+	int			start = buf->len;
+
+	for (int i = 0; i < nvalues; i++)
+	{
+		if (i > 0)
+			appendStringInfoCharMacro(buf, ',');
+		if (values[i].len < 0)
+			continue;
+		if (nvalues == 1)
+		{
+			appendBinaryStringInfo(buf, values[i].data, values[i].len);
+			continue;
+		}
+		for (int j = 0; j < values[i].len; j++)
+		{
+			char		c = values[i].data[j];
+
+			if (c == ',' || c == '\\')
+				appendStringInfoCharMacro(buf, '\\');
+			appendStringInfoCharMacro(buf, c);
+		}
+	}
+	if (buf->len - start > CHATROOM_MAX_TOPIC_KEY)
+	{
+		const unsigned char *key = (unsigned char *) buf->data + start;
+		int			len = buf->len - start;
+		uint64		high = hash_bytes_extended(key, len, 1);
+		uint64		low = hash_bytes_extended(key, len, 2);
+
+		buf->len = start;
+		buf->data[start] = '\0';
+		appendStringInfo(buf, "#" "%016llx%016llx",
+						 (unsigned long long) high, (unsigned long long) low);
+	}
+}
+
+/* Where a topic being written starts in the buffer, and how long it is. */
+typedef struct TopicSpan
+{
+	int			start;
+	int			len;
+} TopicSpan;
+
+/* Keep the topic that stands from start to the buffer's end, if it is new. */
+static int
+keep_topic(StringInfo buf, int start, TopicSpan *spans, int n)
+{
+	int			len = buf->len - start;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (spans[i].len == len &&
+			memcmp(buf->data + spans[i].start, buf->data + start, len) == 0)
+		{
+			buf->len = start;
+			return n;
+		}
+	}
+	if (n >= CHATROOM_MAX_TOPICS || len > CHATROOM_MAX_TOPIC)
+	{
+		buf->len = start;
+		return n;
+	}
+	spans[n].start = start;
+	spans[n].len = len;
+	return n + 1;
+}
+
+/* The value of a column in an image; what old does not carry is as in new. */
+static Piece
+image_value(const RowEvent *event, bool old, int column)
+{
+	Piece		absent = {NULL, PIECE_ABSENT};
+
+	if (old && event->old != NULL &&
+		event->old[column].len != PIECE_ABSENT)
+		return event->old[column];
+	return event->values != NULL ? event->values[column] : absent;
+}
+
+/* Add the topics of one of a row event's images. */
+static int
+image_topics(const Descriptor *descriptor, const RowEvent *event, bool old,
+			 StringInfo buf, TopicSpan *spans, int n)
+{
+	Piece		keys[CHATROOM_MAX_TOPICS * 2];
+	int			nkeys = 0;
+	bool		whole = true;
+	int			start = buf->len;
+
+	for (int i = 0; i < descriptor->ncolumns; i++)
+	{
+		if ((descriptor->columns[i].flags & COLUMN_KEY) == 0)
+			continue;
+		if (nkeys >= lengthof(keys))
+			break;
+		keys[nkeys] = image_value(event, old, i);
+		if (keys[nkeys].len < 0)
+			whole = false;
+		nkeys++;
+	}
+	if (nkeys > 0 && whole)
+	{
+		appendBinaryStringInfo(buf, descriptor->base.data,
+							   descriptor->base.len);
+		appendStringInfoCharMacro(buf, ':');
+		chatroom_append_topic_key(buf, keys, nkeys);
+		n = keep_topic(buf, start, spans, n);
+	}
+	for (int i = 0; i < descriptor->ncolumns; i++)
+	{
+		const DescriptorColumn *column = &descriptor->columns[i];
+		Piece		value;
+
+		if ((column->flags & COLUMN_TOPIC) == 0)
+			continue;
+		value = image_value(event, old, i);
+		if (value.len < 0)
+			continue;
+		start = buf->len;
+		appendBinaryStringInfo(buf, descriptor->base.data,
+							   descriptor->base.len);
+		appendStringInfoCharMacro(buf, '.');
+		chatroom_append_identifier(buf, column->name.data, column->name.len);
+		appendStringInfoCharMacro(buf, ':');
+		chatroom_append_topic_key(buf, &value, 1);
+		n = keep_topic(buf, start, spans, n);
+	}
+	for (int i = 0; i < descriptor->nextra; i++)
+	{
+		const DescriptorTopic *topic = &descriptor->extra[i];
+
+		start = buf->len;
+		appendBinaryStringInfo(buf, topic->prefix.data, topic->prefix.len);
+		if (topic->column >= 0)
+		{
+			Piece		value = image_value(event, old, topic->column);
+
+			if (value.len < 0)
+				continue;
+			chatroom_append_topic_key(buf, &value, 1);
+		}
+		n = keep_topic(buf, start, spans, n);
+	}
+	return n;
+}
+
+/*
+ * Compute the topics of a row event: base, then those of the new and of the
+ * old image, each once.  The texts go to buf (which must be empty), the pieces
+ * point into it and must have room for CHATROOM_MAX_TOPICS.  Returns their
+ * number.
+ */
+int
+chatroom_row_topics(const Descriptor *descriptor, const RowEvent *event,
+					StringInfo buf, Piece *topics)
+{
+	TopicSpan	spans[CHATROOM_MAX_TOPICS];
+	int			n = 0;
+
+	appendBinaryStringInfo(buf, descriptor->base.data, descriptor->base.len);
+	n = keep_topic(buf, 0, spans, n);
+	if (event->values != NULL)
+		n = image_topics(descriptor, event, false, buf, spans, n);
+	if (event->old != NULL)
+		n = image_topics(descriptor, event, true, buf, spans, n);
+	for (int i = 0; i < n; i++)
+	{
+		topics[i].data = buf->data + spans[i].start;
+		topics[i].len = spans[i].len;
+	}
+	return n;
+}
+
+/* ------------------------------------------------------------------- JSON */
+
+/*
+ * Append a JSON string, escaped as escape_json does.  Text runs without
+ * special characters are copied whole.
+ */
+void
+chatroom_append_json_string(StringInfo buf, const char *data, int len)
+{
+	int			run = 0;
+
+	appendStringInfoCharMacro(buf, '"');
+	for (int i = 0; i < len; i++)
+	{
+		unsigned char c = (unsigned char) data[i];
+		char		escape;
+
+		if (likely(c >= ' ' && c != '"' && c != '\\'))
+			continue;
+		appendBinaryStringInfo(buf, data + run, i - run);
+		run = i + 1;
+		switch (c)
+		{
+			case '\b':
+				escape = 'b';
+				break;
+			case '\f':
+				escape = 'f';
+				break;
+			case '\n':
+				escape = 'n';
+				break;
+			case '\r':
+				escape = 'r';
+				break;
+			case '\t':
+				escape = 't';
+				break;
+			case '"':
+			case '\\':
+				escape = (char) c;
+				break;
+			default:
+				appendStringInfo(buf, "\\u%04x", c);
+				continue;
+		}
+		appendStringInfoCharMacro(buf, '\\');
+		appendStringInfoCharMacro(buf, escape);
+	}
+	appendBinaryStringInfo(buf, data + run, len - run);
+	appendStringInfoCharMacro(buf, '"');
+}
+
+/* Append a column's value as JSON. */
+void
+chatroom_append_json_value(StringInfo buf, uint8 column_flags,
+						   const Piece *value)
+{
+	bool		literal = (column_flags & COLUMN_LITERAL) != 0;
+
+	if (value->len < 0)
+	{
+		appendBinaryStringInfo(buf, "null", 4);
+		return;
+	}
+	/* NaN, Infinity and -Infinity are no JSON numbers */
+	if ((column_flags & COLUMN_NUMERIC) && value->len > 0 &&
+		(value->data[0] == 'N' || value->data[0] == 'I' ||
+		 (value->data[0] == '-' && value->len > 1 && value->data[1] == 'I')))
+		literal = false;
+	if (literal)
+		appendBinaryStringInfo(buf, value->data, value->len);
+	else
+		chatroom_append_json_string(buf, value->data, value->len);
+}

@@ -1,0 +1,277 @@
+/*-------------------------------------------------------------------------
+ *
+ * event.h
+ *	  What chatroom writes into WAL, and how it is read back.
+ *
+ * A message is a logical message (xl_logical_message) with the prefix
+ * "chatroom".  Its payload is:
+ *
+ *	  magic u16, version u8, kind u8, token u64, body
+ *
+ * in native byte order (WAL never travels between architectures).  The token
+ * is derived from the cluster's secret and the database (chatroom_token), so
+ * that what somebody sends with pg_logical_emit_message is not taken for
+ * ours.  The record itself bears the database, the transaction and the LSN;
+ * the commit record bears the time.
+ *
+ * Words:
+ *
+ * - descriptor: what the events of one watch have in common (names, columns,
+ *	 topics).  It is logged, non-transactionally, before a watch's first
+ *	 event after each checkpoint's redo point, as full-page images are, and
+ *	 known by the hash of its content; so an event stays small.
+ * - base: the topic of all of a watch: schema.table, or its label.  The
+ *	 others are base:KEY and base.column:VALUE.
+ *
+ * Integers in bodies are varints (7 bits a byte, low first) where "vint" is
+ * said, strings are a vint of their length and the bytes, not terminated.
+ *
+ * Encoding appends to a StringInfo.  Decoding works on bytes that nobody
+ * vouches for: a ByteReader never reads past its end, and once it failed it
+ * stays failed.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CHATROOM_EVENT_H
+#define CHATROOM_EVENT_H
+
+#include "postgres.h"
+
+#include "access/xlogdefs.h"
+#include "lib/stringinfo.h"
+
+#define CHATROOM_PREFIX			"chatroom"
+#define CHATROOM_EVENT_MAGIC	0xC4A7
+#define CHATROOM_EVENT_VERSION	1
+
+/* Largest topic in bytes, and most topics an event can have. */
+#define CHATROOM_MAX_TOPIC		1000
+#define CHATROOM_MAX_TOPICS		16
+
+/* Most columns whose values make association topics of one watch. */
+#define CHATROOM_MAX_TOPIC_COLUMNS	6
+
+/* A KEY or VALUE longer than this stands in a topic as '#' and its MD5. */
+#define CHATROOM_MAX_TOPIC_KEY	400
+
+typedef enum MessageKind
+{
+	MESSAGE_ROW = 'E',			/* transactional: one row change */
+	MESSAGE_DESCRIPTOR = 'D',	/* see above */
+	MESSAGE_BROADCAST = 'B',	/* an event without a row */
+	MESSAGE_RESET = 'R',		/* completeness of topics is lost here */
+	MESSAGE_ANCHOR = 'A',		/* a place from which rings can be rebuilt */
+	MESSAGE_PRESENCE = 'P'		/* reserved for presence */
+} MessageKind;
+
+typedef enum EventType
+{
+	EVENT_INSERT = 1,
+	EVENT_UPDATE,
+	EVENT_DELETE,
+	EVENT_TRUNCATE,
+	EVENT_ENTER,				/* update after which the row is in */
+	EVENT_LEAVE,				/* update after which the row is out */
+	EVENT_BROADCAST,
+	EVENT_PRESENCE_JOIN,
+	EVENT_PRESENCE_UPDATE,
+	EVENT_PRESENCE_LEAVE
+} EventType;
+
+/* Flags of a row event. */
+#define EVENT_OVERSIZE			0x01	/* row left out: too large */
+#define EVENT_ORIGIN			0x02	/* an origin string follows */
+#define EVENT_PARTIAL			0x04	/* values of key and topics only */
+#define EVENT_NEW				0x08	/* a new image follows */
+#define EVENT_OLD				0x10	/* a whole old image follows */
+#define EVENT_OLD_SOME			0x20	/* an old image of some columns */
+#define EVENT_CHANGED			0x40	/* a bitmap of changed columns */
+
+/*
+ * Flags of a descriptor's column.
+ *
+ * A column's value is the text that JSON would hold: for LITERAL ones the
+ * JSON value itself, otherwise the string before quoting.  NUMERIC is LITERAL
+ * but for NaN and infinities, which JSON quotes.
+ */
+#define COLUMN_KEY				0x01
+#define COLUMN_TOPIC			0x02	/* makes base.column:VALUE */
+#define COLUMN_SHOWN			0x04	/* part of the event's row */
+#define COLUMN_POLICY			0x08	/* a SELECT policy refers to it */
+#define COLUMN_LITERAL			0x10
+#define COLUMN_NUMERIC			0x20
+/*
+ * The text of COLUMN_POLICY columns whose type does not read back what JSON
+ * shows (arrays, composites, bytea with another format, json casts) is sent
+ * a second time, as the type's output function prints it, by a column of the
+ * same attnum with COLUMN_POLICY and without COLUMN_SHOWN.
+ */
+
+/* Flags of a descriptor. */
+#define DESCRIPTOR_LABELLED		0x01
+#define DESCRIPTOR_POLICIES		0x02	/* row-level security is enabled */
+
+/*
+ * Images: an insert has the new one, a delete the old one, an update the new
+ * one and of the old one what changed among key, topic and policy columns.
+ * The columns that an image does not carry are PIECE_ABSENT.
+ */
+
+/* A piece of text inside a message: not terminated; len < 0 is NULL. */
+typedef struct Piece
+{
+	const char *data;
+	int			len;
+} Piece;
+
+#define PIECE_NULL		(-1)
+#define PIECE_ABSENT	(-2)	/* the event does not carry this column */
+
+typedef struct DescriptorColumn
+{
+	int16		attnum;			/* of the watched (root) relation */
+	uint8		flags;			/* COLUMN_* */
+	Oid			typid;
+	Piece		name;
+} DescriptorColumn;
+
+/*
+ * A topic that a watch adds to each of its events beyond base's own: the
+ * prefix, followed by the value of a column where one is named.
+ */
+typedef struct DescriptorTopic
+{
+	Piece		prefix;
+	int			column;			/* index into columns, or -1 */
+} DescriptorTopic;
+
+typedef struct Descriptor
+{
+	uint64		id;				/* hash of the encoded body */
+	Oid			relid;			/* the watched relation */
+	uint8		flags;			/* DESCRIPTOR_* */
+	Piece		base;			/* "chat.messages", or the label */
+	Piece		table;			/* "chat.messages" */
+	int			ncolumns;
+	DescriptorColumn *columns;
+	int			nextra;
+	DescriptorTopic *extra;
+} Descriptor;
+
+typedef struct RowEvent
+{
+	uint64		descriptor;		/* Descriptor.id */
+	uint8		type;			/* EventType */
+	uint8		flags;			/* EVENT_* */
+	uint32		command;		/* command id: order inside a transaction */
+	Piece		origin;			/* PIECE_NULL without */
+	Piece	   *values;			/* new image, or NULL: one a column */
+	Piece	   *old;			/* old image, or NULL: one a column */
+	bool	   *changed;		/* or NULL: did the column's value change */
+} RowEvent;
+
+typedef struct BroadcastEvent
+{
+	uint32		command;		/* orders it among the transaction's rows */
+	Piece		topic;
+	Piece		event;			/* the name the caller gave it */
+	Piece		payload;		/* JSON text */
+	Piece		origin;
+} BroadcastEvent;
+
+typedef enum ResetScope
+{
+	RESET_DATABASE = 0,			/* all topics of the database */
+	RESET_BASE = 1				/* base, base:*, base.* of one watch */
+} ResetScope;
+
+typedef struct ResetEvent
+{
+	uint8		scope;			/* ResetScope */
+	Piece		base;
+	uint8		reason;			/* ResetReason, for the counters */
+} ResetEvent;
+
+/* A stretch of WAL written by one primary's run of the tailer. */
+typedef struct Incarnation
+{
+	uint32		id;				/* random, never 0 */
+	XLogRecPtr	start;			/* its cursors are after this */
+} Incarnation;
+
+#define MAX_INCARNATIONS	32
+
+typedef struct AnchorEvent
+{
+	XLogRecPtr	begin;			/* all descriptors logged from here on */
+	XLogRecPtr	oldest_open;	/* first message of the oldest open xact */
+	uint64		next_fxid;		/* read just before begin */
+	int			nincarnations;
+	Incarnation incarnations[MAX_INCARNATIONS];	/* oldest first */
+} AnchorEvent;
+
+/* Reads bytes that nobody vouches for. */
+typedef struct ByteReader
+{
+	const char *pos;
+	const char *end;
+	bool		failed;
+} ByteReader;
+
+extern uint64 chatroom_token(Oid database);
+
+extern void chatroom_put_header(StringInfo buf, MessageKind kind);
+extern void chatroom_put_vint(StringInfo buf, uint64 value);
+extern void chatroom_put_string(StringInfo buf, const char *data, int len);
+extern uint64 chatroom_encode_descriptor(StringInfo buf,
+										 const Descriptor *descriptor);
+extern void chatroom_encode_row(StringInfo buf, const Descriptor *descriptor,
+								const RowEvent *event);
+extern void chatroom_encode_broadcast(StringInfo buf,
+									  const BroadcastEvent *event);
+extern void chatroom_encode_reset(StringInfo buf, const ResetEvent *event);
+extern void chatroom_encode_anchor(StringInfo buf, const AnchorEvent *event);
+
+/*
+ * Decoding: false for anything that is not exactly such a body.  Pieces point
+ * into the message.  Arrays are palloc'd in the current memory context.
+ */
+typedef enum HeaderResult
+{
+	HEADER_OK,
+	HEADER_FORGED,				/* no magic or a wrong token */
+	HEADER_FUTURE				/* authentic, but of a later version */
+} HeaderResult;
+
+extern HeaderResult chatroom_get_header(ByteReader *reader, Oid database,
+										MessageKind *kind);
+extern uint64 chatroom_get_vint(ByteReader *reader);
+extern Piece chatroom_get_string(ByteReader *reader);
+extern bool chatroom_decode_descriptor(ByteReader *reader,
+									   Descriptor *descriptor);
+extern bool chatroom_peek_row(ByteReader reader, uint64 *descriptor,
+							  uint32 *command);
+extern bool chatroom_decode_row(ByteReader *reader,
+								const Descriptor *descriptor,
+								RowEvent *event);
+extern bool chatroom_decode_broadcast(ByteReader *reader,
+									  BroadcastEvent *event);
+extern bool chatroom_decode_reset(ByteReader *reader, ResetEvent *event);
+extern bool chatroom_decode_anchor(ByteReader *reader, AnchorEvent *event);
+
+/* Topics: the same text at the writer, the tailer and the reader. */
+extern void chatroom_append_identifier(StringInfo buf, const char *name,
+									   int len);
+extern void chatroom_append_topic_key(StringInfo buf, const Piece *values,
+									  int nvalues);
+extern int chatroom_row_topics(const Descriptor *descriptor,
+							   const RowEvent *event, StringInfo buf,
+							   Piece *topics);
+
+/* JSON of a value, as row_to_json writes it. */
+extern void chatroom_append_json_string(StringInfo buf, const char *data,
+										int len);
+extern void chatroom_append_json_value(StringInfo buf, uint8 column_flags,
+									   const Piece *value);
+
+#endif							/* CHATROOM_EVENT_H */

@@ -1,0 +1,180 @@
+/*-------------------------------------------------------------------------
+ *
+ * memory.c
+ *	  The control struct, and what a writing transaction leaves in it.
+ *
+ * The control struct comes from the main shared memory segment: from what was
+ * asked for when preloaded, otherwise from the segment's slack.
+ *
+ * One transaction callback, registered once per process, sets the tailer's
+ * latch after a transaction with events has committed.  It runs after the
+ * transaction left ProcArray, so the tailer that wakes finds it visible.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "base/compat.h"
+#include "base/memory.h"
+#include "base/settings.h"
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/proc.h"
+#include "storage/shmem.h"
+
+ChatroomControl *chatroom_control = NULL;
+
+/* First message of the running transaction; invalid while it has none. */
+static XLogRecPtr first_message = InvalidXLogRecPtr;
+
+/* Did the running transaction change watched rows with events off? */
+static bool suppressed = false;
+
+static bool callback_registered = false;
+
+
+/* Ask for the control struct's memory while the server starts. */
+void
+chatroom_request_control(void)
+{
+	RequestAddinShmemSpace(MAXALIGN(sizeof(ChatroomControl)));
+}
+
+/* Attach to the control struct, making it on first use. */
+void
+chatroom_attach_control(void)
+{
+	bool		found;
+	ChatroomControl *control;
+
+	if (chatroom_control != NULL)
+		return;
+
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	control = ShmemInitStruct("chatroom", sizeof(ChatroomControl), &found);
+	if (!found)
+	{
+		memset(control, 0, sizeof(ChatroomControl));
+		control->tranche = LWLockNewTrancheId();
+		LWLockInitialize(&control->lock, control->tranche);
+		pg_atomic_init_u32(&control->tailer_state, TAILER_NONE);
+		pg_atomic_init_u32(&control->tailer_procno, PG_UINT32_MAX);
+		pg_atomic_init_u64(&control->flush_wanted, 0);
+		pg_atomic_init_u64(&control->suppressed, 0);
+		for (int i = 0; i < CHATROOM_LOGGED_SLOTS; i++)
+			pg_atomic_init_u64(&control->logged[i], 0);
+		pg_atomic_init_u64(&control->descriptor_epoch, 1);
+		pg_atomic_init_u64(&control->read_lsn, 0);
+		pg_atomic_init_u64(&control->flush_lsn, 0);
+		pg_atomic_init_u64(&control->messages_forged, 0);
+		pg_atomic_init_u64(&control->messages_torn, 0);
+		pg_atomic_init_u64(&control->messages_read, 0);
+		pg_atomic_init_u64(&control->bytes_read, 0);
+		pg_atomic_init_u64(&control->transactions_reread, 0);
+		pg_atomic_init_u64(&control->tailer_starts, 0);
+		pg_atomic_init_u64(&control->assembly_bytes, 0);
+		for (int i = 0; i < CHATROOM_MAX_DATABASES; i++)
+			control->databases[i].handle = DSM_HANDLE_INVALID;
+	}
+	LWLockRelease(AddinShmemInitLock);
+	LWLockRegisterTranche(control->tranche, "chatroom");
+	chatroom_control = control;
+}
+
+/* Set the tailer's latch, if it runs. */
+void
+chatroom_wake_tailer(void)
+{
+	uint32		procno;
+
+	procno = pg_atomic_read_u32(&chatroom_control->tailer_procno);
+	if (procno < (uint32) ProcGlobal->allProcCount)
+		SetLatch(&ProcGlobal->allProcs[procno].procLatch);
+}
+
+/* Advance an atomic LSN that only grows. */
+static void
+advance_lsn(pg_atomic_uint64 *place, XLogRecPtr lsn)
+{
+	uint64		old = pg_atomic_read_u64(place);
+
+	while (old < lsn && !pg_atomic_compare_exchange_u64(place, &old, lsn))
+		;
+}
+
+/* After the end of a transaction: tell the tailer of a commit with events. */
+static void
+transaction_ended(XactEvent event, void *arg)
+{
+	switch (event)
+	{
+		case XACT_EVENT_COMMIT:
+			if (first_message != InvalidXLogRecPtr)
+			{
+				/* the tailer flushes asynchronous commits itself */
+				advance_lsn(&chatroom_control->flush_wanted,
+							XactLastCommitEnd);
+				chatroom_wake_tailer();
+			}
+			if (suppressed)
+			{
+				pg_atomic_fetch_add_u64(&chatroom_control->suppressed, 1);
+				chatroom_wake_tailer();
+			}
+			break;
+		case XACT_EVENT_PREPARE:
+
+			/*
+			 * Nobody tells of the later COMMIT PREPARED: it may happen in a
+			 * session that has not loaded this library.  The tailer polls.
+			 */
+			if (suppressed)
+				pg_atomic_fetch_add_u64(&chatroom_control->suppressed, 1);
+			break;
+		case XACT_EVENT_ABORT:
+			break;
+		default:
+			return;
+	}
+	first_message = InvalidXLogRecPtr;
+	suppressed = false;
+}
+
+/* Register the callback once per process. */
+static void
+register_callback(void)
+{
+	if (callback_registered)
+		return;
+	RegisterXactCallback(transaction_ended, NULL);
+	callback_registered = true;
+}
+
+/* A message of the running transaction was logged, ending at lsn. */
+void
+chatroom_note_message(XLogRecPtr lsn)
+{
+	if (first_message != InvalidXLogRecPtr)
+		return;
+	register_callback();
+	first_message = ProcLastRecPtr != InvalidXLogRecPtr ?
+		ProcLastRecPtr : lsn;
+}
+
+/* The running transaction changed watched rows with events off. */
+void
+chatroom_note_suppressed(void)
+{
+	register_callback();
+	suppressed = true;
+}
+
+/* Start of the running transaction's first message, or invalid. */
+XLogRecPtr
+chatroom_first_message(void)
+{
+	return first_message;
+}
