@@ -1,0 +1,142 @@
+# chatroom: build, install, test, demonstrate
+#
+#   make, make install, make installcheck    as of every PostgreSQL extension
+#   make test [T='t/003_*.pl sql/watch.sql'] everything (or what T names), in
+#                                            private clusters under build/
+#   make demo [LOG=file.tsv.gz]              see it work
+#   make tree                                a private PostgreSQL with chatroom
+#                                            in it: build/pg15/usr/...
+#   make format, make format-check           clang-format 14
+#
+# PG=17 chooses Debian's PostgreSQL 17; PG_CONFIG=/path/pg_config any other.
+
+EXTENSION = chatroom
+MODULE_big = chatroom
+EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" chatroom.control)
+PGFILEDESC = "chatroom - real-time chat back end and change feed"
+
+SOURCES := $(sort $(wildcard src/*.c src/*/*.c))
+ALL_HEADERS := $(sort $(wildcard src/*.h src/*/*.h))
+OBJS = $(SOURCES:.c=.o)
+
+# The install script is put together from its pieces in the order of their
+# names.
+SQL_PIECES := $(sort $(wildcard sql/install/*.sql))
+INSTALL_SQL = chatroom--$(EXTVERSION).sql
+DATA_built = $(INSTALL_SQL)
+DATA = $(wildcard sql/chatroom--*--*.sql)
+
+# make installcheck: against a running server that has chatroom installed.
+REGRESS = $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
+REGRESS_OPTS = --inputdir=test
+ISOLATION = $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))
+ISOLATION_OPTS = --inputdir=test --outputdir=.
+ifeq ($(REGRESS),)
+undefine REGRESS
+endif
+ifeq ($(ISOLATION),)
+undefine ISOLATION
+endif
+
+# The -Wno are for what PostgreSQL's own headers and macros cause.
+PG_CPPFLAGS = -I$(srcdir)/src
+PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare \
+	-Wno-missing-field-initializers -MMD -MP
+SHLIB_LINK = $(filter -lm, $(LIBS))
+
+EXTRA_CLEAN = $(OBJS:.o=.d) results regression.diffs regression.out output_iso
+
+# Bitcode for the JIT compiler would want the clang that the server was built
+# with; chatroom has nothing to inline. make with_llvm=yes builds it.
+override with_llvm := $(or $(with_llvm),no)
+
+ifdef PG
+PG_CONFIG = /usr/lib/postgresql/$(PG)/bin/pg_config
+else
+PG_CONFIG ?= $(firstword $(wildcard /usr/lib/postgresql/15/bin/pg_config) pg_config)
+endif
+PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
+HAVE_PGXS := $(wildcard $(PGXS))
+
+ifneq ($(HAVE_PGXS),)
+include $(PGXS)
+else
+all install installcheck uninstall clean tree:
+	@echo "No server headers for $(PG_CONFIG): install postgresql-server-dev-NN," >&2
+	@echo "or say PG=NN or PG_CONFIG=/path/to/pg_config." >&2
+	@exit 1
+endif
+
+.DEFAULT_GOAL := all
+.PHONY: setup test demo tree tree-env format format-check
+
+# These work where PostgreSQL isn't yet, so they hand their variables on in the
+# environment and start make again for themselves.
+setup:
+	@scripts/setup
+
+test:
+	@env -u MAKEFLAGS -u MAKELEVEL scripts/sandbox test/run
+
+demo:
+	@env -u MAKEFLAGS -u MAKELEVEL scripts/sandbox test/demo/run
+
+CLANG_FORMAT ?= clang-format
+FORMATTED = $(SOURCES) $(ALL_HEADERS) $(wildcard test/*/*.c test/*/*.h)
+
+format:
+	$(if $(strip $(FORMATTED)),$(CLANG_FORMAT) -i $(FORMATTED))
+
+format-check:
+	$(if $(strip $(FORMATTED)),$(CLANG_FORMAT) --dry-run --Werror $(FORMATTED))
+
+ifneq ($(HAVE_PGXS),)
+
+-include $(OBJS:.o=.d)
+
+# What was compiled for another server, or with other flags, is compiled anew.
+BUILD_FOR := $(strip $(VERSION) $(CC) $(CFLAGS) $(CPPFLAGS))
+ifneq ($(BUILD_FOR),$(strip $(file < build/flags)))
+$(shell mkdir -p build)
+$(file > build/flags,$(BUILD_FOR))
+endif
+$(OBJS): build/flags
+build/flags: ;
+
+# The .o's dependencies are good for the .bc.
+$(OBJS:.o=.bc): %.bc: %.o
+
+$(INSTALL_SQL): $(SQL_PIECES) $(wildcard sql/install) chatroom.control
+	@rm -f $@
+	printf '%s\n' '\echo Use "CREATE EXTENSION chatroom" to load this file. \quit' > $@
+	cat /dev/null $(SQL_PIECES) >> $@
+
+# A private copy of the server, for tests: PostgreSQL finds its files relative
+# to its program's real path, so programs are copied, the rest are links.
+TREE = build/pg$(MAJORVERSION)
+
+tree: $(TREE)/tree
+	@$(MAKE) --no-print-directory install DESTDIR='$(CURDIR)/$(TREE)' \
+		> $(TREE)/install.log 2>&1 || { cat $(TREE)/install.log >&2; exit 1; }
+
+$(TREE)/tree: $(bindir)/postgres
+	rm -rf $(TREE)
+	mkdir -p $(TREE)$(bindir) $(TREE)$(pkglibdir) $(TREE)$(datadir)
+	cp -a $(bindir)/. $(TREE)$(bindir)
+	cp -as $(pkglibdir)/. $(TREE)$(pkglibdir)
+	cp -as $(datadir)/. $(TREE)$(datadir)
+	rm -rf $(TREE)$(pkglibdir)/chatroom* $(TREE)$(datadir)/extension/chatroom*
+	touch $@
+
+# Where what is, for scripts/sandbox.
+tree-env:
+	@echo "tree=$(TREE)"
+	@echo "bindir=$(bindir)"
+	@echo "pgxs_src=$(abspath $(dir $(PGXS))..)"
+
+clean: clean-build
+clean-build:
+	rm -rf build
+.PHONY: clean-build
+
+endif
