@@ -45,7 +45,8 @@ chatroom_token(Oid database)
 {
 	static struct
 	{
-		Oid			database;
+		bool		valid;
+		Oid			database;	/* invalid: the tailer's own messages */
 		uint64		token;
 	}			cache[16];
 	int			slot = database % lengthof(cache);
@@ -53,7 +54,7 @@ chatroom_token(Oid database)
 	pg_cryptohash_ctx *ctx;
 	uint8		digest[PG_SHA256_DIGEST_LENGTH];
 
-	if (cache[slot].database == database && OidIsValid(database))
+	if (cache[slot].valid && cache[slot].database == database)
 		return cache[slot].token;
 
 	ctx = pg_cryptohash_create(PG_SHA256);
@@ -72,6 +73,7 @@ chatroom_token(Oid database)
 
 	memcpy(&cache[slot].token, digest, sizeof(cache[slot].token));
 	cache[slot].database = database;
+	cache[slot].valid = true;
 	return cache[slot].token;
 }
 
@@ -238,6 +240,7 @@ void
 chatroom_encode_broadcast(StringInfo buf, const BroadcastEvent *event)
 {
 	chatroom_put_vint(buf, event->command);
+	chatroom_put_vint(buf, (uint64) event->at);
 	put_value(buf, &event->topic);
 	put_value(buf, &event->event);
 	put_value(buf, &event->payload);
@@ -526,6 +529,7 @@ bool
 chatroom_decode_broadcast(ByteReader *reader, BroadcastEvent *event)
 {
 	event->command = get_limited(reader, PG_UINT32_MAX);
+	event->at = (TimestampTz) chatroom_get_vint(reader);
 	event->topic = get_value(reader);
 	event->event = get_value(reader);
 	event->payload = get_value(reader);

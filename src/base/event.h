@@ -38,6 +38,7 @@
 #include "postgres.h"
 
 #include "access/xlogdefs.h"
+#include "datatype/timestamp.h"
 #include "lib/stringinfo.h"
 
 #define CHATROOM_PREFIX			"chatroom"
@@ -61,6 +62,7 @@ typedef enum MessageKind
 	MESSAGE_BROADCAST = 'B',	/* an event without a row */
 	MESSAGE_RESET = 'R',		/* completeness of topics is lost here */
 	MESSAGE_ANCHOR = 'A',		/* a place from which rings can be rebuilt */
+	MESSAGE_KNOWN = 'K',		/* vint database, a descriptor's body */
 	MESSAGE_PRESENCE = 'P'		/* reserved for presence */
 } MessageKind;
 
@@ -173,6 +175,7 @@ typedef struct RowEvent
 typedef struct BroadcastEvent
 {
 	uint32		command;		/* orders it among the transaction's rows */
+	TimestampTz at;				/* when it was sent */
 	Piece		topic;
 	Piece		event;			/* the name the caller gave it */
 	Piece		payload;		/* JSON text */
@@ -184,6 +187,25 @@ typedef enum ResetScope
 	RESET_DATABASE = 0,			/* all topics of the database */
 	RESET_BASE = 1				/* base, base:*, base.* of one watch */
 } ResetScope;
+
+/* Why a reader was told reset; counted in status. */
+typedef enum ResetReason
+{
+	RESET_REASON_NONE = 0,
+	RESET_REASON_OVERWRITTEN,	/* the ring has moved on */
+	RESET_REASON_FLOOR,			/* before what the cache was built from */
+	RESET_REASON_CURSOR,		/* other cluster, timeline, incarnation */
+	RESET_REASON_AHEAD,			/* cursor from a future we don't have */
+	RESET_REASON_DDL,			/* the table changed */
+	RESET_REASON_WATCH,			/* watched from now on, or otherwise */
+	RESET_REASON_UNWATCH,		/* no longer watched */
+	RESET_REASON_LARGE,			/* a transaction larger than the ring */
+	RESET_REASON_POLICY,		/* row-level security could not be told */
+	RESET_REASON_EMIT,			/* events were switched off */
+	RESET_REASON_NO_CACHE,		/* no memory for this database's cache */
+	RESET_REASON_ACCESS,		/* the caller lost its right to the topic */
+	RESET_REASONS
+} ResetReason;
 
 typedef struct ResetEvent
 {

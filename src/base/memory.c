@@ -59,6 +59,8 @@ chatroom_attach_control(void)
 	{
 		memset(control, 0, sizeof(ChatroomControl));
 		control->tranche = LWLockNewTrancheId();
+		/* when preloaded the postmaster starts the first tailer */
+		control->tailer_registered = chatroom_preloaded;
 		LWLockInitialize(&control->lock, control->tranche);
 		pg_atomic_init_u32(&control->tailer_state, TAILER_NONE);
 		pg_atomic_init_u32(&control->tailer_procno, PG_UINT32_MAX);
@@ -68,7 +70,7 @@ chatroom_attach_control(void)
 			pg_atomic_init_u64(&control->logged[i], 0);
 		pg_atomic_init_u64(&control->descriptor_epoch, 1);
 		pg_atomic_init_u64(&control->read_lsn, 0);
-		pg_atomic_init_u64(&control->flush_lsn, 0);
+		pg_atomic_init_u64(&control->caught_up, 0);
 		pg_atomic_init_u64(&control->messages_forged, 0);
 		pg_atomic_init_u64(&control->messages_torn, 0);
 		pg_atomic_init_u64(&control->messages_read, 0);

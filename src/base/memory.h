@@ -69,6 +69,7 @@ typedef struct ChatroomControl
 	int			tailer_pid;		/* (L) 0: not running */
 	bool		tailer_registered;	/* (L) postmaster has been asked */
 	bool		stopped;		/* (L) by chatroom.stop() */
+	int			failed_starts;	/* (L) since the tailer last ran well */
 	pg_atomic_uint32 tailer_state;	/* (T) TailerState */
 	pg_atomic_uint32 tailer_procno; /* (T) PG_UINT32_MAX: none */
 
@@ -80,7 +81,7 @@ typedef struct ChatroomControl
 
 	/* Where the tailer is. */
 	pg_atomic_uint64 read_lsn;	/* (T) end of the last record read */
-	pg_atomic_uint64 flush_lsn; /* (T) end of WAL when it last looked */
+	pg_atomic_uint64 caught_up; /* (T) all that ends up to here was read */
 
 	/* Cursors; (L), written by the tailer. */
 	TimeLineID	tli;

@@ -1,0 +1,70 @@
+/*-------------------------------------------------------------------------
+ *
+ * cursor.h
+ *	  Places in the commit order, as clients hold them.
+ *
+ * A cursor is text, opaque to clients:
+ *
+ *	  1-SYSTEM-DATABASE-INCARNATION-TIMELINE-LSN[-HOLE…]
+ *
+ * all but the first in lower-case hexadecimal without leading zeros.  It says
+ * "I have seen all that committed up to LSN, but for the transactions that
+ * committed at the HOLEs".
+ *
+ * - SYSTEM: the system identifier, folded to 32 bits.
+ * - INCARNATION: of the tailer's run in which it was issued.  Each run of a
+ *	 primary's tailer logs a new one with the LSN where it begins, so that
+ *	 cursors of a clone, of a second promotion, or of a storage that was
+ *	 rolled back are told from our own.
+ * - TIMELINE: of the server that issued it; checked against the history.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CHATROOM_CURSOR_H
+#define CHATROOM_CURSOR_H
+
+#include "postgres.h"
+
+#include "access/xlogdefs.h"
+#include "lib/stringinfo.h"
+
+#define CURSOR_MAX_HOLES	64
+
+/* Longest text of a cursor, in bytes. */
+#define CURSOR_MAX_TEXT		(5 * 17 + 2 + CURSOR_MAX_HOLES * 17)
+
+typedef struct Cursor
+{
+	uint32		system;
+	Oid			dboid;
+	uint32		incarnation;
+	TimeLineID	tli;
+	XLogRecPtr	lsn;
+	int			nholes;
+	XLogRecPtr	holes[CURSOR_MAX_HOLES];	/* ascending, all before lsn */
+} Cursor;
+
+typedef enum CursorCheck
+{
+	CURSOR_GOOD,
+	CURSOR_AHEAD,				/* of what this server has published */
+	CURSOR_FOREIGN				/* of another history: reset */
+} CursorCheck;
+
+/* Parse; false where the text is no cursor. */
+extern bool chatroom_parse_cursor(const char *text, int len, Cursor *cursor);
+
+/* Append the text. */
+extern void chatroom_append_cursor(StringInfo buf, const Cursor *cursor);
+
+/* A cursor of this database and moment, at an LSN. */
+extern void chatroom_make_cursor(XLogRecPtr lsn, Cursor *cursor);
+
+/*
+ * Is a cursor good on this server?  published: of this database's cache;
+ * settled: whether what is ahead of it on a primary can only be foreign.
+ */
+extern CursorCheck chatroom_check_cursor(const Cursor *cursor,
+										 XLogRecPtr published, bool settled);
+
+#endif							/* CHATROOM_CURSOR_H */

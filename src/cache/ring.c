@@ -1,0 +1,602 @@
+/*-------------------------------------------------------------------------
+ *
+ * ring.c
+ *	  The cache of one database: a ring of events in shared memory.
+ *
+ * See ring.h for the words and the locking.  What a topic's chain can prove:
+ *
+ * - The topic table names a topic's newest event.  Where the topic is not in
+ *	 the table, its bucket's mark is an upper bound of the LSN of any event
+ *	 that the table has forgotten: a cursor at or after the mark has missed
+ *	 nothing.  Marks are raised before an entry is replaced.
+ * - A link bears the LSN of the topic's previous event.  If that event has
+ *	 been overwritten, a cursor at or after that LSN has missed nothing.
+ *
+ * So a cursor is good as long as nothing newer than it has been lost of its
+ * own topic, however old it is.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "base/compat.h"
+#include "base/memory.h"
+#include "cache/interest.h"
+#include "cache/ring.h"
+#include "cache/waiters.h"
+#include "common/hashfn.h"
+#include "common/pg_prng.h"
+#include "miscadmin.h"
+#include "port/pg_bitutils.h"
+#include "storage/proc.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/timestamp.h"
+
+/* ------------------------------------------------------------- attaching */
+
+/*
+ * This database's cache, or NULL where there is none.
+ *
+ * The mapping is kept for the process's life; a cache that was made anew has
+ * another generation, and the old mapping is let go.
+ */
+Cache *
+chatroom_my_cache(void)
+{
+	static dsm_segment *segment = NULL;
+	static Cache *cache = NULL;
+	static uint32 generation = 0;
+	static int	slot_number = -1;
+	DatabaseSlot found = {0};
+	ResourceOwner owner;
+
+	if (cache != NULL)
+	{
+		DatabaseSlot *slot = &chatroom_control->databases[slot_number];
+
+		/*
+		 * Read without lock: a stale generation is no harm, for the old
+		 * segment stays mapped here, and its floor was raised to infinity
+		 * before it was given up.
+		 */
+		if (slot->generation == generation && slot->dboid == MyDatabaseId)
+			return cache;
+	}
+
+	LWLockAcquire(&chatroom_control->lock, LW_SHARED);
+	for (int i = 0; i < CHATROOM_MAX_DATABASES; i++)
+	{
+		if (chatroom_control->databases[i].dboid == MyDatabaseId)
+		{
+			found = chatroom_control->databases[i];
+			slot_number = i;
+			break;
+		}
+	}
+	LWLockRelease(&chatroom_control->lock);
+
+	if (segment != NULL)
+	{
+		dsm_detach(segment);
+		segment = NULL;
+		cache = NULL;
+	}
+	if (!OidIsValid(found.dboid) || found.handle == DSM_HANDLE_INVALID)
+		return NULL;
+
+	/* without an owner the mapping outlives the transaction */
+	owner = CurrentResourceOwner;
+	CurrentResourceOwner = NULL;
+	PG_TRY();
+	{
+		segment = dsm_attach(found.handle);
+	}
+	PG_FINALLY();
+	{
+		CurrentResourceOwner = owner;
+	}
+	PG_END_TRY();
+	if (segment == NULL)
+		return NULL;
+	cache = (Cache *) dsm_segment_address(segment);
+	generation = found.generation;
+	Assert(cache->magic == CACHE_MAGIC);
+	return cache;
+}
+
+/* ------------------------------------------------------------ the layout */
+
+static inline RingTopic *
+topic_table(Cache *cache)
+{
+	return (RingTopic *) ((char *) cache + cache->topics_offset);
+}
+
+static inline XLogRecPtr *
+mark_table(Cache *cache)
+{
+	return (XLogRecPtr *) ((char *) cache + cache->marks_offset);
+}
+
+static inline RingEvent *
+event_at(Cache *cache, uint64 position)
+{
+	return (RingEvent *) ((char *) cache + cache->ring_offset +
+						  position % cache->ring_size);
+}
+
+/* Bytes of the segment for chatroom.cache_size. */
+Size
+chatroom_cache_bytes(Size ring_kb)
+{
+	return ring_kb * 1024;
+}
+
+/* Largest power of 2 not over n. */
+static uint32
+power_of_2_below(uint64 n)
+{
+	return (uint32) 1 << pg_leftmost_one_pos64(Max(n, 1));
+}
+
+/*
+ * Lay out a new segment.  One eighth of it holds the topic table (an event
+ * has about three topics and takes about half a kB), a 32th the marks.
+ */
+void
+chatroom_cache_init(Cache *cache, Oid dboid, Size bytes, int tranche)
+{
+	uint64		offset = MAXALIGN(sizeof(Cache));
+
+	memset(cache, 0, sizeof(Cache));
+	cache->dboid = dboid;
+	if (!pg_strong_random(&cache->seed, sizeof(cache->seed)))
+		cache->seed = pg_prng_uint64(&pg_global_prng_state);
+
+	cache->nbuckets = power_of_2_below(bytes / 8 /
+									   (sizeof(RingTopic) * TOPIC_WAYS));
+	cache->topics_offset = offset;
+	offset += (uint64) cache->nbuckets * TOPIC_WAYS * sizeof(RingTopic);
+	cache->nmarks = power_of_2_below(bytes / 32 / sizeof(XLogRecPtr));
+	cache->marks_offset = offset;
+	offset += (uint64) cache->nmarks * sizeof(XLogRecPtr);
+	cache->nwaiters = ProcGlobal->allProcCount;
+	cache->waiters_offset = offset = MAXALIGN(offset);
+	offset += chatroom_waiters_bytes(cache->nwaiters);
+	cache->ninterests = Max(bytes / 4096, 256);
+	cache->interest_offset = offset = MAXALIGN(offset);
+	offset += chatroom_interest_bytes(cache->ninterests);
+	cache->ring_offset = offset = CACHELINEALIGN(offset);
+	cache->ring_size = (bytes - offset) & ~(uint64) 63;
+
+	memset((char *) cache + sizeof(Cache), 0,
+		   cache->ring_offset - sizeof(Cache));
+	cache->tail = cache->head = cache->ring_size;
+	pg_atomic_init_u64(&cache->published, 0);
+	pg_atomic_init_u64(&cache->held, 0);
+	pg_atomic_init_u64(&cache->channel_epoch, 0);
+	pg_atomic_init_u32(&cache->waiting, 0);
+	pg_atomic_init_u32(&cache->interested, 0);
+	chatroom_waiters_init(cache);
+	chatroom_interest_init(cache);
+	cache->stats_reset = GetCurrentTimestamp();
+	{
+		pg_atomic_uint64 *counter = (pg_atomic_uint64 *) &cache->stats;
+
+		for (Size i = 0; i < sizeof(CacheStats) / sizeof(*counter); i++)
+			pg_atomic_init_u64(&counter[i], 0);
+	}
+	for (int i = 0; i < CHATROOM_STRIPES; i++)
+		LWLockInitialize(&cache->stripes[i].lock, tranche);
+	cache->magic = CACHE_MAGIC;
+}
+
+/* ------------------------------------------------------------- the locks */
+
+/* Take all stripes, to change the cache. */
+void
+chatroom_cache_lock(Cache *cache)
+{
+	for (int i = 0; i < CHATROOM_STRIPES; i++)
+		LWLockAcquire(&cache->stripes[i].lock, LW_EXCLUSIVE);
+}
+
+void
+chatroom_cache_unlock(Cache *cache)
+{
+	for (int i = CHATROOM_STRIPES - 1; i >= 0; i--)
+		LWLockRelease(&cache->stripes[i].lock);
+}
+
+/* This process's stripe. */
+LWLock *
+chatroom_stripe(Cache *cache)
+{
+	return &cache->stripes[ChatroomMyProcNumber() % CHATROOM_STRIPES].lock;
+}
+
+/* ------------------------------------------------------------- the hashes */
+
+uint64
+chatroom_topic_hash(const Cache *cache, const char *topic, int len)
+{
+	uint64		hash;
+
+	hash = hash_bytes_extended((const unsigned char *) topic, len,
+							   cache->seed);
+	return hash != 0 ? hash : 1;
+}
+
+uint64
+chatroom_base_hash(const Cache *cache, const char *base, int len,
+				   bool subtopics)
+{
+	uint64		hash;
+
+	hash = hash_bytes_extended((const unsigned char *) base, len,
+							   cache->seed ^ (subtopics ? 0x5b : 0xa5));
+	return hash != 0 ? hash : 1;
+}
+
+static inline RingTopic *
+topic_bucket(Cache *cache, uint64 hash)
+{
+	return topic_table(cache) +
+		(hash & (cache->nbuckets - 1)) * TOPIC_WAYS;
+}
+
+static inline XLogRecPtr *
+topic_mark(Cache *cache, uint64 hash)
+{
+	return mark_table(cache) + ((hash >> 32) & (cache->nmarks - 1));
+}
+
+/* ---------------------------------------------------------------- writing */
+
+/* No event may take more than a quarter of the ring. */
+Size
+chatroom_cache_max_event(const Cache *cache)
+{
+	return cache->ring_size / 4;
+}
+
+/* No transaction may take more than three quarters of it. */
+Size
+chatroom_cache_max_transaction(const Cache *cache)
+{
+	return cache->ring_size / 4 * 3;
+}
+
+/*
+ * The entry of a topic, made if it isn't there; *known says which.  A new one
+ * takes the place of the bucket's longest silent topic, whose LSN goes to its
+ * mark.  The new entry's LSN is its own mark: what it may have had before.
+ */
+static RingTopic *
+enter_topic(Cache *cache, uint64 hash, bool *known)
+{
+	RingTopic  *bucket = topic_bucket(cache, hash);
+	RingTopic  *victim = &bucket[0];
+
+	for (int i = 0; i < TOPIC_WAYS; i++)
+	{
+		if (bucket[i].hash == hash)
+		{
+			*known = true;
+			return &bucket[i];
+		}
+		if (bucket[i].newest_lsn < victim->newest_lsn)
+			victim = &bucket[i];
+	}
+	*known = false;
+	if (victim->hash != 0)
+	{
+		XLogRecPtr *mark = topic_mark(cache, victim->hash);
+
+		*mark = Max(*mark, victim->newest_lsn);
+		pg_atomic_write_u64(&cache->stats.topics_evicted,
+							pg_atomic_read_u64(&cache->stats.topics_evicted) +
+							1);
+	}
+	victim->hash = hash;
+	victim->newest_pos = 0;
+	victim->newest_lsn = *topic_mark(cache, hash);
+	return victim;
+}
+
+/* Overwrite the oldest events until len bytes fit behind head. */
+static void
+make_room(Cache *cache, Size len)
+{
+	uint64		gone = 0;
+
+	while (cache->head + len - cache->tail > cache->ring_size)
+	{
+		RingEvent  *oldest = event_at(cache, cache->tail);
+
+		if ((oldest->flags & RING_FILLER) == 0)
+		{
+			cache->tail_lsn = oldest->lsn;
+			cache->nevents--;
+			gone++;
+		}
+		cache->tail += oldest->len;
+	}
+	if (gone > 0)
+		pg_atomic_write_u64(&cache->stats.overwritten,
+							pg_atomic_read_u64(&cache->stats.overwritten) +
+							gone);
+}
+
+/* Fill in a link's pointers, from the topic's newest event. */
+static void
+set_link(Cache *cache, RingLink *link, const RingTopic *topic)
+{
+	const RingEvent *prev;
+	const RingLink *prev_link;
+	const RingLink *jump_link = NULL;
+
+	link->prev_pos = 0;
+	link->prev_lsn = topic->newest_lsn;
+	link->jump_pos = 0;
+	link->jump_lsn = InvalidXLogRecPtr;
+	link->jump_index = 0;
+	link->index = 1;
+	if (topic->newest_pos == 0)
+		return;
+	prev = chatroom_cache_event(cache, topic->newest_pos);
+	if (prev == NULL)
+		return;
+	prev_link = chatroom_cache_link(prev, link->hash);
+	if (prev_link == NULL)
+		return;
+
+	link->prev_pos = topic->newest_pos;
+	link->index = prev_link->index + 1;
+
+	/* a skew-binary list: two equal jumps in a row make one of both */
+	if (prev_link->jump_pos != 0)
+	{
+		const RingEvent *jump = chatroom_cache_event(cache,
+													 prev_link->jump_pos);
+
+		if (jump != NULL)
+			jump_link = chatroom_cache_link(jump, link->hash);
+	}
+	if (jump_link != NULL && jump_link->jump_pos != 0 &&
+		prev_link->index - prev_link->jump_index ==
+		jump_link->index - jump_link->jump_index)
+	{
+		link->jump_pos = jump_link->jump_pos;
+		link->jump_lsn = jump_link->jump_lsn;
+		link->jump_index = jump_link->jump_index;
+	}
+	else
+	{
+		link->jump_pos = link->prev_pos;
+		link->jump_lsn = link->prev_lsn;
+		link->jump_index = prev_link->index;
+	}
+}
+
+/* Append an event, and make it the newest of its topics. */
+void
+chatroom_cache_append(Cache *cache, const RingEvent *event)
+{
+	RingEvent  *copy;
+	uint64		room = cache->ring_size - cache->head % cache->ring_size;
+
+	Assert(event->len == MAXALIGN(event->len));
+	if (room < event->len)
+	{
+		/* an event stands in one piece: skip the ring's end */
+		make_room(cache, room);
+		copy = event_at(cache, cache->head);
+		copy->len = (uint32) room;
+		copy->flags = RING_FILLER;
+		cache->head += room;
+	}
+	make_room(cache, event->len);
+
+	copy = event_at(cache, cache->head);
+	memcpy(copy, event, event->len);
+	for (int i = 0; i < copy->nlinks; i++)
+	{
+		bool		known;
+		RingTopic  *topic = enter_topic(cache, copy->links[i].hash, &known);
+
+		set_link(cache, &copy->links[i], topic);
+		topic->newest_pos = cache->head;
+		topic->newest_lsn = event->lsn;
+	}
+	cache->head += event->len;
+	cache->nevents++;
+	cache->last_event = event->at;
+}
+
+/* What happened to a topic up to lsn can no longer be told. */
+void
+chatroom_cache_mark_topic(Cache *cache, uint64 hash, XLogRecPtr lsn)
+{
+	bool		known;
+	RingTopic  *topic = enter_topic(cache, hash, &known);
+
+	topic->newest_pos = 0;
+	topic->newest_lsn = Max(topic->newest_lsn, lsn);
+}
+
+/* What happened in the database up to lsn can no longer be told. */
+void
+chatroom_cache_raise_floor(Cache *cache, XLogRecPtr lsn, ResetReason reason)
+{
+	if (lsn <= cache->floor)
+		return;
+	cache->floor = lsn;
+	cache->floor_reason = reason;
+}
+
+/* Forget everything; cursors from floor on are good. */
+void
+chatroom_cache_empty(Cache *cache, XLogRecPtr floor)
+{
+	memset(topic_table(cache), 0,
+		   sizeof(RingTopic) * cache->nbuckets * TOPIC_WAYS);
+	memset(mark_table(cache), 0, sizeof(XLogRecPtr) * cache->nmarks);
+	cache->tail = cache->head;
+	cache->nevents = 0;
+	cache->floor = floor;
+	cache->floor_reason = RESET_REASON_FLOOR;
+	cache->tail_lsn = floor;
+}
+
+/* ---------------------------------------------------------------- reading */
+
+/* The event at a position, or NULL where it has been overwritten. */
+const RingEvent *
+chatroom_cache_event(Cache *cache, uint64 position)
+{
+	if (position < cache->tail || position >= cache->head)
+		return NULL;
+	return event_at(cache, position);
+}
+
+/* The link of a topic in an event. */
+const RingLink *
+chatroom_cache_link(const RingEvent *event, uint64 hash)
+{
+	for (int i = 0; i < event->nlinks; i++)
+		if (event->links[i].hash == hash)
+			return &event->links[i];
+	return NULL;
+}
+
+/* A topic's entry, or NULL and its mark. */
+const RingTopic *
+chatroom_cache_topic(Cache *cache, uint64 hash, XLogRecPtr *mark)
+{
+	RingTopic  *bucket = topic_bucket(cache, hash);
+
+	for (int i = 0; i < TOPIC_WAYS; i++)
+		if (bucket[i].hash == hash)
+			return &bucket[i];
+	*mark = *topic_mark(cache, hash);
+	return NULL;
+}
+
+/* Has a mark been set after lsn under this key? */
+static bool
+marked_after(Cache *cache, uint64 hash, XLogRecPtr lsn)
+{
+	XLogRecPtr	mark;
+	const RingTopic *topic;
+
+	if (hash == 0)
+		return false;
+	topic = chatroom_cache_topic(cache, hash, &mark);
+	return (topic != NULL ? topic->newest_lsn : mark) > lsn;
+}
+
+/*
+ * What is there of a topic after lsn?  Sets news and where it starts, or the
+ * reason for a reset.
+ */
+void
+chatroom_cache_find(Cache *cache, TopicRead *read, XLogRecPtr lsn)
+{
+	XLogRecPtr	mark;
+	const RingTopic *topic;
+	const RingEvent *event;
+	const RingLink *link;
+	uint64		position;
+
+	read->news = false;
+	read->reset = RESET_REASON_NONE;
+	if (lsn < cache->floor)
+	{
+		read->reset = (ResetReason) cache->floor_reason;
+		return;
+	}
+	if (marked_after(cache, read->base_hash, lsn) ||
+		marked_after(cache, read->sub_hash, lsn))
+	{
+		read->reset = RESET_REASON_DDL;
+		return;
+	}
+	topic = chatroom_cache_topic(cache, read->hash, &mark);
+	if (topic == NULL)
+	{
+		if (mark > lsn)
+			read->reset = RESET_REASON_OVERWRITTEN;
+		return;
+	}
+	if (topic->newest_lsn <= lsn)
+		return;
+
+	position = topic->newest_pos;
+	event = chatroom_cache_event(cache, position);
+	link = event ? chatroom_cache_link(event, read->hash) : NULL;
+	if (link == NULL)
+	{
+		read->reset = position == 0 ? RESET_REASON_LARGE :
+			RESET_REASON_OVERWRITTEN;
+		return;
+	}
+	read->newest_pos = position;
+	read->last_index = link->index;
+
+	/* go back to the oldest event that is after lsn */
+	while (link->prev_lsn > lsn)
+	{
+		position = link->jump_lsn > lsn ? link->jump_pos : link->prev_pos;
+		event = chatroom_cache_event(cache, position);
+		link = event ? chatroom_cache_link(event, read->hash) : NULL;
+		if (link == NULL)
+		{
+			read->reset = RESET_REASON_OVERWRITTEN;
+			return;
+		}
+	}
+	read->news = true;
+	read->first_pos = position;
+	read->first_index = link->index;
+}
+
+/* Positions of at most n events of a topic, from its first_pos on. */
+int
+chatroom_cache_positions(Cache *cache, const TopicRead *read, int n,
+						 uint64 *positions)
+{
+	uint64		position = read->newest_pos;
+	uint32		last;
+	const RingEvent *event;
+	const RingLink *link;
+
+	if (read->first_pos < cache->tail)
+		return -1;
+	n = (int) Min((uint64) n, (uint64) read->last_index - read->first_index + 1);
+	last = read->first_index + n - 1;
+
+	event = chatroom_cache_event(cache, position);
+	link = event ? chatroom_cache_link(event, read->hash) : NULL;
+	while (link != NULL && link->index > last)
+	{
+		position = link->jump_pos != 0 && link->jump_index >= last ?
+			link->jump_pos : link->prev_pos;
+		event = chatroom_cache_event(cache, position);
+		link = event ? chatroom_cache_link(event, read->hash) : NULL;
+	}
+	for (int i = n - 1; i >= 0; i--)
+	{
+		if (link == NULL)
+			return -1;
+		positions[i] = position;
+		if (i == 0)
+			break;
+		position = link->prev_pos;
+		event = chatroom_cache_event(cache, position);
+		link = event ? chatroom_cache_link(event, read->hash) : NULL;
+	}
+	return n;
+}

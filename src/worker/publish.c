@@ -1,0 +1,1364 @@
+/*-------------------------------------------------------------------------
+ *
+ * publish.c
+ *	  From committed transactions to events in the caches.
+ *
+ * Each database has a queue of committed transactions in commit order.  One
+ * is published when it has left ProcArray, so that whoever reads its events
+ * sees its rows: a commit record is in WAL, and flushed, before that, with
+ * synchronous replication possibly for long.  The first one that has not
+ * holds those behind it, in its own database.
+ *
+ * Events are put together outside the cache's locks, in a batch, and appended
+ * under all of them.  A transaction is appended whole or not at all: one that
+ * is larger than three quarters of the ring resets its topics instead.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/transam.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "base/compat.h"
+#include "base/memory.h"
+#include "base/settings.h"
+#include "cache/interest.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "storage/procarray.h"
+#include "utils/datetime.h"
+#include "utils/json.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "worker/tailer.h"
+
+/* Bytes appended under one hold of the locks, where transactions are small. */
+#define BATCH_BYTES		(256 * 1024)
+
+/* Descriptors kept; beyond, the oldest knowledge is dropped. */
+#define MAX_DESCRIPTORS	10000
+
+typedef struct DescriptorKey
+{
+	uint64		id;
+	Oid			dboid;
+	uint32		zero;
+} DescriptorKey;
+
+typedef struct KnownDescriptor
+{
+	DescriptorKey key;
+	MemoryContext context;		/* of all below */
+	Descriptor	descriptor;
+	char	   *body;			/* as logged */
+	int			len;
+	bool		used;			/* since the anchor before the last */
+} KnownDescriptor;
+
+static HTAB *databases = NULL;
+static HTAB *descriptors = NULL;
+static MemoryContext publish_context;
+static MemoryContext event_context;
+static StringInfoData batch;	/* RingEvents one after another */
+static StringInfoData topics_text;
+static Size queued_bytes = 0;
+static XLogRecPtr global_floor = InvalidXLogRecPtr;
+
+void
+chatroom_publish_init(void)
+{
+	HASHCTL		control;
+	MemoryContext old;
+
+	publish_context = AllocSetContextCreate(TopMemoryContext,
+											"chatroom publish",
+											ALLOCSET_DEFAULT_SIZES);
+	event_context = AllocSetContextCreate(publish_context,
+										  "chatroom event",
+										  ALLOCSET_DEFAULT_SIZES);
+	memset(&control, 0, sizeof(control));
+	control.keysize = sizeof(Oid);
+	control.entrysize = sizeof(TailerDatabase);
+	control.hcxt = publish_context;
+	databases = hash_create("chatroom databases", 16, &control,
+							HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	control.keysize = sizeof(DescriptorKey);
+	control.entrysize = sizeof(KnownDescriptor);
+	descriptors = hash_create("chatroom descriptors", 128, &control,
+							  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	old = MemoryContextSwitchTo(publish_context);
+	initStringInfo(&batch);
+	initStringInfo(&topics_text);
+	MemoryContextSwitchTo(old);
+}
+
+/* The commit LSN up to which nothing is known, of any database. */
+XLogRecPtr
+chatroom_global_floor(void)
+{
+	return global_floor;
+}
+
+/* ---------------------------------------------------------------- caches */
+
+/* Take a place in the control struct for a database; -1: none free. */
+static int
+take_slot(Oid dboid)
+{
+	int			free_slot = -1;
+	int			i;
+
+	LWLockAcquire(&chatroom_control->lock, LW_EXCLUSIVE);
+	for (i = 0; i < CHATROOM_MAX_DATABASES; i++)
+	{
+		DatabaseSlot *slot = &chatroom_control->databases[i];
+
+		if (slot->dboid == dboid)
+			break;
+		if (!OidIsValid(slot->dboid) && free_slot < 0)
+			free_slot = i;
+	}
+	if (i == CHATROOM_MAX_DATABASES)
+	{
+		i = free_slot;
+		if (i >= 0)
+		{
+			DatabaseSlot *slot = &chatroom_control->databases[i];
+
+			slot->dboid = dboid;
+			slot->handle = DSM_HANDLE_INVALID;
+			slot->wanted = false;
+			slot->failed = false;
+			slot->want_notifier = false;
+			slot->notifier_pid = 0;
+		}
+	}
+	LWLockRelease(&chatroom_control->lock);
+	return i;
+}
+
+/*
+ * Make a segment, pinned so that it survives the tailer: interests and
+ * waiters that are registered in it go on being served by the next one.
+ */
+static dsm_segment *
+create_segment(Size bytes)
+{
+	dsm_segment *segment = NULL;
+	MemoryContext old = CurrentMemoryContext;
+
+	PG_TRY();
+	{
+		segment = dsm_create(bytes, DSM_CREATE_NULL_IF_MAXSEGMENTS);
+	}
+	PG_CATCH();
+	{
+		/* /dev/shm is full, or the like: say it, and do without */
+		MemoryContextSwitchTo(old);
+		EmitErrorReport();
+		FlushErrorState();
+		LWLockReleaseAll();
+		segment = NULL;
+	}
+	PG_END_TRY();
+	return segment;
+}
+
+/* Attach to a database's cache, or make it. */
+static void
+open_cache(TailerDatabase *db)
+{
+	DatabaseSlot *slot;
+	dsm_handle	handle;
+	Size		bytes = chatroom_cache_bytes(chatroom_cache_size);
+	bool		fresh = true;
+
+	db->slot = take_slot(db->dboid);
+	if (db->slot < 0)
+	{
+		ereport(LOG,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("chatroom has no place for database %u", db->dboid),
+				 errdetail("At most %d databases have a cache at a time.",
+						   CHATROOM_MAX_DATABASES)));
+		return;
+	}
+	slot = &chatroom_control->databases[db->slot];
+	handle = slot->handle;
+	if (handle != DSM_HANDLE_INVALID)
+	{
+		db->segment = dsm_attach(handle);
+		fresh = db->segment == NULL;
+	}
+	if (fresh)
+	{
+		db->segment = create_segment(bytes);
+		if (db->segment != NULL)
+			dsm_pin_segment(db->segment);
+	}
+	if (db->segment != NULL)
+	{
+		db->cache = (Cache *) dsm_segment_address(db->segment);
+		if (fresh)
+			chatroom_cache_init(db->cache, db->dboid,
+								dsm_segment_map_length(db->segment),
+								chatroom_control->tranche);
+		chatroom_cache_lock(db->cache);
+		chatroom_cache_empty(db->cache, global_floor);
+		pg_atomic_write_u64(&db->cache->published, global_floor);
+		pg_atomic_write_u64(&db->cache->held, 0);
+		chatroom_cache_unlock(db->cache);
+	}
+	LWLockAcquire(&chatroom_control->lock, LW_EXCLUSIVE);
+	slot->wanted = false;
+	slot->failed = db->segment == NULL;
+	if (fresh)
+	{
+		slot->handle = db->segment != NULL ?
+			dsm_segment_handle(db->segment) : DSM_HANDLE_INVALID;
+		slot->generation++;
+	}
+	LWLockRelease(&chatroom_control->lock);
+}
+
+/* The tailer's view of a database, with its cache. */
+TailerDatabase *
+chatroom_tailer_database(Oid dboid)
+{
+	TailerDatabase *db;
+	bool		found;
+
+	db = hash_search(databases, &dboid, HASH_ENTER, &found);
+	if (!found)
+	{
+		db->slot = -1;
+		db->segment = NULL;
+		db->cache = NULL;
+		dlist_init(&db->queue);
+		db->queued_bytes = 0;
+		db->visible = 0;
+		memset(&db->published, 0, sizeof(db->published));
+		db->wake_all = false;
+		db->notify = false;
+		open_cache(db);
+	}
+	return db;
+}
+
+/* Reading starts anew: the caches that are there are emptied. */
+void
+chatroom_publish_start(XLogRecPtr floor)
+{
+	global_floor = floor;
+	for (int i = 0; i < CHATROOM_MAX_DATABASES; i++)
+		if (OidIsValid(chatroom_control->databases[i].dboid))
+			chatroom_tailer_database(chatroom_control->databases[i].dboid);
+}
+
+/* Make the caches that readers asked for. */
+void
+chatroom_make_wanted_caches(void)
+{
+	for (int i = 0; i < CHATROOM_MAX_DATABASES; i++)
+	{
+		DatabaseSlot *slot = &chatroom_control->databases[i];
+
+		if (slot->wanted)
+			chatroom_tailer_database(slot->dboid);
+	}
+}
+
+/* Free a pending transaction. */
+static void
+free_pending(TailerDatabase *db, PendingTransaction *pending)
+{
+	dlist_delete(&pending->node);
+	db->queued_bytes -= pending->bytes;
+	queued_bytes -= pending->bytes;
+	if (pending->messages != NULL)
+		for (int i = 0; i < pending->count; i++)
+			pfree(pending->messages[i]);
+	MemoryContextDelete(pending->context);
+}
+
+/* Give up a database's cache and queue. */
+static void
+release_cache(TailerDatabase *db, bool forget_slot)
+{
+	while (!dlist_is_empty(&db->queue))
+		free_pending(db, dlist_head_element(PendingTransaction, node,
+											&db->queue));
+	if (db->cache != NULL)
+	{
+		/* who has it mapped still reads it: let it answer nothing */
+		chatroom_cache_lock(db->cache);
+		chatroom_cache_empty(db->cache, PG_UINT64_MAX);
+		chatroom_cache_unlock(db->cache);
+		chatroom_waiters_wake_all(db->cache);
+	}
+	if (db->slot >= 0)
+	{
+		DatabaseSlot *slot = &chatroom_control->databases[db->slot];
+
+		LWLockAcquire(&chatroom_control->lock, LW_EXCLUSIVE);
+		slot->handle = DSM_HANDLE_INVALID;
+		slot->generation++;
+		slot->failed = false;
+		if (forget_slot)
+			slot->dboid = InvalidOid;
+		LWLockRelease(&chatroom_control->lock);
+	}
+	if (db->segment != NULL)
+	{
+		dsm_unpin_segment(dsm_segment_handle(db->segment));
+		dsm_detach(db->segment);
+	}
+	hash_search(databases, &db->dboid, HASH_REMOVE, NULL);
+}
+
+/* A database was dropped. */
+void
+chatroom_drop_database(Oid dboid)
+{
+	TailerDatabase *db;
+
+	db = hash_search(databases, &dboid, HASH_FIND, NULL);
+	if (db != NULL)
+		release_cache(db, true);
+}
+
+/* The tailer stops for good: give all memory back. */
+void
+chatroom_release_caches(void)
+{
+	HASH_SEQ_STATUS status;
+	TailerDatabase *db;
+
+	hash_seq_init(&status, databases);
+	while ((db = hash_seq_search(&status)) != NULL)
+		release_cache(db, true);
+}
+
+/* -------------------------------------------------------------- queueing */
+
+/* A transaction has committed: it is published when it can be seen. */
+void
+chatroom_enqueue(Oid dboid, PendingTransaction *pending)
+{
+	TailerDatabase *db = chatroom_tailer_database(dboid);
+
+	dlist_push_tail(&db->queue, &pending->node);
+	db->queued_bytes += pending->bytes;
+	queued_bytes += pending->bytes;
+}
+
+Size
+chatroom_queued_bytes(void)
+{
+	return queued_bytes;
+}
+
+/* What happened up to lsn can't be told, in any database. */
+void
+chatroom_reset_all(XLogRecPtr lsn, ResetReason reason)
+{
+	HASH_SEQ_STATUS status;
+	TailerDatabase *db;
+
+	global_floor = Max(global_floor, lsn);
+	hash_seq_init(&status, databases);
+	while ((db = hash_seq_search(&status)) != NULL)
+	{
+		if (db->cache == NULL)
+			continue;
+		chatroom_cache_lock(db->cache);
+		chatroom_cache_raise_floor(db->cache, lsn, reason);
+		chatroom_cache_unlock(db->cache);
+		db->wake_all = true;
+	}
+}
+
+/* ----------------------------------------------------------- descriptors */
+
+/* Remember a descriptor that was logged. */
+void
+chatroom_know_descriptor(Oid dboid, const char *body, int len)
+{
+	KnownDescriptor *known;
+	MemoryContext context;
+	MemoryContext old;
+	DescriptorKey key;
+	Descriptor	descriptor;
+	ByteReader	reader;
+	char	   *copy;
+	bool		found;
+
+	context = AllocSetContextCreate(publish_context, "chatroom descriptor",
+									ALLOCSET_SMALL_SIZES);
+	old = MemoryContextSwitchTo(context);
+	copy = palloc(len);
+	memcpy(copy, body, len);
+	reader.pos = copy;
+	reader.end = copy + len;
+	reader.failed = false;
+	if (!chatroom_decode_descriptor(&reader, &descriptor))
+	{
+		MemoryContextSwitchTo(old);
+		MemoryContextDelete(context);
+		pg_atomic_fetch_add_u64(&chatroom_control->messages_torn, 1);
+		return;
+	}
+	MemoryContextSwitchTo(old);
+
+	/* more than anybody's schema has: forget the ones not used lately */
+	if (hash_get_num_entries(descriptors) >= MAX_DESCRIPTORS)
+	{
+		HASH_SEQ_STATUS status;
+
+		hash_seq_init(&status, descriptors);
+		while ((known = hash_seq_search(&status)) != NULL)
+		{
+			if (known->used)
+				continue;
+			MemoryContextDelete(known->context);
+			hash_search(descriptors, &known->key, HASH_REMOVE, NULL);
+		}
+	}
+	memset(&key, 0, sizeof(key));
+	key.id = descriptor.id;
+	key.dboid = dboid;
+	known = hash_search(descriptors, &key, HASH_ENTER, &found);
+	if (found)
+		MemoryContextDelete(known->context);
+	known->context = context;
+	known->descriptor = descriptor;
+	known->body = copy;
+	known->len = len;
+	known->used = true;
+}
+
+/* The descriptor of an event, or NULL where it isn't known. */
+static const Descriptor *
+find_descriptor(Oid dboid, uint64 id)
+{
+	DescriptorKey key;
+	KnownDescriptor *known;
+
+	memset(&key, 0, sizeof(key));
+	key.id = id;
+	key.dboid = dboid;
+	known = hash_search(descriptors, &key, HASH_FIND, NULL);
+	if (known == NULL)
+		return NULL;
+	known->used = true;
+	return &known->descriptor;
+}
+
+/* Log all descriptors in use, so that reading can start at an anchor. */
+void
+chatroom_log_known_descriptors(void)
+{
+	HASH_SEQ_STATUS status;
+	KnownDescriptor *known;
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	hash_seq_init(&status, descriptors);
+	while ((known = hash_seq_search(&status)) != NULL)
+	{
+		if (!known->used)
+			continue;
+		known->used = false;
+		resetStringInfo(&buf);
+		chatroom_put_header(&buf, MESSAGE_KNOWN);
+		chatroom_put_vint(&buf, known->key.dboid);
+		appendBinaryStringInfo(&buf, known->body, known->len);
+		chatroom_log_message(CHATROOM_PREFIX, buf.data, buf.len, false);
+	}
+	pfree(buf.data);
+}
+
+/* ------------------------------------------------- putting events together */
+
+/* What an event has besides its row. */
+typedef struct EventFrame
+{
+	Cache	   *cache;
+	XLogRecPtr	lsn;
+	uint64		fxid;
+	uint64		next_fxid;
+	TimestampTz at;
+} EventFrame;
+
+/* The event being put together; moves when the batch grows. */
+#define EVENT(start)	((RingEvent *) (batch.data + (start)))
+
+/* Pad the batch for an array of structs to follow. */
+static void
+align_batch(void)
+{
+	static const char zeros[MAXIMUM_ALIGNOF] = {0};
+
+	appendBinaryStringInfo(&batch, zeros, MAXALIGN(batch.len) - batch.len);
+}
+
+/* Start an event: its header and links, and the topics' texts. */
+static int
+start_event(const EventFrame *frame, uint8 type, int ntopics,
+			const Piece *topics)
+{
+	int			start;
+	Size		header = offsetof(RingEvent, links) +
+		sizeof(RingLink) * ntopics;
+
+	align_batch();
+	start = batch.len;
+	enlargeStringInfo(&batch, header);
+	memset(batch.data + start, 0, header);
+	batch.len += header;
+	EVENT(start)->type = type;
+	EVENT(start)->nlinks = ntopics;
+	EVENT(start)->lsn = frame->lsn;
+	EVENT(start)->fxid = frame->fxid;
+	EVENT(start)->next_fxid = frame->next_fxid;
+	EVENT(start)->at = frame->at;
+	for (int i = 0; i < ntopics; i++)
+	{
+		RingLink   *link = &EVENT(start)->links[i];
+
+		link->hash = chatroom_topic_hash(frame->cache, topics[i].data,
+										 topics[i].len);
+		link->name = batch.len - start;
+		link->name_len = topics[i].len;
+		appendBinaryStringInfo(&batch, topics[i].data, topics[i].len);
+	}
+	return start;
+}
+
+/* End it: pad, and set its length. */
+static void
+end_event(int start)
+{
+	align_batch();
+	EVENT(start)->len = batch.len - start;
+}
+
+#define append_literal(text) \
+	appendBinaryStringInfo(&batch, text, sizeof(text) - 1)
+
+/* Note where the part begins; its length is set by end_part. */
+#define begin_part(start, part) \
+	(EVENT(start)->part = batch.len - (start))
+#define end_part(start, part, len_field) \
+	(EVENT(start)->len_field = batch.len - (start) - EVENT(start)->part)
+
+/* Should the row's JSON show this column of an image? */
+static bool
+column_shown(const DescriptorColumn *column, const Piece *value)
+{
+	return (column->flags & COLUMN_SHOWN) && value->len != PIECE_ABSENT;
+}
+
+/* Append an image as JSON object, noting where each column stands. */
+static int
+append_image(int start, const Descriptor *descriptor, const Piece *values,
+			 const bool *changed, uint32 columns_offset)
+{
+	int			n = 0;
+
+	appendStringInfoCharMacro(&batch, '{');
+	for (int i = 0; i < descriptor->ncolumns; i++)
+	{
+		const DescriptorColumn *column = &descriptor->columns[i];
+		RingColumn	place = {0};
+
+		if (!column_shown(column, &values[i]))
+			continue;
+		if (n > 0)
+			appendStringInfoCharMacro(&batch, ',');
+		place.attnum = column->attnum;
+		place.flags = column->flags &
+			(COLUMN_KEY | COLUMN_TOPIC | COLUMN_SHOWN);
+		if (changed != NULL && changed[i])
+			place.flags |= RING_COLUMN_CHANGED;
+		place.start = batch.len - start;
+		chatroom_append_json_string(&batch, column->name.data,
+									column->name.len);
+		place.name_len = batch.len - start - place.start;
+		appendStringInfoCharMacro(&batch, ':');
+		chatroom_append_json_value(&batch, column->flags, &values[i]);
+		place.len = batch.len - start - place.start;
+		memcpy(batch.data + start + columns_offset + sizeof(RingColumn) * n,
+			   &place, sizeof(place));
+		n++;
+	}
+	appendStringInfoCharMacro(&batch, '}');
+	return n;
+}
+
+/* Make room for an array of columns; returns its offset. */
+static uint32
+reserve_columns(int start, int n)
+{
+	uint32		offset;
+
+	align_batch();
+	offset = batch.len - start;
+	enlargeStringInfo(&batch, sizeof(RingColumn) * n);
+	memset(batch.data + batch.len, 0, sizeof(RingColumn) * n);
+	batch.len += sizeof(RingColumn) * n;
+	return offset;
+}
+
+/* Append the key's JSON object; null where there is none. */
+static void
+append_key(const Descriptor *descriptor, const Piece *new, const Piece *old)
+{
+	int			n = 0;
+
+	for (int i = 0; i < descriptor->ncolumns; i++)
+	{
+		const DescriptorColumn *column = &descriptor->columns[i];
+		const Piece *value = new != NULL ? &new[i] : &old[i];
+
+		if ((column->flags & COLUMN_KEY) == 0 || value->len == PIECE_ABSENT)
+			continue;
+		appendStringInfoCharMacro(&batch, n++ == 0 ? '{' : ',');
+		chatroom_append_json_string(&batch, column->name.data,
+									column->name.len);
+		appendStringInfoCharMacro(&batch, ':');
+		chatroom_append_json_value(&batch, column->flags, value);
+	}
+	if (n == 0)
+		append_literal("null");
+	else
+		appendStringInfoCharMacro(&batch, '}');
+}
+
+/* Append the names of the changed columns that the row shows. */
+static void
+append_changed(const Descriptor *descriptor, const bool *changed)
+{
+	int			n = 0;
+
+	appendStringInfoCharMacro(&batch, '[');
+	for (int i = 0; i < descriptor->ncolumns; i++)
+	{
+		const DescriptorColumn *column = &descriptor->columns[i];
+
+		if ((column->flags & COLUMN_SHOWN) == 0 || !changed[i])
+			continue;
+		if (n++ > 0)
+			appendStringInfoCharMacro(&batch, ',');
+		chatroom_append_json_string(&batch, column->name.data,
+									column->name.len);
+	}
+	appendStringInfoCharMacro(&batch, ']');
+}
+
+/* Append what all events end with: at, origin. */
+static void
+append_end(int start, const EventFrame *frame, const Piece *origin)
+{
+	char		buffer[MAXDATELEN + 1];
+	int			utc = 0;
+
+	append_literal(",\"at\":");
+	begin_part(start, at_json);
+	JsonEncodeDateTime(buffer, TimestampTzGetDatum(frame->at),
+					   TIMESTAMPTZOID, &utc);
+	chatroom_append_json_string(&batch, buffer, strlen(buffer));
+	end_part(start, at_json, at_len);
+	append_literal(",\"origin\":");
+	begin_part(start, origin);
+	if (origin->len < 0)
+		append_literal("null");
+	else
+		chatroom_append_json_string(&batch, origin->data, origin->len);
+	end_part(start, origin, origin_len);
+}
+
+/*
+ * Append the raw values that row-level security policies refer to.  A column
+ * whose JSON does not read back stands twice in the descriptor; the copy that
+ * isn't shown is the one to take.
+ */
+static int
+append_policy_image(int start, const Descriptor *descriptor,
+					const RowEvent *event, bool old, uint32 columns_offset)
+{
+	int			n = 0;
+
+	for (int i = 0; i < descriptor->ncolumns; i++)
+	{
+		const DescriptorColumn *column = &descriptor->columns[i];
+		Piece		value = {NULL, PIECE_ABSENT};
+		RingColumn	place = {0};
+		bool		copied = false;
+
+		if ((column->flags & COLUMN_POLICY) == 0)
+			continue;
+		if (column->flags & COLUMN_SHOWN)
+			for (int j = 0; j < descriptor->ncolumns && !copied; j++)
+				copied = descriptor->columns[j].attnum == column->attnum &&
+					(descriptor->columns[j].flags & COLUMN_POLICY) &&
+					(descriptor->columns[j].flags & COLUMN_SHOWN) == 0;
+		if (copied)
+			continue;
+		if (old && event->old != NULL)
+			value = event->old[i];
+		if (value.len == PIECE_ABSENT && event->values != NULL)
+			value = event->values[i];
+		if (value.len == PIECE_ABSENT)
+			continue;
+		place.attnum = column->attnum;
+		place.start = batch.len - start;
+		place.len = value.len;
+		if (value.len > 0)
+			appendBinaryStringInfo(&batch, value.data, value.len);
+		memcpy(batch.data + start + columns_offset + sizeof(RingColumn) * n,
+			   &place, sizeof(place));
+		n++;
+	}
+	return n;
+}
+
+/* Put a row event together at the batch's end. */
+static void
+build_row_event(const EventFrame *frame, const Descriptor *descriptor,
+				const RowEvent *event, bool strip)
+{
+	Piece		topics[CHATROOM_MAX_TOPICS];
+	int			ntopics;
+	int			start;
+	bool		oversize = strip || (event->flags & EVENT_OVERSIZE) != 0;
+	bool		partial = strip || (event->flags & EVENT_PARTIAL) != 0;
+	const Piece *row = partial ? NULL : event->values;
+	const Piece *old = strip ? NULL : event->old;
+
+	resetStringInfo(&topics_text);
+	ntopics = chatroom_row_topics(descriptor, event, &topics_text, topics);
+	start = start_event(frame, event->type, ntopics, topics);
+	EVENT(start)->relid = descriptor->relid;
+	if (oversize)
+		EVENT(start)->flags |= RING_OVERSIZE;
+
+	if (row != NULL)
+		EVENT(start)->row_columns =
+			reserve_columns(start, descriptor->ncolumns);
+	if (old != NULL)
+		EVENT(start)->old_columns =
+			reserve_columns(start, descriptor->ncolumns);
+	if (descriptor->flags & DESCRIPTOR_POLICIES)
+	{
+		EVENT(start)->flags |= RING_POLICIES;
+		EVENT(start)->new_policy_columns =
+			reserve_columns(start, descriptor->ncolumns);
+		EVENT(start)->old_policy_columns =
+			reserve_columns(start, descriptor->ncolumns);
+		if (event->values != NULL)
+		{
+			int			n = append_policy_image(start, descriptor, event,
+												false,
+												EVENT(start)->new_policy_columns);
+
+			EVENT(start)->nnew_policy = n;
+		}
+		if (event->type != EVENT_INSERT)
+		{
+			int			n = append_policy_image(start, descriptor, event,
+												true,
+												EVENT(start)->old_policy_columns);
+
+			EVENT(start)->nold_policy = n;
+		}
+	}
+
+	begin_part(start, tail);
+	append_literal("\"table\":");
+	begin_part(start, table);
+	chatroom_append_json_string(&batch, descriptor->table.data,
+								descriptor->table.len);
+	end_part(start, table, table_len);
+	append_literal(",\"key\":");
+	begin_part(start, key);
+	if (event->values == NULL && event->old == NULL)
+		append_literal("null");
+	else
+		append_key(descriptor, event->values, event->old);
+	end_part(start, key, key_len);
+	append_literal(",\"row\":");
+	begin_part(start, row);
+	if (row != NULL)
+	{
+		int			n = append_image(start, descriptor, row, event->changed,
+									 EVENT(start)->row_columns);
+
+		EVENT(start)->nrow = n;
+	}
+	else
+		append_literal("null");
+	end_part(start, row, row_len);
+	append_literal(",\"old\":");
+	begin_part(start, old);
+	if (old != NULL)
+	{
+		int			before = batch.len;
+		int			n = append_image(start, descriptor, old, NULL,
+									 EVENT(start)->old_columns);
+
+		EVENT(start)->nold = n;
+		if (n == 0)
+		{
+			batch.len = before;
+			append_literal("null");
+		}
+	}
+	else
+		append_literal("null");
+	end_part(start, old, old_len);
+	append_literal(",\"changed\":");
+	begin_part(start, changed);
+	if (event->changed != NULL)
+		append_changed(descriptor, event->changed);
+	else
+		append_literal("null");
+	end_part(start, changed, changed_len);
+	if (oversize)
+		append_literal(",\"oversize\":true");
+	append_end(start, frame, &event->origin);
+	appendStringInfoCharMacro(&batch, '}');
+	end_part(start, tail, tail_len);
+	end_event(start);
+}
+
+/* Put a broadcast together at the batch's end. */
+static void
+build_broadcast(const EventFrame *frame, const BroadcastEvent *event)
+{
+	int			start = start_event(frame, EVENT_BROADCAST, 1,
+									&event->topic);
+
+	begin_part(start, tail);
+	append_literal("\"event\":");
+	begin_part(start, event);
+	chatroom_append_json_string(&batch, event->event.data, event->event.len);
+	end_part(start, event, event_len);
+	append_literal(",\"payload\":");
+	begin_part(start, payload);
+	appendBinaryStringInfo(&batch, event->payload.data, event->payload.len);
+	end_part(start, payload, payload_len);
+	append_end(start, frame, &event->origin);
+	appendStringInfoCharMacro(&batch, '}');
+	end_part(start, tail, tail_len);
+	end_event(start);
+}
+
+/* -------------------------------------------------------------- publishing */
+
+/* Mark all that a reset message speaks of. */
+static void
+apply_reset(TailerDatabase *db, const ResetEvent *reset, XLogRecPtr lsn)
+{
+	Cache	   *cache = db->cache;
+
+	chatroom_cache_lock(cache);
+	if (reset->scope == RESET_DATABASE)
+		chatroom_cache_raise_floor(cache, lsn, (ResetReason) reset->reason);
+	else
+		chatroom_cache_mark_topic(cache,
+								  chatroom_base_hash(cache, reset->base.data,
+													 reset->base.len, false),
+								  lsn);
+	chatroom_cache_unlock(cache);
+	db->wake_all = true;
+}
+
+/* A table was truncated: what its rows' followers hold is void. */
+static void
+reset_subtopics(TailerDatabase *db, const Descriptor *descriptor,
+				XLogRecPtr lsn)
+{
+	Cache	   *cache = db->cache;
+
+	chatroom_cache_lock(cache);
+	chatroom_cache_mark_topic(cache,
+							  chatroom_base_hash(cache, descriptor->base.data,
+												 descriptor->base.len, true),
+							  lsn);
+	chatroom_cache_unlock(cache);
+	db->wake_all = true;
+}
+
+/* Reset the topics of an event that is not published itself. */
+static void
+mark_event(TailerDatabase *db, const Piece *topics, int ntopics,
+		   XLogRecPtr lsn)
+{
+	Cache	   *cache = db->cache;
+
+	chatroom_cache_lock(cache);
+	for (int i = 0; i < ntopics; i++)
+	{
+		uint64		hash = chatroom_topic_hash(cache, topics[i].data,
+											   topics[i].len);
+
+		chatroom_cache_mark_topic(cache, hash, lsn);
+		topic_bits_add(&db->published, hash);
+	}
+	chatroom_cache_unlock(cache);
+}
+
+/* How a message fares. */
+typedef enum BuildResult
+{
+	BUILD_OK,
+	BUILD_UNKNOWN				/* its descriptor is not known, or torn */
+} BuildResult;
+
+/*
+ * Turn a message into an event in the batch; or, with mark_only, into marks
+ * on its topics.
+ */
+static BuildResult
+build_event(TailerDatabase *db, const EventFrame *frame,
+			const char *data, int len, bool mark_only)
+{
+	ByteReader	reader = {data, data + len, false};
+	MessageKind kind;
+	int			start = batch.len;
+
+	if (chatroom_get_header(&reader, db->dboid, &kind) != HEADER_OK)
+		return BUILD_OK;
+	if (kind == MESSAGE_ROW)
+	{
+		uint64		id;
+		uint32		command;
+		const Descriptor *descriptor;
+		RowEvent	event;
+
+		if (!chatroom_peek_row(reader, &id, &command))
+			return BUILD_UNKNOWN;
+		descriptor = find_descriptor(db->dboid, id);
+		if (descriptor == NULL ||
+			!chatroom_decode_row(&reader, descriptor, &event))
+			return BUILD_UNKNOWN;
+		if (event.type == EVENT_TRUNCATE)
+			reset_subtopics(db, descriptor, frame->lsn);
+		if (mark_only)
+		{
+			Piece		topics[CHATROOM_MAX_TOPICS];
+			int			n;
+
+			resetStringInfo(&topics_text);
+			n = chatroom_row_topics(descriptor, &event, &topics_text,
+									topics);
+			mark_event(db, topics, n, frame->lsn);
+			return BUILD_OK;
+		}
+		build_row_event(frame, descriptor, &event, false);
+		if (EVENT(start)->len > chatroom_cache_max_event(db->cache))
+		{
+			batch.len = start;
+			build_row_event(frame, descriptor, &event, true);
+		}
+		if (EVENT(start)->flags & RING_OVERSIZE)
+			pg_atomic_fetch_add_u64(&db->cache->stats.oversize, 1);
+	}
+	else if (kind == MESSAGE_BROADCAST)
+	{
+		BroadcastEvent event;
+
+		if (!chatroom_decode_broadcast(&reader, &event))
+			return BUILD_UNKNOWN;
+		if (mark_only ||
+			event.payload.len > chatroom_cache_max_event(db->cache) / 2)
+			mark_event(db, &event.topic, 1, frame->lsn);
+		else
+			build_broadcast(frame, &event);
+	}
+	else if (kind == MESSAGE_RESET)
+	{
+		ResetEvent	reset;
+
+		if (chatroom_decode_reset(&reader, &reset))
+			apply_reset(db, &reset, frame->lsn);
+	}
+	return BUILD_OK;
+}
+
+/* Called for each message of a transaction that is read again. */
+typedef void (*RereadCallback) (TailerDatabase *db, void *state,
+								XLogRecPtr lsn, uint32 command,
+								const char *data, int len);
+
+/* qsort and bsearch comparator of xids, by number. */
+static int
+compare_xids(const void *a, const void *b)
+{
+	TransactionId left = *(const TransactionId *) a;
+	TransactionId right = *(const TransactionId *) b;
+
+	return left < right ? -1 : left > right;
+}
+
+/* Read a transaction's WAL again; false where it isn't there any more. */
+static bool
+reread_transaction(TailerDatabase *db, PendingTransaction *pending,
+				   RereadCallback callback, void *state)
+{
+	XLogReaderState *reader;
+	bool		complete = false;
+
+	pg_atomic_fetch_add_u64(&chatroom_control->transactions_reread, 1);
+	qsort(pending->xids, pending->nxids, sizeof(TransactionId),
+		  compare_xids);
+	if (pending->first_lsn < chatroom_oldest_wal())
+		return false;
+	reader = chatroom_open_wal_up_to(pending->lsn);
+	XLogBeginRead(reader, pending->first_lsn);
+	for (;;)
+	{
+		char	   *error;
+		XLogRecord *record = XLogReadRecord(reader, &error);
+		xl_logical_message *message;
+		TransactionId xid;
+		ByteReader	bytes;
+		MessageKind kind;
+		uint64		descriptor;
+		uint32		command = 0;
+
+		CHECK_FOR_INTERRUPTS();
+		if (record == NULL)
+			break;
+		if (reader->EndRecPtr >= pending->lsn)
+		{
+			complete = true;
+			break;
+		}
+		if (XLogRecGetRmid(reader) != RM_LOGICALMSG_ID)
+			continue;
+		xid = XLogRecGetXid(reader);
+		if (bsearch(&xid, pending->xids, pending->nxids,
+					sizeof(TransactionId), compare_xids) == NULL)
+			continue;
+		message = (xl_logical_message *) XLogRecGetData(reader);
+		if (!message->transactional ||
+			message->prefix_size != sizeof(CHATROOM_PREFIX) ||
+			memcmp(message->message, CHATROOM_PREFIX,
+				   sizeof(CHATROOM_PREFIX)) != 0)
+			continue;
+		bytes.pos = message->message + message->prefix_size;
+		bytes.end = bytes.pos + message->message_size;
+		bytes.failed = false;
+		if (chatroom_get_header(&bytes, message->dbId, &kind) != HEADER_OK)
+			continue;
+		if (kind == MESSAGE_ROW)
+			chatroom_peek_row(bytes, &descriptor, &command);
+		callback(db, state, reader->ReadRecPtr, command,
+				 message->message + message->prefix_size,
+				 (int) message->message_size);
+	}
+	chatroom_close_wal(reader);
+	return complete;
+}
+
+/* What keep_again gathers. */
+typedef struct KeptAgain
+{
+	Message   **messages;
+	int			count;
+	int			room;
+} KeptAgain;
+
+/* RereadCallback: keep the message. */
+static void
+keep_again(TailerDatabase *db, void *state, XLogRecPtr lsn, uint32 command,
+		   const char *data, int len)
+{
+	KeptAgain  *kept = (KeptAgain *) state;
+	Message    *message;
+
+	if (kept->count >= kept->room)
+		return;
+	message = MemoryContextAllocHuge(publish_context,
+									 offsetof(Message, data) + len);
+	message->lsn = lsn;
+	message->command = command;
+	message->len = len;
+	memcpy(message->data, data, len);
+	kept->messages[kept->count++] = message;
+}
+
+/* RereadCallback: mark the message's topics. */
+static void
+mark_again(TailerDatabase *db, void *state, XLogRecPtr lsn, uint32 command,
+		   const char *data, int len)
+{
+	EventFrame *frame = (EventFrame *) state;
+	MemoryContext old = MemoryContextSwitchTo(event_context);
+
+	if (build_event(db, frame, data, len, true) == BUILD_UNKNOWN)
+	{
+		chatroom_cache_lock(db->cache);
+		chatroom_cache_raise_floor(db->cache, frame->lsn,
+								   RESET_REASON_FLOOR);
+		chatroom_cache_unlock(db->cache);
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(event_context);
+}
+
+/*
+ * Get back the messages of a transaction that were not kept, where it may fit
+ * the ring; false where they can't be had.
+ */
+static bool
+recover_messages(TailerDatabase *db, PendingTransaction *pending)
+{
+	KeptAgain	kept;
+
+	if (pending->bytes > chatroom_cache_max_transaction(db->cache))
+		return false;
+	kept.messages = MemoryContextAllocHuge(pending->context,
+										   sizeof(Message *) *
+										   pending->count);
+	kept.count = 0;
+	kept.room = pending->count;
+	if (!reread_transaction(db, pending, keep_again, &kept) ||
+		kept.count != pending->count)
+	{
+		while (kept.count > 0)
+			pfree(kept.messages[--kept.count]);
+		return false;
+	}
+	chatroom_sort_messages(kept.messages, kept.count);
+	pending->messages = kept.messages;
+	return true;
+}
+
+/* Put a transaction's events into the batch; false where it is too large. */
+static bool
+build_transaction(TailerDatabase *db, PendingTransaction *pending,
+				  const EventFrame *frame)
+{
+	int			start = batch.len;
+
+	if (pending->messages == NULL && !recover_messages(db, pending))
+		return false;
+	for (int i = 0; i < pending->count; i++)
+	{
+		Message    *message = pending->messages[i];
+		MemoryContext old = MemoryContextSwitchTo(event_context);
+		BuildResult result;
+
+		result = build_event(db, frame, message->data, message->len, false);
+		MemoryContextSwitchTo(old);
+		MemoryContextReset(event_context);
+		if (result == BUILD_UNKNOWN)
+		{
+			/* what can't be read can't be told: all who follow reload */
+			chatroom_cache_lock(db->cache);
+			chatroom_cache_raise_floor(db->cache, frame->lsn,
+									   RESET_REASON_FLOOR);
+			chatroom_cache_unlock(db->cache);
+			db->wake_all = true;
+		}
+		if (batch.len - start > chatroom_cache_max_transaction(db->cache))
+		{
+			batch.len = start;
+			return false;
+		}
+		if (i % 1024 == 0)
+			CHECK_FOR_INTERRUPTS();
+	}
+	return true;
+}
+
+/* Reset the topics of a transaction that is larger than the ring. */
+static void
+mark_transaction(TailerDatabase *db, PendingTransaction *pending,
+				 EventFrame *frame)
+{
+	pg_atomic_fetch_add_u64(&db->cache->stats.large_transactions, 1);
+	if (pending->messages != NULL)
+	{
+		for (int i = 0; i < pending->count; i++)
+			mark_again(db, frame, 0, 0, pending->messages[i]->data,
+					   pending->messages[i]->len);
+	}
+	else if (!reread_transaction(db, pending, mark_again, frame))
+	{
+		chatroom_cache_lock(db->cache);
+		chatroom_cache_raise_floor(db->cache, pending->lsn,
+								   RESET_REASON_LARGE);
+		chatroom_cache_unlock(db->cache);
+		db->wake_all = true;
+	}
+}
+
+/* Append the batch to the ring. */
+static void
+append_batch(TailerDatabase *db)
+{
+	Cache	   *cache = db->cache;
+	int			n = 0;
+
+	if (batch.len == 0)
+		return;
+	chatroom_cache_lock(cache);
+	for (int at = 0; at < batch.len; at += EVENT(at)->len)
+	{
+		chatroom_cache_append(cache, EVENT(at));
+		n++;
+	}
+	chatroom_cache_unlock(cache);
+
+	for (int at = 0; at < batch.len; at += EVENT(at)->len)
+	{
+		const RingEvent *event = EVENT(at);
+
+		for (int i = 0; i < event->nlinks; i++)
+		{
+			topic_bits_add(&db->published, event->links[i].hash);
+			if (chatroom_interest_published(cache, event->links[i].hash,
+											event->lsn))
+				db->notify = true;
+		}
+	}
+	pg_atomic_fetch_add_u64(&cache->stats.events, n);
+	pg_atomic_fetch_add_u64(&cache->stats.bytes, batch.len);
+	resetStringInfo(&batch);
+}
+
+/*
+ * Count, in each database, the transactions at the queue's head that have
+ * left ProcArray.
+ */
+static void
+find_visible(void)
+{
+	HASH_SEQ_STATUS status;
+	TailerDatabase *db;
+	Snapshot	snapshot;
+
+	/* a fresh one: RecentXmin must be of now, or old xids look long gone */
+	StartTransactionCommand();
+	snapshot = GetTransactionSnapshot();
+	hash_seq_init(&status, databases);
+	while ((db = hash_seq_search(&status)) != NULL)
+	{
+		dlist_iter	iter;
+
+		dlist_foreach(iter, &db->queue)
+		{
+			PendingTransaction *pending;
+
+			pending = dlist_container(PendingTransaction, node, iter.cur);
+			if (TransactionIdIsValid(pending->xid) &&
+				XidInMVCCSnapshot(pending->xid, snapshot))
+				break;
+			db->visible++;
+		}
+	}
+	CommitTransactionCommand();
+}
+
+/*
+ * Publish a database's queue up to the first transaction that is still to
+ * leave ProcArray.  up_to: all that committed before it has been read.
+ */
+static void
+publish_database(TailerDatabase *db, XLogRecPtr up_to)
+{
+	uint64		held = 0;
+	uint64		next_fxid;
+
+	/* after find_visible: see snapshot_cursor's scan in read/sync.c */
+	next_fxid = U64FromFullTransactionId(ReadNextFullTransactionId());
+	while (db->visible > 0)
+	{
+		PendingTransaction *pending;
+		EventFrame	frame;
+
+		db->visible--;
+		pending = dlist_head_element(PendingTransaction, node, &db->queue);
+		if (db->cache == NULL)
+		{
+			free_pending(db, pending);
+			continue;
+		}
+		frame.cache = db->cache;
+		frame.lsn = pending->lsn;
+		frame.fxid = pending->fxid;
+		frame.next_fxid = next_fxid;
+		frame.at = pending->at;
+		if (!build_transaction(db, pending, &frame))
+		{
+			append_batch(db);
+			mark_transaction(db, pending, &frame);
+		}
+		pg_atomic_fetch_add_u64(&db->cache->stats.transactions, 1);
+		free_pending(db, pending);
+		if (batch.len >= BATCH_BYTES)
+			append_batch(db);
+	}
+	if (!dlist_is_empty(&db->queue))
+	{
+		PendingTransaction *first;
+
+		first = dlist_head_element(PendingTransaction, node, &db->queue);
+		up_to = first->lsn - 1;
+		held = first->fxid;
+	}
+	if (db->cache == NULL)
+		return;
+	append_batch(db);
+	pg_atomic_write_u64(&db->cache->held, held);
+	pg_write_barrier();
+	if (pg_atomic_read_u64(&db->cache->published) < up_to)
+		pg_atomic_write_u64(&db->cache->published, up_to);
+}
+
+/* Wake those who wait for what was published. */
+static void
+wake_readers(TailerDatabase *db)
+{
+	if (db->cache == NULL)
+		return;
+	if (db->wake_all)
+		chatroom_waiters_wake_all(db->cache);
+	else
+		chatroom_waiters_wake(db->cache, &db->published);
+	memset(&db->published, 0, sizeof(db->published));
+	db->wake_all = false;
+}
+
+/*
+ * Publish what can be; up_to: all that committed before it has been read.
+ * Returns whether a transaction is held.
+ */
+bool
+chatroom_publish(XLogRecPtr up_to)
+{
+	HASH_SEQ_STATUS status;
+	TailerDatabase *db;
+	bool		held = false;
+	MemoryContext old = MemoryContextSwitchTo(publish_context);
+
+	if (queued_bytes > 0)
+	{
+		find_visible();
+		MemoryContextSwitchTo(publish_context);
+	}
+	hash_seq_init(&status, databases);
+	while ((db = hash_seq_search(&status)) != NULL)
+	{
+		publish_database(db, up_to);
+		held = held || !dlist_is_empty(&db->queue);
+		wake_readers(db);
+	}
+	MemoryContextSwitchTo(old);
+	return held;
+}

@@ -1,0 +1,128 @@
+/*-------------------------------------------------------------------------
+ *
+ * tail.c
+ *	  Reading WAL as it grows.
+ *
+ * An XLogReader whose page callback hands out what is flushed (on a standby:
+ * replayed), and where there is no more of it lets the tailer publish and
+ * wait (chatroom_tailer_turn).  Waiting inside the callback means that the
+ * reader never meets an end of WAL, so it need not be reset after one.
+ *
+ * A second reader, with an end, reads one large transaction again.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "access/xlog_internal.h"
+#include "access/xlogreader.h"
+#include "access/xlogrecovery.h"
+#include "access/xlogutils.h"
+#include "miscadmin.h"
+#include "worker/tailer.h"
+
+/* The reader's private data: where to stop, or 0 to wait for more. */
+typedef struct TailLimit
+{
+	XLogRecPtr	end;
+} TailLimit;
+
+/* The end of what may be read, and the timeline it is on. */
+static XLogRecPtr
+available_wal(TimeLineID *tli)
+{
+	if (RecoveryInProgress())
+		return GetXLogReplayRecPtr(tli);
+	return GetFlushRecPtr(tli);
+}
+
+/* Read a page of WAL, waiting for it where the reader has no end. */
+static int
+read_page(XLogReaderState *reader, XLogRecPtr page, int needed,
+		  XLogRecPtr record, char *buffer)
+{
+	TailLimit  *limit = (TailLimit *) reader->private_data;
+	XLogRecPtr	available;
+	TimeLineID	tli;
+	WALReadError error;
+	int			count = XLOG_BLCKSZ;
+
+	for (;;)
+	{
+		CHECK_FOR_INTERRUPTS();
+		available = available_wal(&tli);
+		if (page + needed <= available)
+			break;
+		if (limit->end != InvalidXLogRecPtr)
+			return -1;
+		chatroom_tailer_turn(available, tli);
+	}
+
+	XLogReadDetermineTimeline(reader, page, needed, tli);
+
+	/* on a historic timeline all of the page is there, up to its end */
+	if (reader->currTLI != tli &&
+		reader->currTLIValidUntil != InvalidXLogRecPtr)
+		available = reader->currTLIValidUntil;
+	if (page + XLOG_BLCKSZ > available)
+		count = (int) (available - page);
+	if (count < needed)
+		return -1;
+	if (!WALRead(reader, buffer, page, count, reader->currTLI, &error))
+		WALReadRaiseError(&error);
+	return count;
+}
+
+/* Make a reader. */
+static XLogReaderState *
+open_reader(XLogRecPtr end)
+{
+	XLogReaderState *reader;
+	TailLimit  *limit = palloc(sizeof(TailLimit));
+
+	limit->end = end;
+	reader = XLogReaderAllocate(wal_segment_size, NULL,
+								XL_ROUTINE(.page_read = read_page,
+										   .segment_open = wal_segment_open,
+										   .segment_close = wal_segment_close),
+								limit);
+	if (reader == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("out of memory"),
+				 errdetail("Failed while allocating a WAL reading processor.")));
+	return reader;
+}
+
+/* A reader that waits for more WAL. */
+XLogReaderState *
+chatroom_open_wal(void)
+{
+	return open_reader(InvalidXLogRecPtr);
+}
+
+/* A reader of WAL that is there already. */
+XLogReaderState *
+chatroom_open_wal_up_to(XLogRecPtr end)
+{
+	return open_reader(end);
+}
+
+void
+chatroom_close_wal(XLogReaderState *reader)
+{
+	pfree(reader->private_data);
+	XLogReaderFree(reader);
+}
+
+/* Start of the oldest segment that the server has not removed. */
+XLogRecPtr
+chatroom_oldest_wal(void)
+{
+	XLogRecPtr	oldest;
+
+	XLogSegNoOffsetToRecPtr(XLogGetLastRemovedSegno() + 1, 0,
+							wal_segment_size, oldest);
+	return oldest;
+}

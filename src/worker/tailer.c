@@ -1,0 +1,442 @@
+/*-------------------------------------------------------------------------
+ *
+ * tailer.c
+ *	  The worker that reads WAL and fills the caches: its life.
+ *
+ * One per cluster, with a connection to no database: so it is in nobody's way
+ * for DROP DATABASE or a template copy, as long as it checks for interrupts
+ * on every page of WAL, and yet has a place in ProcArray, without which
+ * snapshots and xid comparisons go wrong.  It never assigns an xid.
+ *
+ *	            first use, or boot when preloaded
+ *	  NONE ───────────────────────────────────────► STARTING
+ *	   ▲                                               │ slot and anchor
+ *	   │ stop(): caches and slot given back, exit 0     │ found, or made
+ *	   │                                               ▼
+ *	   ├────────────────────────────────────────── REBUILDING ◄─────────┐
+ *	   │                                               │ end of WAL      │
+ *	   │                                               │ reached, own    │
+ *	   │                                               │ anchor read     │
+ *	   │                                               ▼                 │
+ *	   └─────────────────────────────────────────── RUNNING              │
+ *	                                                   │ promotion: new  │
+ *	                                                   │ incarnation ────┘
+ *	  any state ── ERROR, SIGTERM: exit 1, started again after a second,
+ *	               from the last anchor
+ *
+ * A turn (chatroom_tailer_turn) happens where the reader has no more WAL:
+ * publish what was read, do what others asked for, sleep.  The latch is reset
+ * before WAL is looked at again, so no wake-up is lost.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "access/xlogrecovery.h"
+#include "access/xlogutils.h"
+#include "base/compat.h"
+#include "base/memory.h"
+#include "base/settings.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/lwlock.h"
+#include "storage/proc.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+#include "worker/notifier.h"
+#include "worker/tailer.h"
+
+/* How long to sleep when nothing wakes us, in ms. */
+#define POLL_PRIMARY	100		/* commits tell; 2PC and foreign WAL don't */
+#define POLL_STANDBY	5		/* nothing tells of replay */
+#define POLL_HELD		1		/* a transaction is about to be seen ... */
+#define POLL_HELD_MAX	50		/* ... or stuck */
+
+/* Publish in between where so much was read without an end of WAL. */
+#define PUBLISH_BYTES	(256 * 1024)
+
+/* Committed transactions held back beyond this stop the reading. */
+#define MAX_QUEUED		(64 * 1024 * 1024)
+
+/* After so many starts that came to nothing, do without the anchor. */
+#define MAX_FAILED_STARTS	3
+
+PGDLLEXPORT void chatroom_tailer_main(Datum arg);
+
+static bool incarnation_logged = false;
+static bool was_standby = false;
+static uint64 suppressed_seen = 0;
+static int	held_turns = 0;
+
+/* ------------------------------------------------------------ registration */
+
+/* Fill in what the postmaster needs to know. */
+static void
+describe_worker(BackgroundWorker *worker)
+{
+	memset(worker, 0, sizeof(*worker));
+	worker->bgw_flags = BGWORKER_SHMEM_ACCESS |
+		BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker->bgw_start_time = BgWorkerStart_ConsistentState;
+	worker->bgw_restart_time = 1;
+	snprintf(worker->bgw_library_name, BGW_MAXLEN, "chatroom");
+	snprintf(worker->bgw_function_name, BGW_MAXLEN, "chatroom_tailer_main");
+	snprintf(worker->bgw_name, BGW_MAXLEN, "chatroom tailer");
+	snprintf(worker->bgw_type, BGW_MAXLEN, "chatroom tailer");
+}
+
+/* Have the postmaster start the tailer with the server. */
+void
+chatroom_register_boot_tailer(void)
+{
+	BackgroundWorker worker;
+
+	describe_worker(&worker);
+	RegisterBackgroundWorker(&worker);
+}
+
+/* Ask the postmaster for a tailer, unless somebody has; false: no slot. */
+static bool
+register_tailer(void)
+{
+	BackgroundWorker worker;
+	bool		registered;
+
+	LWLockAcquire(&chatroom_control->lock, LW_EXCLUSIVE);
+	registered = chatroom_control->tailer_registered;
+	chatroom_control->tailer_registered = true;
+	LWLockRelease(&chatroom_control->lock);
+	if (registered)
+		return true;
+
+	describe_worker(&worker);
+	if (RegisterDynamicBackgroundWorker(&worker, NULL))
+		return true;
+	LWLockAcquire(&chatroom_control->lock, LW_EXCLUSIVE);
+	chatroom_control->tailer_registered = false;
+	LWLockRelease(&chatroom_control->lock);
+	return false;
+}
+
+bool
+chatroom_tailer_running(void)
+{
+	return pg_atomic_read_u32(&chatroom_control->tailer_state) ==
+		TAILER_RUNNING;
+}
+
+/* Make sure that the tailer runs; see tailer.h. */
+bool
+chatroom_ensure_tailer(long timeout_ms)
+{
+	instr_time	start;
+
+	if (chatroom_tailer_running())
+		return true;
+	INSTR_TIME_SET_CURRENT(start);
+	for (;;)
+	{
+		instr_time	now;
+
+		if (chatroom_tailer_running())
+			return true;
+		if (chatroom_control->stopped || !register_tailer())
+			return false;
+		INSTR_TIME_SET_CURRENT(now);
+		INSTR_TIME_SUBTRACT(now, start);
+		if (INSTR_TIME_GET_MILLISEC(now) >= timeout_ms)
+			return false;
+		(void) WaitLatch(MyLatch,
+						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 2, PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
+/* --------------------------------------------------------------- the turns */
+
+static void
+set_state(TailerState state)
+{
+	pg_atomic_write_u32(&chatroom_control->tailer_state, state);
+}
+
+/* Give everything back and leave for good, as chatroom.stop() asks. */
+static void
+leave(void)
+{
+	set_state(TAILER_NONE);
+	chatroom_release_caches();
+	chatroom_slot_drop();
+	LWLockAcquire(&chatroom_control->lock, LW_EXCLUSIVE);
+	chatroom_control->anchor_restart = InvalidXLogRecPtr;
+	chatroom_control->anchor_floor = InvalidXLogRecPtr;
+	LWLockRelease(&chatroom_control->lock);
+	ereport(LOG, (errmsg("chatroom tailer stopped")));
+	proc_exit(0);
+}
+
+/* Do what has been asked of us meanwhile. */
+static void
+look_around(void)
+{
+	CHECK_FOR_INTERRUPTS();
+	if (ConfigReloadPending)
+	{
+		ConfigReloadPending = false;
+		ProcessConfigFile(PGC_SIGHUP);
+	}
+	if (chatroom_control->stopped)
+		leave();
+	chatroom_make_wanted_caches();
+}
+
+/*
+ * Rows were changed while events were switched off: nobody knows which, so
+ * all topics of the cluster are reset, also on standbys.
+ */
+static void
+log_suppressed(void)
+{
+	uint64		suppressed;
+	StringInfoData buf;
+	ResetEvent	reset = {RESET_DATABASE, {NULL, PIECE_NULL},
+	RESET_REASON_EMIT};
+
+	suppressed = pg_atomic_read_u64(&chatroom_control->suppressed);
+	if (suppressed == suppressed_seen)
+		return;
+	suppressed_seen = suppressed;
+	initStringInfo(&buf);
+	chatroom_put_header(&buf, MESSAGE_RESET);
+	chatroom_encode_reset(&buf, &reset);
+	XLogFlush(chatroom_log_message(CHATROOM_PREFIX, buf.data, buf.len,
+								   false));
+	pfree(buf.data);
+}
+
+/* What only a primary's tailer writes. */
+static void
+write_as_primary(void)
+{
+	if (was_standby)
+	{
+		/* promoted: cursors of the old primary end at the switch */
+		was_standby = false;
+		incarnation_logged = false;
+	}
+	log_suppressed();
+	if (chatroom_log_anchor(!incarnation_logged))
+		incarnation_logged = true;
+}
+
+/* Are cursors of now good, and is all published? */
+static void
+judge_state(XLogRecPtr available)
+{
+	bool		ready;
+
+	if (RecoveryInProgress())
+		ready = chatroom_control->nincarnations > 0;
+	else
+		ready = incarnation_logged && available >= chatroom_last_anchor() &&
+			pg_atomic_read_u64(&chatroom_control->read_lsn) >=
+			chatroom_last_anchor();
+	if (ready && !chatroom_tailer_running())
+	{
+		set_state(TAILER_RUNNING);
+		LWLockAcquire(&chatroom_control->lock, LW_EXCLUSIVE);
+		chatroom_control->failed_starts = 0;
+		LWLockRelease(&chatroom_control->lock);
+	}
+	else if (!ready && chatroom_tailer_running() && !incarnation_logged)
+		set_state(TAILER_REBUILDING);
+}
+
+/* Sleep until somebody commits, or asks for something. */
+static void
+sleep_until_news(bool held)
+{
+	long		timeout = RecoveryInProgress() ? POLL_STANDBY : POLL_PRIMARY;
+
+	if (held)
+	{
+		timeout = Min(POLL_HELD + held_turns / 8, POLL_HELD_MAX);
+		held_turns++;
+	}
+	else
+		held_turns = 0;
+	(void) WaitLatch(MyLatch,
+					 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+					 timeout, PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+}
+
+/*
+ * A turn: the reader has handled all records that end up to "available", and
+ * wants more.
+ */
+void
+chatroom_tailer_turn(XLogRecPtr available, TimeLineID tli)
+{
+	bool		standby = RecoveryInProgress();
+	bool		held;
+	XLogRecPtr	wanted;
+
+	look_around();
+	chatroom_refresh_timelines(tli);
+	held = chatroom_publish(available);
+	pg_atomic_write_u64(&chatroom_control->caught_up, available);
+	if (standby)
+		was_standby = true;
+	else
+		write_as_primary();
+	judge_state(available);
+	chatroom_slot_trim(available);
+	chatroom_start_notifiers();
+
+	if (!standby)
+	{
+		/* an asynchronous commit: nobody else may flush it for long */
+		wanted = pg_atomic_read_u64(&chatroom_control->flush_wanted);
+		if (wanted > GetFlushRecPtr(NULL))
+			XLogFlush(wanted);
+		if (GetFlushRecPtr(NULL) > available)
+			return;
+	}
+	sleep_until_news(held);
+}
+
+/* -------------------------------------------------------------------- life */
+
+/* At exit, however it comes about. */
+static void
+tailer_exit(int code, Datum arg)
+{
+	pg_atomic_write_u32(&chatroom_control->tailer_procno, PG_UINT32_MAX);
+	set_state(TAILER_NONE);
+	LWLockAcquire(&chatroom_control->lock, LW_EXCLUSIVE);
+	chatroom_control->tailer_pid = 0;
+	if (code == 0)
+		chatroom_control->tailer_registered = false;
+	LWLockRelease(&chatroom_control->lock);
+}
+
+/* Take the tailer's place; leave where another has it. */
+static void
+become_the_tailer(void)
+{
+	bool		taken;
+	bool		stopped;
+
+	LWLockAcquire(&chatroom_control->lock, LW_EXCLUSIVE);
+	taken = chatroom_control->tailer_pid != 0;
+	stopped = chatroom_control->stopped;
+	if (!taken)
+	{
+		chatroom_control->tailer_pid = MyProcPid;
+		chatroom_control->tailer_registered = !stopped;
+		if (chatroom_control->failed_starts++ >= MAX_FAILED_STARTS)
+			chatroom_control->anchor_floor = InvalidXLogRecPtr;
+	}
+	LWLockRelease(&chatroom_control->lock);
+	if (taken)
+		proc_exit(0);
+	before_shmem_exit(tailer_exit, (Datum) 0);
+	if (stopped)
+		proc_exit(0);
+	pg_atomic_write_u32(&chatroom_control->tailer_procno,
+						ChatroomMyProcNumber());
+	pg_atomic_fetch_add_u64(&chatroom_control->tailer_starts, 1);
+	set_state(TAILER_STARTING);
+}
+
+/* The slot's anchor leads nowhere: do without it. */
+static bool
+start_is_hopeless(void)
+{
+	return chatroom_control->failed_starts > MAX_FAILED_STARTS;
+}
+
+/* Read WAL, forever. */
+static void
+read_wal(XLogRecPtr restart)
+{
+	XLogReaderState *reader = chatroom_open_wal();
+	Size		published_at = 0;
+	uint32		count = 0;
+
+	XLogBeginRead(reader, restart);
+	for (;;)
+	{
+		char	   *error = NULL;
+
+		if (XLogReadRecord(reader, &error) == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_DATA_CORRUPTED),
+					 errmsg("could not read WAL at %X/%X: %s",
+							LSN_FORMAT_ARGS(reader->EndRecPtr),
+							error ? error : "no record")));
+		chatroom_handle_record(reader);
+		pg_atomic_write_u64(&chatroom_control->bytes_read,
+							pg_atomic_read_u64(&chatroom_control->bytes_read) +
+							(reader->EndRecPtr - reader->ReadRecPtr));
+		pg_atomic_write_u64(&chatroom_control->read_lsn, reader->EndRecPtr);
+
+		if (chatroom_queued_bytes() < published_at)
+			published_at = chatroom_queued_bytes();
+		if (chatroom_queued_bytes() >= published_at + PUBLISH_BYTES)
+		{
+			chatroom_publish(reader->EndRecPtr);
+			published_at = chatroom_queued_bytes();
+			while (chatroom_queued_bytes() > MAX_QUEUED)
+			{
+				look_around();
+				sleep_until_news(chatroom_publish(reader->EndRecPtr));
+			}
+		}
+		if (++count % 4096 == 0)
+			look_around();
+	}
+}
+
+/* Entry point of the worker. */
+void
+chatroom_tailer_main(Datum arg)
+{
+	XLogRecPtr	restart;
+	XLogRecPtr	floor;
+
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
+	chatroom_attach_control();
+	become_the_tailer();
+
+	MemoryContextSwitchTo(AllocSetContextCreate(TopMemoryContext,
+												"chatroom tailer",
+												ALLOCSET_DEFAULT_SIZES));
+	chatroom_assemble_init();
+	chatroom_publish_init();
+	suppressed_seen = pg_atomic_read_u64(&chatroom_control->suppressed);
+	was_standby = RecoveryInProgress();
+
+	if (start_is_hopeless())
+		chatroom_slot_drop();
+	chatroom_slot_start(&restart, &floor);
+	chatroom_publish_start(floor);
+	ereport(LOG,
+			(errmsg("chatroom tailer starts reading at %X/%X",
+					LSN_FORMAT_ARGS(restart))));
+	set_state(TAILER_REBUILDING);
+	read_wal(restart);
+}

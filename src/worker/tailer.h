@@ -1,0 +1,142 @@
+/*-------------------------------------------------------------------------
+ *
+ * tailer.h
+ *	  The worker that reads WAL and fills the caches, and its parts.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CHATROOM_TAILER_H
+#define CHATROOM_TAILER_H
+
+#include "postgres.h"
+
+#include "access/xlogreader.h"
+#include "base/event.h"
+#include "cache/ring.h"
+#include "cache/waiters.h"
+#include "lib/ilist.h"
+
+/* ---- tailer.c ---- */
+
+/* Registers the worker while the server starts; for _PG_init. */
+extern void chatroom_register_boot_tailer(void);
+
+/*
+ * Make sure that the tailer runs, starting it on first use; waits until it is
+ * ready, at most timeout ms.  False where it isn't (stopped by the owner, no
+ * worker slot free, recovery not far enough).
+ */
+extern bool chatroom_ensure_tailer(long timeout_ms);
+
+/* Is all that was flushed when the tailer last looked published? */
+extern bool chatroom_tailer_running(void);
+
+/* Called from the reader where it has no more WAL: publish, wait. */
+extern void chatroom_tailer_turn(XLogRecPtr available, TimeLineID tli);
+
+/* ---- tail.c ---- */
+
+extern XLogReaderState *chatroom_open_wal(void);
+extern XLogReaderState *chatroom_open_wal_up_to(XLogRecPtr end);
+extern void chatroom_close_wal(XLogReaderState *reader);
+/* Oldest LSN whose segment is still there, by the server's own account. */
+extern XLogRecPtr chatroom_oldest_wal(void);
+
+/* ---- assemble.c ---- */
+
+/* A message kept in memory. */
+typedef struct Message
+{
+	slist_node	node;
+	XLogRecPtr	lsn;			/* start of its record */
+	uint32		command;
+	uint32		len;
+	char		data[FLEXIBLE_ARRAY_MEMBER];	/* payload with its header */
+} Message;
+
+/* What is known of a (sub)transaction that has not ended. */
+typedef struct OpenTransaction
+{
+	TransactionId xid;			/* hash key */
+	Oid			dboid;
+	XLogRecPtr	first_lsn;		/* of its first message */
+	Size		bytes;			/* of all its messages */
+	int			count;
+	bool		reread;			/* messages not kept: too many */
+	slist_head	messages;		/* newest first */
+} OpenTransaction;
+
+/* A committed transaction that waits to be published. */
+typedef struct PendingTransaction
+{
+	dlist_node	node;
+	XLogRecPtr	lsn;			/* end of the commit record */
+	TransactionId xid;			/* invalid: non-transactional */
+	uint64		fxid;
+	TimestampTz at;
+	Size		bytes;
+	int			count;
+	bool		reread;
+	XLogRecPtr	first_lsn;
+	int			nxids;			/* xid and its subtransactions */
+	TransactionId *xids;
+	Message   **messages;		/* in order; NULL where reread */
+	MemoryContext context;		/* of this, but for the messages */
+} PendingTransaction;
+
+extern void chatroom_assemble_init(void);
+extern void chatroom_handle_record(XLogReaderState *reader);
+extern void chatroom_sort_messages(Message **messages, int count);
+extern XLogRecPtr chatroom_oldest_open(void);
+extern uint64 chatroom_widen_xid(TransactionId xid);
+
+/* ---- publish.c ---- */
+
+/* A database as the tailer sees it. */
+typedef struct TailerDatabase
+{
+	Oid			dboid;			/* hash key */
+	int			slot;			/* in the control struct; -1: none */
+	dsm_segment *segment;
+	Cache	   *cache;			/* NULL: could not be made */
+	dlist_head	queue;			/* PendingTransactions in commit order */
+	Size		queued_bytes;
+	int			visible;		/* at the queue's head, to be published */
+	TopicBits	published;		/* topics of the running batch */
+	bool		wake_all;
+	bool		notify;			/* someone LISTENs for what was published */
+} TailerDatabase;
+
+extern void chatroom_publish_init(void);
+extern void chatroom_publish_start(XLogRecPtr floor);
+extern TailerDatabase *chatroom_tailer_database(Oid dboid);
+extern void chatroom_enqueue(Oid dboid, PendingTransaction *pending);
+extern bool chatroom_publish(XLogRecPtr up_to);
+extern Size chatroom_queued_bytes(void);
+extern void chatroom_reset_all(XLogRecPtr lsn, ResetReason reason);
+extern void chatroom_drop_database(Oid dboid);
+extern void chatroom_make_wanted_caches(void);
+extern void chatroom_release_caches(void);
+extern XLogRecPtr chatroom_global_floor(void);
+
+/* Descriptors, known by database and id. */
+extern void chatroom_know_descriptor(Oid dboid, const char *body, int len);
+extern void chatroom_log_known_descriptors(void);
+
+/* ---- slot.c ---- */
+
+extern void chatroom_slot_start(XLogRecPtr *restart, XLogRecPtr *floor);
+extern void chatroom_slot_anchor(XLogRecPtr restart, XLogRecPtr floor);
+extern void chatroom_slot_trim(XLogRecPtr now);
+extern void chatroom_slot_drop(void);
+extern bool chatroom_log_anchor(bool new_incarnation);
+extern void chatroom_read_anchor(const AnchorEvent *anchor, XLogRecPtr lsn);
+extern XLogRecPtr chatroom_last_anchor(void);
+extern void chatroom_refresh_timelines(TimeLineID tli);
+
+/* Transactions below this may have messages before where reading started. */
+extern uint64 chatroom_partial_before;
+/* Where reading started. */
+extern XLogRecPtr chatroom_read_start;
+
+#endif							/* CHATROOM_TAILER_H */
