@@ -117,6 +117,12 @@ typedef enum EventType
  * Images: an insert has the new one, a delete the old one, an update the new
  * one and of the old one what changed among key, topic and policy columns.
  * The columns that an image does not carry are PIECE_ABSENT.
+ *
+ * Enter has the new image alone, as an insert.  Leave has the old one alone,
+ * as a delete, but only its key, topic and policy columns (EVENT_PARTIAL): what
+ * the row became is nobody's business.  An oversize event's images have these
+ * columns only, too.  The old image of an update of a table without key is
+ * the whole old row.
  */
 
 /* A piece of text inside a message: not terminated; len < 0 is NULL. */
@@ -201,7 +207,11 @@ typedef enum ResetReason
 	RESET_REASON_UNWATCH,		/* no longer watched */
 	RESET_REASON_LARGE,			/* a transaction larger than the ring */
 	RESET_REASON_POLICY,		/* row-level security could not be told */
-	RESET_REASON_EMIT,			/* events were switched off */
+	RESET_REASON_DROP,			/* a watched table is gone */
+	RESET_REASON_TRUNCATE,		/* part of a watched tree was truncated */
+	RESET_REASON_OVERSIZE,		/* a key or topic value too large to send */
+	RESET_REASON_INSTALL,		/* the extension was created */
+	RESET_REASON_EMIT_OFF,		/* chatroom.emit was off */
 	RESET_REASON_NO_CACHE,		/* no memory for this database's cache */
 	RESET_REASON_ACCESS,		/* the caller lost its right to the topic */
 	RESET_REASONS

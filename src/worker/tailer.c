@@ -209,7 +209,7 @@ log_suppressed(void)
 	uint64		suppressed;
 	StringInfoData buf;
 	ResetEvent	reset = {RESET_DATABASE, {NULL, PIECE_NULL},
-	RESET_REASON_EMIT};
+	RESET_REASON_EMIT_OFF};
 
 	suppressed = pg_atomic_read_u64(&chatroom_control->suppressed);
 	if (suppressed == suppressed_seen)

@@ -1,0 +1,86 @@
+/*-------------------------------------------------------------------------
+ *
+ * access.h
+ *	  What a topic's name means, and who may see its events.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CHATROOM_ACCESS_H
+#define CHATROOM_ACCESS_H
+
+#include "postgres.h"
+
+#include "cache/ring.h"
+#include "nodes/bitmapset.h"
+
+typedef enum TopicKind
+{
+	TOPIC_WATCH,				/* of a watched table */
+	TOPIC_FREE					/* of no table: grants decide */
+} TopicKind;
+
+/* A topic that the caller may follow. */
+typedef struct ResolvedTopic
+{
+	const char *topic;
+	int			len;
+	TopicKind	kind;
+	Oid			relid;			/* TOPIC_WATCH */
+	int			base_len;		/* TOPIC_WATCH: the base's part of topic */
+} ResolvedTopic;
+
+/*
+ * Find out what a topic means and check that the caller may follow it.
+ * Raises 22023 for a text that can't be a topic, 55000 for a table's topic
+ * that nobody watches, 42501 where the caller may not.  The answer points to
+ * the text that was given.
+ */
+extern void chatroom_resolve_topic(const char *topic, int len,
+								   ResolvedTopic *resolved);
+
+/* The same, without privileges: false where nothing is watched by it. */
+extern bool chatroom_topic_exists(const char *topic, int len,
+								  ResolvedTopic *resolved);
+
+/* May the current user do this on a topic that is no table's? */
+typedef enum TopicPrivilege
+{
+	TOPIC_SYNC = 0x01,
+	TOPIC_TRACK = 0x02,
+	TOPIC_BROADCAST = 0x04
+} TopicPrivilege;
+
+extern bool chatroom_topic_granted(const char *topic, int len,
+								   TopicPrivilege privilege);
+
+/* What the current user may see of a relation's rows. */
+typedef struct RelationAccess
+{
+	Oid			relid;
+	bool		any;			/* something */
+	bool		all;			/* all columns */
+	bool		policies;		/* row-level security applies */
+	Bitmapset  *columns;		/* if not all: attnums */
+} RelationAccess;
+
+extern void chatroom_relation_access(Oid relid, RelationAccess *access);
+
+/* What becomes of an event for a caller. */
+typedef enum Verdict
+{
+	VERDICT_SHOW,
+	VERDICT_WITHHOLD,
+	VERDICT_ENTER,				/* shown as a row that comes in */
+	VERDICT_LEAVE,				/* shown as a row that goes out */
+	VERDICT_RESET				/* can't be told */
+} Verdict;
+
+/*
+ * Evaluate a relation's SELECT policies, as the current user and as of now,
+ * over the images of its events among events[0 .. n-1]; one query.  Sets the
+ * verdicts of those events.
+ */
+extern void chatroom_apply_policies(Oid relid, RingEvent **events, int n,
+									Verdict *verdicts);
+
+#endif							/* CHATROOM_ACCESS_H */

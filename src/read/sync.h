@@ -1,0 +1,76 @@
+/*-------------------------------------------------------------------------
+ *
+ * sync.h
+ *	  What happened to topics since a cursor.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CHATROOM_SYNC_H
+#define CHATROOM_SYNC_H
+
+#include "postgres.h"
+
+#include "base/cursor.h"
+#include "cache/ring.h"
+#include "lib/stringinfo.h"
+#include "read/access.h"
+#include "utils/array.h"
+
+/* Most topics in one call. */
+#define CHATROOM_MAX_ASKED	10000
+
+typedef struct SyncTopics
+{
+	int			n;
+	ResolvedTopic *topics;
+	TopicRead  *reads;			/* hashes filled in once a cache is there */
+	Cache	   *cache;			/* for which the hashes were computed */
+} SyncTopics;
+
+/* What was found. */
+typedef struct SyncAnswer
+{
+	Cursor		cursor;			/* where to go on */
+	ResetReason reset;			/* if not NONE, there are no events */
+	bool		more;
+	int			n;
+	RingEvent **events;			/* copies, in commit order */
+	Verdict    *verdicts;
+} SyncAnswer;
+
+/* Arguments, checked; errors as in docs/errors.md. */
+extern void chatroom_one_topic(text *topic, SyncTopics *topics);
+extern void chatroom_many_topics(ArrayType *array, SyncTopics *topics);
+extern void chatroom_parse_since(text *since, Cursor *cursor);
+extern int	chatroom_check_limit(int max_events);
+
+/* Check again that the caller may follow the topics (wait, after sleeping). */
+extern void chatroom_recheck_topics(SyncTopics *topics);
+
+/*
+ * Make sure that there is a worker and a cache, starting them on first use;
+ * NULL where they can't be had (sync then answers reset).
+ */
+extern Cache *chatroom_need_cache(void);
+
+/*
+ * What happened since the cursor; since NULL: nothing, and the cursor of now.
+ * Memory is allocated in the current context.
+ */
+extern void chatroom_find_events(SyncTopics *topics, const Cursor *since,
+								 int max_events, SyncAnswer *answer);
+
+/* Is there something in an answer that is worth waking up for? */
+extern bool chatroom_has_news(const SyncAnswer *answer);
+
+/* An answer as JSON. */
+extern void chatroom_append_answer(StringInfo buf, SyncTopics *topics,
+								   const SyncAnswer *answer);
+
+/*
+ * Wait until the tailer has published all that committed before now in this
+ * database, at most timeout ms; false where it has not.
+ */
+extern bool chatroom_wait_published(Cache *cache, long timeout_ms);
+
+#endif							/* CHATROOM_SYNC_H */
