@@ -98,6 +98,21 @@ chatroom_slot_acquire(const char *name)
 #define ChatroomWaitEvent(name) PG_WAIT_EXTENSION
 #endif
 
+/* 18 has generated columns that are not stored: events don't carry them. */
+#if PG_VERSION_NUM >= 180000
+#define ChatroomIsVirtual(attribute) \
+	((attribute)->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL)
+#else
+#define ChatroomIsVirtual(attribute) false
+#endif
+
+/* 16 added "missing_ok" to build_attrmap_by_name. */
+#if PG_VERSION_NUM >= 160000
+#define ChatroomAttrMap(in, out) build_attrmap_by_name(in, out, false)
+#else
+#define ChatroomAttrMap(in, out) build_attrmap_by_name(in, out)
+#endif
+
 /* 16 split the column-number helpers of varattno off. */
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
