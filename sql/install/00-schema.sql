@@ -1,0 +1,2 @@
+CREATE SCHEMA chatroom;
+GRANT USAGE ON SCHEMA chatroom TO PUBLIC;
