@@ -12,11 +12,11 @@
 #include "postgres.h"
 
 #include "base/compat.h"
+#include "base/launch.h"
 #include "base/memory.h"
 #include "base/settings.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
-#include "worker/tailer.h"
 
 CHATROOM_MODULE_MAGIC;
 

@@ -67,6 +67,25 @@ extern bool chatroom_has_news(const SyncAnswer *answer);
 extern void chatroom_append_answer(StringInfo buf, SyncTopics *topics,
 								   const SyncAnswer *answer);
 
+/* Parts of events, for those who put them together otherwise. */
+extern const char *chatroom_event_type(const RingEvent *event,
+									   Verdict verdict);
+extern bool chatroom_topic_asked(const uint64 *hashes, int n, uint64 hash);
+extern void chatroom_event_access(const RingEvent *event,
+								  RelationAccess *access);
+extern void chatroom_append_allowed_key(StringInfo buf,
+										const RingEvent *event,
+										const RelationAccess *access);
+extern void chatroom_append_allowed_row(StringInfo buf,
+										const RingEvent *event,
+										const RelationAccess *access);
+extern void chatroom_append_allowed_old(StringInfo buf,
+										const RingEvent *event,
+										const RelationAccess *access);
+extern void chatroom_append_allowed_changed(StringInfo buf,
+											const RingEvent *event,
+											const RelationAccess *access);
+
 /*
  * Wait until the tailer has published all that committed before now in this
  * database, at most timeout ms; false where it has not.

@@ -18,19 +18,6 @@
 
 /* ---- tailer.c ---- */
 
-/* Registers the worker while the server starts; for _PG_init. */
-extern void chatroom_register_boot_tailer(void);
-
-/*
- * Make sure that the tailer runs, starting it on first use; waits until it is
- * ready, at most timeout ms.  False where it isn't (stopped by the owner, no
- * worker slot free, recovery not far enough).
- */
-extern bool chatroom_ensure_tailer(long timeout_ms);
-
-/* Is all that was flushed when the tailer last looked published? */
-extern bool chatroom_tailer_running(void);
-
 /* Called from the reader where it has no more WAL: publish, wait. */
 extern void chatroom_tailer_turn(XLogRecPtr available, TimeLineID tli);
 

@@ -1,0 +1,17 @@
+-- Reading the stream.
+
+CREATE FUNCTION chatroom.sync(topic text, since text DEFAULT NULL,
+							  max_events integer DEFAULT 1000)
+RETURNS json
+LANGUAGE c VOLATILE PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'chatroom_sync';
+COMMENT ON FUNCTION chatroom.sync(text, text, integer) IS
+'what happened to a topic since a cursor; null: nothing, and the cursor of now';
+
+CREATE FUNCTION chatroom.sync_many(topics text[], since text DEFAULT NULL,
+								   max_events integer DEFAULT 1000)
+RETURNS json
+LANGUAGE c VOLATILE PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'chatroom_sync_many';
+COMMENT ON FUNCTION chatroom.sync_many(text[], text, integer) IS
+'what happened to several topics since a cursor, in commit order';

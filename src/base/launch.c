@@ -1,0 +1,108 @@
+/*-------------------------------------------------------------------------
+ *
+ * launch.c
+ *	  Having the tailer started.
+ *
+ * Preloaded, the postmaster starts it with the server; otherwise the first
+ * backend that reads does, as a dynamic worker.  The control struct says
+ * whether somebody has asked already; should two ask all the same (after a
+ * crash restart, which dynamic workers survive and shared memory doesn't), the
+ * second tailer to come leaves again.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "base/compat.h"
+#include "base/launch.h"
+#include "base/memory.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "portability/instr_time.h"
+#include "postmaster/bgworker.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+
+/* Fill in what the postmaster needs to know. */
+static void
+describe_worker(BackgroundWorker *worker)
+{
+	memset(worker, 0, sizeof(*worker));
+	worker->bgw_flags = BGWORKER_SHMEM_ACCESS |
+		BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker->bgw_start_time = BgWorkerStart_ConsistentState;
+	worker->bgw_restart_time = 1;
+	snprintf(worker->bgw_library_name, BGW_MAXLEN, "chatroom");
+	snprintf(worker->bgw_function_name, BGW_MAXLEN, "chatroom_tailer_main");
+	snprintf(worker->bgw_name, BGW_MAXLEN, "chatroom tailer");
+	snprintf(worker->bgw_type, BGW_MAXLEN, "chatroom tailer");
+}
+
+/* Have the postmaster start the tailer with the server. */
+void
+chatroom_register_boot_tailer(void)
+{
+	BackgroundWorker worker;
+
+	describe_worker(&worker);
+	RegisterBackgroundWorker(&worker);
+}
+
+/* Ask the postmaster for a tailer, unless somebody has; false: no slot. */
+static bool
+register_tailer(void)
+{
+	BackgroundWorker worker;
+	bool		registered;
+
+	LWLockAcquire(&chatroom_control->lock, LW_EXCLUSIVE);
+	registered = chatroom_control->tailer_registered;
+	chatroom_control->tailer_registered = true;
+	LWLockRelease(&chatroom_control->lock);
+	if (registered)
+		return true;
+
+	describe_worker(&worker);
+	if (RegisterDynamicBackgroundWorker(&worker, NULL))
+		return true;
+	LWLockAcquire(&chatroom_control->lock, LW_EXCLUSIVE);
+	chatroom_control->tailer_registered = false;
+	LWLockRelease(&chatroom_control->lock);
+	return false;
+}
+
+bool
+chatroom_tailer_running(void)
+{
+	return pg_atomic_read_u32(&chatroom_control->tailer_state) ==
+		TAILER_RUNNING;
+}
+
+/* Make sure that the tailer runs; see launch.h. */
+bool
+chatroom_ensure_tailer(long timeout_ms)
+{
+	instr_time	start;
+
+	if (chatroom_tailer_running())
+		return true;
+	INSTR_TIME_SET_CURRENT(start);
+	for (;;)
+	{
+		instr_time	now;
+
+		if (chatroom_tailer_running())
+			return true;
+		if (chatroom_control->stopped || !register_tailer())
+			return false;
+		INSTR_TIME_SET_CURRENT(now);
+		INSTR_TIME_SUBTRACT(now, start);
+		if (INSTR_TIME_GET_MILLISEC(now) >= timeout_ms)
+			return false;
+		(void) WaitLatch(MyLatch,
+						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 2, PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+}

@@ -1,0 +1,26 @@
+/*-------------------------------------------------------------------------
+ *
+ * launch.h
+ *	  Having the tailer started.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CHATROOM_LAUNCH_H
+#define CHATROOM_LAUNCH_H
+
+#include "postgres.h"
+
+/* Registers the worker while the server starts; for _PG_init. */
+extern void chatroom_register_boot_tailer(void);
+
+/* Is all that is flushed published, and are cursors of now good? */
+extern bool chatroom_tailer_running(void);
+
+/*
+ * Make sure that the tailer runs, starting it on first use; waits until it is
+ * ready, at most timeout ms.  False where it isn't (stopped by the owner, no
+ * worker slot free, recovery not far enough).
+ */
+extern bool chatroom_ensure_tailer(long timeout_ms);
+
+#endif							/* CHATROOM_LAUNCH_H */

@@ -1,0 +1,1177 @@
+/*-------------------------------------------------------------------------
+ *
+ * sync.c
+ *	  What happened to topics since a cursor.
+ *
+ * An answer is found in four steps, each of which takes this process's stripe
+ * of the cache anew, so that the tailer never waits for long:
+ *
+ *	  1. find: is there news of any topic, and where does it begin?
+ *	  2. positions: where in the ring are the events, as many as wanted?
+ *	  3. copy: take them out, at most READ_CHUNK bytes at a time
+ *	  4. judge: which of them may the caller see, and how?
+ *
+ * "published" is read before step 1, so an answer without news may hand it
+ * out as cursor.  Events that were overwritten between the steps make it start
+ * anew.
+ *
+ * Which transactions: up to the first that the caller's snapshot cannot see.
+ * So no event comes whose row a SELECT of the same statement would not show.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/transam.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "access/xlog_internal.h"
+#include "access/xlogrecovery.h"
+#include "base/compat.h"
+#include "base/launch.h"
+#include "base/memory.h"
+#include "base/settings.h"
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "portability/instr_time.h"
+#include "read/sync.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/procarray.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+/* How long the first use waits for a worker and a cache, in ms. */
+#define START_TIMEOUT	5000
+
+/* Tries where the ring moves on while an answer is put together. */
+#define MAX_TRIES		5
+
+/* -------------------------------------------------------------- arguments */
+
+/* One topic as the caller gave it. */
+void
+chatroom_one_topic(text *topic, SyncTopics *topics)
+{
+	topics->n = 1;
+	topics->cache = NULL;
+	topics->topics = palloc(sizeof(ResolvedTopic));
+	topics->reads = palloc0(sizeof(TopicRead));
+	chatroom_resolve_topic(VARDATA_ANY(topic), VARSIZE_ANY_EXHDR(topic),
+						   &topics->topics[0]);
+}
+
+/* Several topics as the caller gave them. */
+void
+chatroom_many_topics(ArrayType *array, SyncTopics *topics)
+{
+	Datum	   *elements;
+	bool	   *nulls;
+	int			n;
+
+	if (ARR_NDIM(array) > 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+				 errmsg("topics must be an array of one dimension")));
+	n = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
+	if (n == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("topics must not be empty"),
+				 errhint("Name at least one topic.")));
+	if (n > CHATROOM_MAX_ASKED)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("too many topics"),
+				 errdetail("%d were given; one call takes at most %d.",
+						   n, CHATROOM_MAX_ASKED),
+				 errhint("Follow a topic that comprises them, or call "
+						 "several times.")));
+	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT,
+					  &elements, &nulls, &n);
+	topics->n = n;
+	topics->cache = NULL;
+	topics->topics = palloc(sizeof(ResolvedTopic) * n);
+	topics->reads = palloc0(sizeof(TopicRead) * n);
+	for (int i = 0; i < n; i++)
+	{
+		text	   *topic;
+
+		if (nulls[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("topics must not contain null")));
+		topic = DatumGetTextPP(elements[i]);
+		chatroom_resolve_topic(VARDATA_ANY(topic), VARSIZE_ANY_EXHDR(topic),
+							   &topics->topics[i]);
+	}
+}
+
+/* Check again that the caller may follow the topics. */
+void
+chatroom_recheck_topics(SyncTopics *topics)
+{
+	for (int i = 0; i < topics->n; i++)
+		chatroom_resolve_topic(topics->topics[i].topic,
+							   topics->topics[i].len, &topics->topics[i]);
+}
+
+/* A cursor as the caller gave it. */
+void
+chatroom_parse_since(text *since, Cursor *cursor)
+{
+	int			len = VARSIZE_ANY_EXHDR(since);
+
+	if (!chatroom_parse_cursor(VARDATA_ANY(since), len, cursor))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid cursor: \"%.*s%s\"",
+						pg_mbcliplen(VARDATA_ANY(since), len, 40),
+						VARDATA_ANY(since), len > 40 ? "..." : ""),
+				 errhint("Pass the \"cursor\" of an earlier answer "
+						 "unchanged, or null to start.")));
+}
+
+/* A limit as the caller gave it. */
+int
+chatroom_check_limit(int max_events)
+{
+	if (max_events < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("max_events must be at least 1, not %d",
+						max_events)));
+	return max_events;
+}
+
+/* ------------------------------------------------------------- the worker */
+
+/* Ask for a cache of this database; false where there is no place. */
+static bool
+want_cache(void)
+{
+	int			free_slot = -1;
+	int			mine = -1;
+	bool		possible;
+
+	LWLockAcquire(&chatroom_control->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < CHATROOM_MAX_DATABASES && mine < 0; i++)
+	{
+		DatabaseSlot *slot = &chatroom_control->databases[i];
+
+		if (slot->dboid == MyDatabaseId)
+			mine = i;
+		else if (!OidIsValid(slot->dboid) && free_slot < 0)
+			free_slot = i;
+	}
+	if (mine < 0 && free_slot >= 0)
+	{
+		DatabaseSlot *slot = &chatroom_control->databases[free_slot];
+
+		mine = free_slot;
+		slot->dboid = MyDatabaseId;
+		slot->handle = DSM_HANDLE_INVALID;
+		slot->failed = false;
+		slot->want_notifier = false;
+		slot->notifier_pid = 0;
+	}
+	possible = mine >= 0 && !chatroom_control->databases[mine].failed;
+	if (possible)
+		chatroom_control->databases[mine].wanted = true;
+	LWLockRelease(&chatroom_control->lock);
+	if (possible)
+		chatroom_wake_tailer();
+	return possible;
+}
+
+/* Sleep a little, for something that another process is about to do. */
+static void
+nap(long ms)
+{
+	(void) WaitLatch(MyLatch,
+					 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+					 ms, PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+}
+
+/* Milliseconds since a moment. */
+static long
+elapsed_ms(instr_time start)
+{
+	instr_time	now;
+
+	INSTR_TIME_SET_CURRENT(now);
+	INSTR_TIME_SUBTRACT(now, start);
+	return (long) INSTR_TIME_GET_MILLISEC(now);
+}
+
+/* This database's cache, with a worker that fills it; see sync.h. */
+Cache *
+chatroom_need_cache(void)
+{
+	Cache	   *cache;
+	instr_time	start;
+
+	chatroom_attach_control();
+	if (chatroom_tailer_running() && (cache = chatroom_my_cache()) != NULL)
+		return cache;
+
+	INSTR_TIME_SET_CURRENT(start);
+	if (!chatroom_ensure_tailer(START_TIMEOUT))
+	{
+		/* rebuilding for long: what is there already may be read */
+		if (pg_atomic_read_u32(&chatroom_control->tailer_state) ==
+			TAILER_REBUILDING)
+			return chatroom_my_cache();
+		return NULL;
+	}
+	while ((cache = chatroom_my_cache()) == NULL)
+	{
+		if (!want_cache() || elapsed_ms(start) > START_TIMEOUT)
+			return NULL;
+		nap(2);
+	}
+	return cache;
+}
+
+/*
+ * An LSN up to which all that committed before now has its commit record.
+ * At a page's start the insert position stands behind the page's header,
+ * where no flush can get to.
+ */
+static XLogRecPtr
+position_of_now(void)
+{
+	XLogRecPtr	here;
+
+	if (RecoveryInProgress())
+		return GetXLogReplayRecPtr(NULL);
+	here = GetXLogInsertRecPtr();
+	if (XLogSegmentOffset(here, wal_segment_size) == SizeOfXLogLongPHD)
+		here -= SizeOfXLogLongPHD;
+	else if (here % XLOG_BLCKSZ == SizeOfXLogShortPHD)
+		here -= SizeOfXLogShortPHD;
+	return here;
+}
+
+/* Wait until all that committed before now is published; see sync.h. */
+bool
+chatroom_wait_published(Cache *cache, long timeout_ms)
+{
+	XLogRecPtr	target = position_of_now();
+	uint64		wanted;
+	instr_time	start;
+
+	if (pg_atomic_read_u64(&cache->published) >= target)
+		return true;
+	INSTR_TIME_SET_CURRENT(start);
+	wanted = pg_atomic_read_u64(&chatroom_control->flush_wanted);
+	while (wanted < target && !RecoveryInProgress() &&
+		   !pg_atomic_compare_exchange_u64(&chatroom_control->flush_wanted,
+										   &wanted, target))
+		;
+	while (pg_atomic_read_u64(&cache->published) < target)
+	{
+		if (elapsed_ms(start) > timeout_ms)
+			return false;
+		chatroom_wake_tailer();
+		nap(1);
+	}
+	return true;
+}
+
+/* ------------------------------------------------------------ step 1: find */
+
+/* Compute the topics' hashes, which are the cache's own. */
+static void
+prepare_reads(SyncTopics *topics, Cache *cache)
+{
+	if (topics->cache == cache)
+		return;
+	for (int i = 0; i < topics->n; i++)
+	{
+		ResolvedTopic *topic = &topics->topics[i];
+		TopicRead  *read = &topics->reads[i];
+
+		read->hash = chatroom_topic_hash(cache, topic->topic, topic->len);
+		read->base_hash = read->sub_hash = 0;
+		if (topic->kind != TOPIC_WATCH)
+			continue;
+		read->base_hash = chatroom_base_hash(cache, topic->topic,
+											 topic->base_len, false);
+		if (topic->base_len < topic->len)
+			read->sub_hash = chatroom_base_hash(cache, topic->topic,
+												topic->base_len, true);
+	}
+	topics->cache = cache;
+}
+
+/* Find what is new of each topic; says whether any is, or why to reset. */
+static ResetReason
+find_news(SyncTopics *topics, Cache *cache, XLogRecPtr after, bool *news)
+{
+	LWLock	   *stripe = chatroom_stripe(cache);
+	ResetReason reset = RESET_REASON_NONE;
+
+	*news = false;
+	LWLockAcquire(stripe, LW_SHARED);
+	for (int i = 0; i < topics->n && reset == RESET_REASON_NONE; i++)
+	{
+		chatroom_cache_find(cache, &topics->reads[i], after);
+		reset = topics->reads[i].reset;
+		*news = *news || topics->reads[i].news;
+	}
+	LWLockRelease(stripe);
+	return reset;
+}
+
+/* ------------------------------------------------------- step 2: positions */
+
+/* qsort comparator of positions. */
+static int
+compare_positions(const void *a, const void *b)
+{
+	uint64		left = *(const uint64 *) a;
+	uint64		right = *(const uint64 *) b;
+
+	return left < right ? -1 : left > right;
+}
+
+/*
+ * The positions of the topics' events, in commit order, each once; of each
+ * topic at most limit.  Returns their number, or -1 where some have been
+ * overwritten meanwhile.  *complete: no topic has more.
+ */
+static int
+find_positions(SyncTopics *topics, Cache *cache, int limit,
+			   uint64 **positions, bool *complete)
+{
+	LWLock	   *stripe = chatroom_stripe(cache);
+	uint64	   *all;
+	Size		room = 0;
+	int			n = 0;
+	int			kept = 0;
+	uint64		cut = PG_UINT64_MAX;
+
+	*complete = true;
+	for (int i = 0; i < topics->n; i++)
+	{
+		TopicRead  *read = &topics->reads[i];
+		Size		count;
+
+		if (!read->news)
+			continue;
+		count = (Size) read->last_index - read->first_index + 1;
+		if (count > limit)
+			*complete = false;
+		room += Min(count, limit);
+	}
+	all = MemoryContextAllocHuge(CurrentMemoryContext,
+								 sizeof(uint64) * Max(room, 1));
+
+	LWLockAcquire(stripe, LW_SHARED);
+	for (int i = 0; i < topics->n && n >= 0; i++)
+	{
+		TopicRead  *read = &topics->reads[i];
+		int			got;
+
+		if (!read->news)
+			continue;
+		got = chatroom_cache_positions(cache, read, limit, all + n);
+		/* what comes after a cut topic's last is not known to be next */
+		if (got > 0 && (Size) read->last_index - read->first_index + 1 > got)
+			cut = Min(cut, all[n + got - 1]);
+		n = got < 0 ? -1 : n + got;
+	}
+	LWLockRelease(stripe);
+	if (n < 0)
+		return -1;
+
+	if (topics->n > 1)
+	{
+		qsort(all, n, sizeof(uint64), compare_positions);
+		for (int i = 0; i < n && all[i] <= cut; i++)
+			if (kept == 0 || all[kept - 1] != all[i])
+				all[kept++] = all[i];
+		n = kept;
+	}
+	*positions = all;
+	return n;
+}
+
+/* ------------------------------------------------------------ step 3: copy */
+
+/* The caller's snapshot, by full xids, and when to stop. */
+typedef struct Horizon
+{
+	Snapshot	snapshot;
+	uint64		xmin;
+	uint64		xmax;
+} Horizon;
+
+/* A snapshot's 32-bit xid with its epoch. */
+static uint64
+full_xid(TransactionId xid, uint64 next)
+{
+	uint64		full = (next & ~UINT64CONST(0xffffffff)) | xid;
+
+	return full > next ? full - (UINT64CONST(1) << 32) : full;
+}
+
+/* What the caller can see. */
+static void
+get_horizon(Horizon *horizon)
+{
+	uint64		next;
+
+	horizon->snapshot = ActiveSnapshotSet() ? GetActiveSnapshot() :
+		GetLatestSnapshot();
+	next = U64FromFullTransactionId(ReadNextFullTransactionId());
+	horizon->xmin = full_xid(horizon->snapshot->xmin, next);
+	horizon->xmax = full_xid(horizon->snapshot->xmax, next);
+}
+
+/* Can the caller see the transaction that an event is of? */
+static bool
+event_visible(const Horizon *horizon, uint64 fxid)
+{
+	if (fxid < horizon->xmin)
+		return true;
+	if (fxid >= horizon->xmax)
+		return false;
+	return !XidInMVCCSnapshot((TransactionId) fxid, horizon->snapshot);
+}
+
+/* Has the cursor's holder seen all of the transaction that ended here? */
+static bool
+already_seen(const Cursor *since, XLogRecPtr lsn)
+{
+	if (lsn > since->lsn)
+		return false;
+	for (int i = 0; i < since->nholes; i++)
+		if (since->holes[i] == lsn)
+			return false;
+	return true;
+}
+
+typedef enum CopyResult
+{
+	COPY_ALL,					/* all positions were copied */
+	COPY_LIMIT,					/* enough events; ends with a transaction */
+	COPY_HIDDEN,				/* up to one that the caller can't see */
+	COPY_OVERWRITTEN,			/* start anew */
+	COPY_MORE_POSITIONS			/* the first transaction goes on */
+} CopyResult;
+
+/* A growing array of copies. */
+typedef struct Copies
+{
+	RingEvent **events;
+	int			n;
+	int			room;
+	int			boundary;		/* events of whole transactions so far */
+	XLogRecPtr	hidden_lsn;		/* of the first event not visible */
+} Copies;
+
+/* Keep a copy of an event. */
+static void
+keep_copy(Copies *copies, RingEvent *event)
+{
+	if (copies->n == copies->room)
+	{
+		copies->room *= 2;
+		copies->events = repalloc_huge(copies->events,
+									   sizeof(RingEvent *) * copies->room);
+	}
+	if (copies->n > 0 && copies->events[copies->n - 1]->lsn != event->lsn)
+		copies->boundary = copies->n;
+	copies->events[copies->n++] = event;
+}
+
+/*
+ * Copy events from the ring, a chunk under each hold of the stripe.  Returns
+ * the number of positions that were handled, or -1 where one was overwritten.
+ */
+static int
+copy_chunk(Cache *cache, const uint64 *positions, int n, char *chunk,
+		   Size chunk_size, Size *needed)
+{
+	LWLock	   *stripe = chatroom_stripe(cache);
+	Size		used = 0;
+	int			done = 0;
+
+	*needed = 0;
+	LWLockAcquire(stripe, LW_SHARED);
+	while (done < n)
+	{
+		const RingEvent *event = chatroom_cache_event(cache,
+													  positions[done]);
+
+		if (event == NULL)
+		{
+			done = -1;
+			break;
+		}
+		if (used + event->len > chunk_size)
+		{
+			*needed = event->len;
+			break;
+		}
+		memcpy(chunk + used, event, event->len);
+		used += event->len;
+		done++;
+	}
+	LWLockRelease(stripe);
+	return done;
+}
+
+/* Take the copies of a chunk over, as far as limits and visibility allow. */
+static CopyResult
+take_chunk(char *chunk, int n, const Horizon *horizon, const Cursor *since,
+		   int max_events, Copies *copies)
+{
+	for (int i = 0; i < n; i++)
+	{
+		RingEvent  *event = (RingEvent *) chunk;
+
+		chunk += event->len;
+		if (already_seen(since, event->lsn))
+			continue;
+		if (!event_visible(horizon, event->fxid))
+		{
+			copies->hidden_lsn = event->lsn;
+			return COPY_HIDDEN;
+		}
+		if (copies->n >= max_events)
+		{
+			/* cut at a transaction's end, but give at least one */
+			if (copies->events[copies->n - 1]->lsn != event->lsn)
+				return COPY_LIMIT;
+			if (copies->boundary > 0)
+			{
+				copies->n = copies->boundary;
+				return COPY_LIMIT;
+			}
+		}
+		keep_copy(copies, event);
+	}
+	return COPY_ALL;
+}
+
+/* Copy the events at some positions. */
+static CopyResult
+copy_events(Cache *cache, const uint64 *positions, int n, bool complete,
+			const Cursor *since, int max_events, Copies *copies)
+{
+	Horizon		horizon;
+	CopyResult	result = COPY_ALL;
+
+	get_horizon(&horizon);
+	copies->n = 0;
+	copies->boundary = 0;
+	copies->room = Min(Max(n, 1), 1024);
+	copies->events = palloc(sizeof(RingEvent *) * copies->room);
+	for (int done = 0; done < n && result == COPY_ALL;)
+	{
+		Size		size = READ_CHUNK;
+		Size		needed;
+		char	   *chunk = palloc(size);
+		int			got = copy_chunk(cache, positions + done, n - done,
+									 chunk, size, &needed);
+
+		if (got == 0)
+		{
+			/* one event larger than a chunk */
+			pfree(chunk);
+			chunk = palloc(needed);
+			got = copy_chunk(cache, positions + done, 1, chunk, needed,
+							 &needed);
+		}
+		if (got < 0)
+			return COPY_OVERWRITTEN;
+		result = take_chunk(chunk, got, &horizon, since, max_events, copies);
+		done += got;
+		CHECK_FOR_INTERRUPTS();
+	}
+	if (result != COPY_ALL || complete)
+		return result;
+
+	/* there is more: cut before the transaction that may go on */
+	if (copies->boundary == 0)
+		return COPY_MORE_POSITIONS;
+	copies->n = copies->boundary;
+	return COPY_LIMIT;
+}
+
+/* ----------------------------------------------------------- step 4: judge */
+
+/* Decide what the caller gets of each event. */
+static void
+judge_events(SyncAnswer *answer)
+{
+	Oid			last = InvalidOid;
+	bool		last_any = false;
+	List	   *policed = NIL;
+	ListCell   *cell;
+
+	answer->verdicts = palloc(sizeof(Verdict) * Max(answer->n, 1));
+	for (int i = 0; i < answer->n; i++)
+	{
+		RingEvent  *event = answer->events[i];
+
+		answer->verdicts[i] = VERDICT_SHOW;
+		if (!OidIsValid(event->relid))
+			continue;
+		if (event->relid != last)
+		{
+			RelationAccess access;
+
+			chatroom_relation_access(event->relid, &access);
+			last = event->relid;
+			last_any = access.any;
+			if (access.any && access.policies)
+				policed = list_append_unique_oid(policed, last);
+		}
+		if (!last_any)
+			answer->verdicts[i] = VERDICT_WITHHOLD;
+	}
+	foreach(cell, policed)
+		chatroom_apply_policies(lfirst_oid(cell), answer->events, answer->n,
+								answer->verdicts);
+	for (int i = 0; i < answer->n; i++)
+		if (answer->verdicts[i] == VERDICT_RESET)
+		{
+			answer->reset = RESET_REASON_POLICY;
+			answer->n = 0;
+		}
+}
+
+/* ------------------------------------------------------------- the answer */
+
+/* Start with an answer that tells of a reset, from now on. */
+static void
+answer_reset(SyncAnswer *answer, Cache *cache, ResetReason reason)
+{
+	answer->n = 0;
+	answer->more = false;
+	answer->reset = reason;
+	chatroom_make_cursor(cache != NULL ?
+						 pg_atomic_read_u64(&cache->published) : 0,
+						 &answer->cursor);
+	if (cache != NULL)
+		pg_atomic_fetch_add_u64(&cache->stats.resets[reason], 1);
+}
+
+/* The cursor after all that ended up to lsn has been told. */
+static void
+advance_cursor(SyncAnswer *answer, const Cursor *since, XLogRecPtr lsn)
+{
+	if (lsn >= since->lsn)
+	{
+		chatroom_make_cursor(lsn, &answer->cursor);
+		return;
+	}
+	/* still among the holes: those after lsn are left */
+	answer->cursor = *since;
+	answer->cursor.nholes = 0;
+	for (int i = 0; i < since->nholes; i++)
+		if (since->holes[i] > lsn)
+			answer->cursor.holes[answer->cursor.nholes++] = since->holes[i];
+}
+
+/* The answer to a cursor that can be continued. */
+static ResetReason
+find_since(SyncTopics *topics, Cache *cache, const Cursor *since,
+		   int max_events, XLogRecPtr published, SyncAnswer *answer)
+{
+	XLogRecPtr	after = since->nholes > 0 ? since->holes[0] - 1 : since->lsn;
+	int			limit = max_events < INT_MAX / 2 - 1 ? max_events + 1 :
+		INT_MAX / 2;
+	bool		news;
+	ResetReason reset;
+
+	for (int try = 0; try < MAX_TRIES;)
+	{
+		uint64	   *positions;
+		bool		complete;
+		int			n;
+		Copies		copies = {0};
+
+		reset = find_news(topics, cache, after, &news);
+		if (reset != RESET_REASON_NONE)
+			return reset;
+		if (!news)
+		{
+			advance_cursor(answer, since, Max(published, since->lsn));
+			return RESET_REASON_NONE;
+		}
+		n = find_positions(topics, cache, limit, &positions, &complete);
+		if (n < 0)
+		{
+			try++;
+			continue;
+		}
+		switch (copy_events(cache, positions, n, complete, since, max_events,
+							&copies))
+		{
+			case COPY_OVERWRITTEN:
+				try++;
+				continue;
+			case COPY_MORE_POSITIONS:
+				limit = limit < INT_MAX / 2 ? limit * 2 : INT_MAX;
+				continue;
+			case COPY_LIMIT:
+				answer->more = true;
+				advance_cursor(answer, since,
+							   copies.events[copies.n - 1]->lsn);
+				break;
+			case COPY_HIDDEN:
+				advance_cursor(answer, since, copies.hidden_lsn - 1);
+				break;
+			case COPY_ALL:
+				/* found events may be newer than what was published then */
+				if (copies.n > 0)
+					published = Max(published,
+									copies.events[copies.n - 1]->lsn);
+				advance_cursor(answer, since, Max(published, since->lsn));
+				break;
+		}
+		answer->n = copies.n;
+		answer->events = copies.events;
+		return RESET_REASON_NONE;
+	}
+	return RESET_REASON_OVERWRITTEN;
+}
+
+/* What happened since the cursor; see sync.h. */
+void
+chatroom_find_events(SyncTopics *topics, const Cursor *since,
+					 int max_events, SyncAnswer *answer)
+{
+	Cache	   *cache = chatroom_need_cache();
+	XLogRecPtr	published;
+	ResetReason reset;
+	bool		settled;
+
+	answer->reset = RESET_REASON_NONE;
+	answer->more = false;
+	answer->n = 0;
+	answer->events = NULL;
+	answer->verdicts = NULL;
+	if (cache == NULL)
+	{
+		answer_reset(answer, NULL, RESET_REASON_NO_CACHE);
+		return;
+	}
+	settled = chatroom_tailer_running() && !RecoveryInProgress();
+	published = pg_atomic_read_u64(&cache->published);
+	pg_read_barrier();
+	pg_atomic_fetch_add_u64(&cache->stats.syncs, 1);
+	if (since == NULL)
+	{
+		chatroom_make_cursor(published, &answer->cursor);
+		return;
+	}
+	switch (chatroom_check_cursor(since, published, settled))
+	{
+		case CURSOR_GOOD:
+			break;
+		case CURSOR_AHEAD:
+			if (settled)
+				answer_reset(answer, cache, RESET_REASON_AHEAD);
+			else
+				answer->cursor = *since;
+			return;
+		case CURSOR_FOREIGN:
+			answer_reset(answer, cache, RESET_REASON_CURSOR);
+			return;
+	}
+
+	prepare_reads(topics, cache);
+	reset = find_since(topics, cache, since, max_events, published, answer);
+	if (reset == RESET_REASON_NONE && answer->n > 0)
+	{
+		judge_events(answer);
+		reset = answer->reset;
+		pg_atomic_fetch_add_u64(&cache->stats.syncs_with_news, 1);
+	}
+	if (reset != RESET_REASON_NONE)
+		answer_reset(answer, cache, reset);
+}
+
+/* Is there something in an answer that is worth waking up for? */
+bool
+chatroom_has_news(const SyncAnswer *answer)
+{
+	if (answer->reset != RESET_REASON_NONE || answer->more)
+		return true;
+	for (int i = 0; i < answer->n; i++)
+		if (answer->verdicts[i] != VERDICT_WITHHOLD)
+			return true;
+	return false;
+}
+
+/* ------------------------------------------------------------------- JSON */
+
+static const char *const type_names[] = {
+	[EVENT_INSERT] = "insert",
+	[EVENT_UPDATE] = "update",
+	[EVENT_DELETE] = "delete",
+	[EVENT_TRUNCATE] = "truncate",
+	[EVENT_ENTER] = "enter",
+	[EVENT_LEAVE] = "leave",
+	[EVENT_BROADCAST] = "broadcast",
+	[EVENT_PRESENCE_JOIN] = "presence_join",
+	[EVENT_PRESENCE_UPDATE] = "presence_update",
+	[EVENT_PRESENCE_LEAVE] = "presence_leave"
+};
+
+#define append_literal(buf, text) \
+	appendBinaryStringInfo(buf, text, sizeof(text) - 1)
+
+/* The name of an event's type, as the caller sees it. */
+const char *
+chatroom_event_type(const RingEvent *event, Verdict verdict)
+{
+	if (verdict == VERDICT_ENTER)
+		return type_names[EVENT_ENTER];
+	if (verdict == VERDICT_LEAVE)
+		return type_names[EVENT_LEAVE];
+	return type_names[event->type];
+}
+
+/* qsort and bsearch comparator of topic hashes. */
+static int
+compare_hashes(const void *a, const void *b)
+{
+	uint64		left = *(const uint64 *) a;
+	uint64		right = *(const uint64 *) b;
+
+	return left < right ? -1 : left > right;
+}
+
+/* The hashes asked for, in order. */
+static uint64 *
+sorted_hashes(const SyncTopics *topics)
+{
+	uint64	   *hashes = palloc(sizeof(uint64) * topics->n);
+
+	for (int i = 0; i < topics->n; i++)
+		hashes[i] = topics->reads[i].hash;
+	qsort(hashes, topics->n, sizeof(uint64), compare_hashes);
+	return hashes;
+}
+
+/* Is a topic of an event one of those asked for? */
+bool
+chatroom_topic_asked(const uint64 *hashes, int n, uint64 hash)
+{
+	if (n == 1)
+		return hashes[0] == hash;
+	return bsearch(&hash, hashes, n, sizeof(uint64), compare_hashes) != NULL;
+}
+
+/* Append the event's topics that were asked for, as JSON array. */
+static void
+append_topics(StringInfo buf, const RingEvent *event, const uint64 *hashes,
+			  int n)
+{
+	bool		first = true;
+
+	appendStringInfoCharMacro(buf, '[');
+	for (int i = 0; i < event->nlinks; i++)
+	{
+		const RingLink *link = &event->links[i];
+
+		if (!chatroom_topic_asked(hashes, n, link->hash))
+			continue;
+		if (!first)
+			appendStringInfoCharMacro(buf, ',');
+		first = false;
+		chatroom_append_json_string(buf, ring_part(event, link->name),
+									link->name_len);
+	}
+	appendStringInfoCharMacro(buf, ']');
+}
+
+/* May the caller see a column? */
+static bool
+column_allowed(const RelationAccess *access, AttrNumber attnum)
+{
+	return access->all || bms_is_member(attnum, access->columns);
+}
+
+/*
+ * Append an image from the columns that the caller may see, or null.  changed
+ * restricts it to names of changed columns, as array.
+ */
+static void
+append_allowed(StringInfo buf, const RingEvent *event, uint32 columns, int n,
+			   const RelationAccess *access, bool only_key)
+{
+	const RingColumn *column = ring_columns(event, columns);
+	int			shown = 0;
+
+	for (int i = 0; i < n; i++, column++)
+	{
+		if (!column_allowed(access, column->attnum) ||
+			(only_key && (column->flags & COLUMN_KEY) == 0))
+			continue;
+		appendStringInfoCharMacro(buf, shown++ == 0 ? '{' : ',');
+		appendBinaryStringInfo(buf, ring_part(event, column->start),
+							   column->len);
+	}
+	if (shown == 0)
+		append_literal(buf, "null");
+	else
+		appendStringInfoCharMacro(buf, '}');
+}
+
+/* Append the key as far as the caller may see it. */
+void
+chatroom_append_allowed_key(StringInfo buf, const RingEvent *event,
+							const RelationAccess *access)
+{
+	if (access->all)
+		appendBinaryStringInfo(buf, ring_part(event, event->key),
+							   event->key_len);
+	else if (event->nrow > 0)
+		append_allowed(buf, event, event->row_columns, event->nrow, access,
+					   true);
+	else
+		append_allowed(buf, event, event->old_columns, event->nold, access,
+					   true);
+}
+
+/* Append the row as far as the caller may see it. */
+void
+chatroom_append_allowed_row(StringInfo buf, const RingEvent *event,
+							const RelationAccess *access)
+{
+	if (access->all)
+		appendBinaryStringInfo(buf, ring_part(event, event->row),
+							   event->row_len);
+	else
+		append_allowed(buf, event, event->row_columns, event->nrow, access,
+					   false);
+}
+
+/* Append the old row as far as the caller may see it. */
+void
+chatroom_append_allowed_old(StringInfo buf, const RingEvent *event,
+							const RelationAccess *access)
+{
+	if (access->all)
+		appendBinaryStringInfo(buf, ring_part(event, event->old),
+							   event->old_len);
+	else
+		append_allowed(buf, event, event->old_columns, event->nold, access,
+					   false);
+}
+
+/* Append the changed columns as far as the caller may see them. */
+void
+chatroom_append_allowed_changed(StringInfo buf, const RingEvent *event,
+								const RelationAccess *access)
+{
+	const RingColumn *column = ring_columns(event, event->row_columns);
+	int			shown = 0;
+
+	if (access->all || event->changed_len == 4) /* null */
+	{
+		appendBinaryStringInfo(buf, ring_part(event, event->changed),
+							   event->changed_len);
+		return;
+	}
+	appendStringInfoCharMacro(buf, '[');
+	for (int i = 0; i < event->nrow; i++, column++)
+	{
+		if (!column_allowed(access, column->attnum) ||
+			(column->flags & RING_COLUMN_CHANGED) == 0)
+			continue;
+		if (shown++ > 0)
+			appendStringInfoCharMacro(buf, ',');
+		appendBinaryStringInfo(buf, ring_part(event, column->start),
+							   column->name_len);
+	}
+	appendStringInfoCharMacro(buf, ']');
+}
+
+/* Append an event's part from "table" on, for one who may not see all. */
+static void
+append_restricted(StringInfo buf, const RingEvent *event,
+				  const RelationAccess *access, Verdict verdict)
+{
+	append_literal(buf, "\"table\":");
+	appendBinaryStringInfo(buf, ring_part(event, event->table),
+						   event->table_len);
+	append_literal(buf, ",\"key\":");
+	chatroom_append_allowed_key(buf, event, access);
+	append_literal(buf, ",\"row\":");
+	if (verdict == VERDICT_LEAVE)
+		append_literal(buf, "null");
+	else
+		chatroom_append_allowed_row(buf, event, access);
+	append_literal(buf, ",\"old\":");
+	if (verdict == VERDICT_ENTER)
+		append_literal(buf, "null");
+	else
+		chatroom_append_allowed_old(buf, event, access);
+	append_literal(buf, ",\"changed\":");
+	if (verdict != VERDICT_SHOW)
+		append_literal(buf, "null");
+	else
+		chatroom_append_allowed_changed(buf, event, access);
+	if (event->flags & RING_OVERSIZE)
+		append_literal(buf, ",\"oversize\":true");
+	append_literal(buf, ",\"at\":");
+	appendBinaryStringInfo(buf, ring_part(event, event->at_json),
+						   event->at_len);
+	append_literal(buf, ",\"origin\":");
+	appendBinaryStringInfo(buf, ring_part(event, event->origin),
+						   event->origin_len);
+	appendStringInfoCharMacro(buf, '}');
+}
+
+/* What the caller may see of an event's table; kept from event to event. */
+void
+chatroom_event_access(const RingEvent *event, RelationAccess *access)
+{
+	if (access->relid == event->relid)
+		return;
+	if (OidIsValid(event->relid))
+		chatroom_relation_access(event->relid, access);
+	else
+	{
+		memset(access, 0, sizeof(*access));
+		access->any = access->all = true;
+	}
+}
+
+/* Append one event. */
+static void
+append_event(StringInfo buf, const RingEvent *event, Verdict verdict,
+			 Cursor *cursor, const uint64 *hashes, int n,
+			 RelationAccess *access)
+{
+	const char *type = chatroom_event_type(event, verdict);
+
+	append_literal(buf, "{\"cursor\":\"");
+	cursor->lsn = event->lsn;
+	chatroom_append_cursor(buf, cursor);
+	append_literal(buf, "\",\"type\":\"");
+	appendBinaryStringInfo(buf, type, strlen(type));
+	append_literal(buf, "\",\"topics\":");
+	append_topics(buf, event, hashes, n);
+	appendStringInfoCharMacro(buf, ',');
+	chatroom_event_access(event, access);
+	if (access->all && verdict == VERDICT_SHOW)
+		appendBinaryStringInfo(buf, ring_part(event, event->tail),
+							   event->tail_len);
+	else
+		append_restricted(buf, event, access, verdict);
+}
+
+/* An answer as JSON. */
+void
+chatroom_append_answer(StringInfo buf, SyncTopics *topics,
+					   const SyncAnswer *answer)
+{
+	append_literal(buf, "{\"cursor\":\"");
+	chatroom_append_cursor(buf, &answer->cursor);
+	if (answer->reset != RESET_REASON_NONE)
+		append_literal(buf, "\",\"reset\":true,\"more\":");
+	else
+		append_literal(buf, "\",\"reset\":false,\"more\":");
+	if (answer->more)
+		append_literal(buf, "true,\"events\":[");
+	else
+		append_literal(buf, "false,\"events\":[");
+	if (answer->n > 0)
+	{
+		RelationAccess access = {InvalidOid, true, true, false, NULL};
+		uint64	   *hashes = sorted_hashes(topics);
+		Cursor		cursor;
+		bool		first = true;
+
+		chatroom_make_cursor(0, &cursor);
+		for (int i = 0; i < answer->n; i++)
+		{
+			if (answer->verdicts[i] == VERDICT_WITHHOLD)
+				continue;
+			if (!first)
+				appendStringInfoCharMacro(buf, ',');
+			first = false;
+			append_event(buf, answer->events[i], answer->verdicts[i],
+						 &cursor, hashes, topics->n, &access);
+		}
+	}
+	append_literal(buf, "]}");
+}
+
+/* -------------------------------------------------------- SQL: sync et al. */
+
+/* Refuse a null argument by name. */
+static void
+require_argument(FunctionCallInfo fcinfo, int argument, const char *name)
+{
+	if (PG_ARGISNULL(argument))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("%s must not be null", name)));
+}
+
+/* The common part of sync and sync_many. */
+static Datum
+answer_call(FunctionCallInfo fcinfo, SyncTopics *topics)
+{
+	Cursor		since;
+	bool		have_since = !PG_ARGISNULL(1);
+	int			max_events;
+	SyncAnswer	answer;
+	StringInfoData buf;
+
+	if (have_since)
+		chatroom_parse_since(PG_GETARG_TEXT_PP(1), &since);
+	require_argument(fcinfo, 2, "max_events");
+	max_events = chatroom_check_limit(PG_GETARG_INT32(2));
+	chatroom_find_events(topics, have_since ? &since : NULL, max_events,
+						 &answer);
+	initStringInfo(&buf);
+	buf.len = VARHDRSZ;
+	chatroom_append_answer(&buf, topics, &answer);
+	SET_VARSIZE(buf.data, buf.len);
+	PG_RETURN_TEXT_P((text *) buf.data);
+}
+
+CHATROOM_FUNCTION(chatroom_sync);
+
+/* sync(topic text, since text, max_events int) → json */
+Datum
+chatroom_sync(PG_FUNCTION_ARGS)
+{
+	SyncTopics	topics;
+
+	require_argument(fcinfo, 0, "topic");
+	chatroom_one_topic(PG_GETARG_TEXT_PP(0), &topics);
+	return answer_call(fcinfo, &topics);
+}
+
+CHATROOM_FUNCTION(chatroom_sync_many);
+
+/* sync_many(topics text[], since text, max_events int) → json */
+Datum
+chatroom_sync_many(PG_FUNCTION_ARGS)
+{
+	SyncTopics	topics;
+
+	require_argument(fcinfo, 0, "topics");
+	chatroom_many_topics(PG_GETARG_ARRAYTYPE_P(0), &topics);
+	return answer_call(fcinfo, &topics);
+}
