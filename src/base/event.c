@@ -19,6 +19,7 @@
 #include "common/sha2.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
+#include "utils/resowner.h"
 
 /* Sanity limits of the decoder: more than any writer sends. */
 #define MAX_COLUMNS			3200	/* a policy column may stand twice */
@@ -53,10 +54,15 @@ chatroom_token(Oid database)
 	static const char purpose[] = "chatroom event token";
 	pg_cryptohash_ctx *ctx;
 	uint8		digest[PG_SHA256_DIGEST_LENGTH];
+	ResourceOwner owner = NULL;
 
 	if (cache[slot].valid && cache[slot].database == database)
 		return cache[slot].token;
 
+	/* hashing wants a resource owner; a worker between transactions has none */
+	if (CurrentResourceOwner == NULL)
+		CurrentResourceOwner = owner = ResourceOwnerCreate(NULL,
+														   "chatroom token");
 	ctx = pg_cryptohash_create(PG_SHA256);
 	if (pg_cryptohash_init(ctx) < 0 ||
 		pg_cryptohash_update(ctx, (const uint8 *) purpose,
@@ -70,6 +76,11 @@ chatroom_token(Oid database)
 		elog(ERROR, "could not compute SHA-256: %s",
 			 pg_cryptohash_error(ctx));
 	pg_cryptohash_free(ctx);
+	if (owner != NULL)
+	{
+		CurrentResourceOwner = NULL;
+		ResourceOwnerDelete(owner);
+	}
 
 	memcpy(&cache[slot].token, digest, sizeof(cache[slot].token));
 	cache[slot].database = database;

@@ -217,6 +217,8 @@ start_afresh(Anchor *start)
 {
 	if (!RecoveryInProgress())
 	{
+		/* writers have to log again the descriptors that we won't meet */
+		pg_atomic_fetch_add_u64(&chatroom_control->descriptor_epoch, 1);
 		chatroom_log_anchor(true);
 		start->restart = start->floor = ProcLastRecPtr;
 		chatroom_partial_before =
