@@ -219,14 +219,20 @@ chatroom_stripe(Cache *cache)
 
 /* ------------------------------------------------------------- the hashes */
 
+/* Hash of a topic; never 0. */
+uint64
+chatroom_hash_topic(uint64 seed, const char *topic, int len)
+{
+	uint64		hash = hash_bytes_extended((const unsigned char *) topic, len,
+										   seed);
+
+	return hash != 0 ? hash : 1;
+}
+
 uint64
 chatroom_topic_hash(const Cache *cache, const char *topic, int len)
 {
-	uint64		hash;
-
-	hash = hash_bytes_extended((const unsigned char *) topic, len,
-							   cache->seed);
-	return hash != 0 ? hash : 1;
+	return chatroom_hash_topic(cache->seed, topic, len);
 }
 
 uint64
@@ -561,6 +567,43 @@ chatroom_cache_find(Cache *cache, TopicRead *read, XLogRecPtr lsn)
 	read->news = true;
 	read->first_pos = position;
 	read->first_index = link->index;
+}
+
+/* The newest events of a topic, at most n, as far as they are kept. */
+void
+chatroom_cache_newest(Cache *cache, TopicRead *read, int n)
+{
+	XLogRecPtr	mark;
+	const RingTopic *topic = chatroom_cache_topic(cache, read->hash, &mark);
+	uint64		position = topic != NULL ? topic->newest_pos : 0;
+	const RingEvent *event = chatroom_cache_event(cache, position);
+	const RingLink *link;
+	uint32		first;
+
+	read->reset = RESET_REASON_NONE;
+	link = event ? chatroom_cache_link(event, read->hash) : NULL;
+	read->news = link != NULL;
+	if (link == NULL)
+		return;
+	read->newest_pos = position;
+	read->last_index = link->index;
+	first = link->index > (uint32) n ? link->index - n + 1 : 1;
+	for (;;)
+	{
+		read->first_pos = position;
+		read->first_index = link->index;
+		if (link->index <= first)
+			break;
+		if (link->jump_index >= first &&
+			chatroom_cache_event(cache, link->jump_pos) != NULL)
+			position = link->jump_pos;
+		else
+			position = link->prev_pos;
+		event = chatroom_cache_event(cache, position);
+		link = event ? chatroom_cache_link(event, read->hash) : NULL;
+		if (link == NULL)
+			break;
+	}
 }
 
 /* Positions of at most n events of a topic, from its first_pos on. */

@@ -219,6 +219,7 @@ extern void chatroom_cache_empty(Cache *cache, XLogRecPtr floor);
 
 /* ---- reading ---- */
 
+extern uint64 chatroom_hash_topic(uint64 seed, const char *topic, int len);
 extern uint64 chatroom_topic_hash(const Cache *cache, const char *topic,
 								  int len);
 /* Keys under which a watch's resets are marked: of all, and of sub-topics. */
@@ -245,6 +246,9 @@ typedef struct TopicRead
 /* Under a stripe: what is there of a topic after lsn? */
 extern void chatroom_cache_find(Cache *cache, TopicRead *topic,
 								XLogRecPtr lsn);
+
+/* Under a stripe: the newest n events that are kept, as news. */
+extern void chatroom_cache_newest(Cache *cache, TopicRead *topic, int n);
 
 /*
  * Under a stripe: positions of the events of a topic from first_pos on, at

@@ -37,6 +37,7 @@
 #include "base/compat.h"
 #include "base/memory.h"
 #include "base/settings.h"
+#include "base/wal.h"
 #include "common/pg_prng.h"
 #include "miscadmin.h"
 #include "replication/slot.h"
@@ -196,10 +197,9 @@ first_record_after(XLogRecPtr lsn)
 	XLogReaderState *reader;
 	XLogRecPtr	oldest = chatroom_oldest_wal();
 	XLogRecPtr	found;
-	TimeLineID	tli;
 
 	lsn = Max(lsn, Max(oldest, (XLogRecPtr) wal_segment_size));
-	reader = chatroom_open_wal_up_to(GetXLogReplayRecPtr(&tli));
+	reader = chatroom_open_wal(NULL);
 	found = XLogFindNextRecord(reader, lsn);
 	chatroom_close_wal(reader);
 	return found;

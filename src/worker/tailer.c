@@ -24,7 +24,7 @@
  *	  any state ── ERROR, SIGTERM: exit 1, started again after a second,
  *	               from the last anchor
  *
- * A turn (chatroom_tailer_turn) happens where the reader has no more WAL:
+ * A turn (take_turn) happens where the reader has no more WAL:
  * publish what was read, do what others asked for, sleep.  The latch is reset
  * before WAL is looked at again, so no wake-up is lost.
  *
@@ -39,6 +39,7 @@
 #include "base/launch.h"
 #include "base/memory.h"
 #include "base/settings.h"
+#include "base/wal.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
@@ -199,8 +200,8 @@ sleep_until_news(bool held)
  * A turn: the reader has handled all records that end up to "available", and
  * wants more.
  */
-void
-chatroom_tailer_turn(XLogRecPtr available, TimeLineID tli)
+static void
+take_turn(XLogRecPtr available, TimeLineID tli)
 {
 	bool		standby = RecoveryInProgress();
 	bool		held;
@@ -285,7 +286,7 @@ start_is_hopeless(void)
 static void
 read_wal(XLogRecPtr restart)
 {
-	XLogReaderState *reader = chatroom_open_wal();
+	XLogReaderState *reader = chatroom_open_wal(take_turn);
 	Size		published_at = 0;
 	uint32		count = 0;
 

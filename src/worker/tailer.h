@@ -16,19 +16,6 @@
 #include "cache/waiters.h"
 #include "lib/ilist.h"
 
-/* ---- tailer.c ---- */
-
-/* Called from the reader where it has no more WAL: publish, wait. */
-extern void chatroom_tailer_turn(XLogRecPtr available, TimeLineID tli);
-
-/* ---- tail.c ---- */
-
-extern XLogReaderState *chatroom_open_wal(void);
-extern XLogReaderState *chatroom_open_wal_up_to(XLogRecPtr end);
-extern void chatroom_close_wal(XLogReaderState *reader);
-/* Oldest LSN whose segment is still there, by the server's own account. */
-extern XLogRecPtr chatroom_oldest_wal(void);
-
 /* ---- assemble.c ---- */
 
 /* A message kept in memory. */

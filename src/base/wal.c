@@ -1,14 +1,14 @@
 /*-------------------------------------------------------------------------
  *
- * tail.c
- *	  Reading WAL as it grows.
+ * wal.c
+ *	  Reading WAL as it grows, or up to an end.
  *
  * An XLogReader whose page callback hands out what is flushed (on a standby:
- * replayed), and where there is no more of it lets the tailer publish and
- * wait (chatroom_tailer_turn).  Waiting inside the callback means that the
- * reader never meets an end of WAL, so it need not be reset after one.
+ * replayed), and where there is no more of it calls back to wait.  Waiting
+ * inside the callback means that the tailer's reader never meets an end of
+ * WAL, so it need not be reset after one.
  *
- * A second reader, with an end, reads one large transaction again.
+ * Readers with an end read a large transaction again, and pending()'s own.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,14 +19,14 @@
 #include "access/xlogreader.h"
 #include "access/xlogrecovery.h"
 #include "access/xlogutils.h"
+#include "base/wal.h"
 #include "miscadmin.h"
-#include "worker/tailer.h"
 
-/* The reader's private data: where to stop, or 0 to wait for more. */
-typedef struct TailLimit
+/* The reader's private data. */
+typedef struct WalSource
 {
-	XLogRecPtr	end;
-} TailLimit;
+	WalWaitCallback wait;		/* NULL: stop at the end of WAL */
+} WalSource;
 
 /* The end of what may be read, and the timeline it is on. */
 static XLogRecPtr
@@ -42,7 +42,7 @@ static int
 read_page(XLogReaderState *reader, XLogRecPtr page, int needed,
 		  XLogRecPtr record, char *buffer)
 {
-	TailLimit  *limit = (TailLimit *) reader->private_data;
+	WalSource  *source = (WalSource *) reader->private_data;
 	XLogRecPtr	available;
 	TimeLineID	tli;
 	WALReadError error;
@@ -54,9 +54,9 @@ read_page(XLogReaderState *reader, XLogRecPtr page, int needed,
 		available = available_wal(&tli);
 		if (page + needed <= available)
 			break;
-		if (limit->end != InvalidXLogRecPtr)
+		if (source->wait == NULL)
 			return -1;
-		chatroom_tailer_turn(available, tli);
+		source->wait(available, tli);
 	}
 
 	XLogReadDetermineTimeline(reader, page, needed, tli);
@@ -74,39 +74,28 @@ read_page(XLogReaderState *reader, XLogRecPtr page, int needed,
 	return count;
 }
 
-/* Make a reader. */
-static XLogReaderState *
-open_reader(XLogRecPtr end)
+/*
+ * Make a reader; wait is called where it has no more WAL, or it stops there
+ * where that is NULL.
+ */
+XLogReaderState *
+chatroom_open_wal(WalWaitCallback wait)
 {
 	XLogReaderState *reader;
-	TailLimit  *limit = palloc(sizeof(TailLimit));
+	WalSource  *source = palloc(sizeof(WalSource));
 
-	limit->end = end;
+	source->wait = wait;
 	reader = XLogReaderAllocate(wal_segment_size, NULL,
 								XL_ROUTINE(.page_read = read_page,
 										   .segment_open = wal_segment_open,
 										   .segment_close = wal_segment_close),
-								limit);
+								source);
 	if (reader == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OUT_OF_MEMORY),
 				 errmsg("out of memory"),
 				 errdetail("Failed while allocating a WAL reading processor.")));
 	return reader;
-}
-
-/* A reader that waits for more WAL. */
-XLogReaderState *
-chatroom_open_wal(void)
-{
-	return open_reader(InvalidXLogRecPtr);
-}
-
-/* A reader of WAL that is there already. */
-XLogReaderState *
-chatroom_open_wal_up_to(XLogRecPtr end)
-{
-	return open_reader(end);
 }
 
 void

@@ -1,0 +1,24 @@
+/*-------------------------------------------------------------------------
+ *
+ * wal.h
+ *	  Reading WAL as it grows, or up to an end.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CHATROOM_WAL_H
+#define CHATROOM_WAL_H
+
+#include "postgres.h"
+
+#include "access/xlogreader.h"
+
+/* Called where all WAL up to "available" was handed out. */
+typedef void (*WalWaitCallback) (XLogRecPtr available, TimeLineID tli);
+
+extern XLogReaderState *chatroom_open_wal(WalWaitCallback wait);
+extern void chatroom_close_wal(XLogReaderState *reader);
+
+/* Start of the oldest segment that the server has not removed. */
+extern XLogRecPtr chatroom_oldest_wal(void);
+
+#endif							/* CHATROOM_WAL_H */
