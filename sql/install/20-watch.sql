@@ -21,3 +21,78 @@ CREATE FUNCTION chatroom.watch_option() RETURNS trigger
 	AS 'MODULE_PATHNAME', 'chatroom_watch_option';
 COMMENT ON FUNCTION chatroom.watch_option() IS
 	'function of disabled triggers that hold options of a watch: it does nothing';
+
+-- watch() and unwatch() run with the caller's rights, and ask for ownership of
+-- the table: so PUBLIC may call them.
+
+CREATE FUNCTION chatroom.watch(
+	relation text,
+	label text DEFAULT NULL,
+	events text[] DEFAULT '{insert,update,delete,truncate}',
+	columns text[] DEFAULT NULL,
+	trigger_columns text[] DEFAULT NULL,
+	topic_columns text[] DEFAULT NULL,
+	condition text DEFAULT NULL,
+	big_numbers text DEFAULT 'number',
+	always boolean DEFAULT false)
+	RETURNS text
+	LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'chatroom_watch';
+COMMENT ON FUNCTION chatroom.watch(text, text, text[], text[], text[], text[], text, text, boolean) IS
+	'emit the changes of a table from now on; returns the table''s topic';
+
+CREATE FUNCTION chatroom.unwatch(relation text, label text DEFAULT NULL)
+	RETURNS void
+	LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'chatroom_unwatch';
+COMMENT ON FUNCTION chatroom.unwatch(text, text) IS
+	'end a watch of a table';
+
+-- Shows what the caller may see some column of, and own tables: PUBLIC may ask.
+CREATE FUNCTION chatroom.list_watches(
+	OUT relation text,
+	OUT label text,
+	OUT topic text,
+	OUT events text[],
+	OUT columns text[],
+	OUT trigger_columns text[],
+	OUT topic_columns text[],
+	OUT condition text,
+	OUT big_numbers text,
+	OUT always boolean,
+	OUT enabled boolean)
+	RETURNS SETOF record
+	LANGUAGE c STABLE PARALLEL RESTRICTED ROWS 10
+	AS 'MODULE_PATHNAME', 'chatroom_list_watches';
+COMMENT ON FUNCTION chatroom.list_watches() IS
+	'rows of the view chatroom.watches';
+
+CREATE VIEW chatroom.watches AS
+	SELECT relation, label, topic, events, columns, trigger_columns,
+		topic_columns, condition, big_numbers, always, enabled
+	FROM chatroom.list_watches();
+COMMENT ON VIEW chatroom.watches IS
+	'the watches of tables that the current user may read or owns';
+COMMENT ON COLUMN chatroom.watches.relation IS
+	'the watched table, as topics spell it';
+COMMENT ON COLUMN chatroom.watches.label IS
+	'label given to chatroom.watch()';
+COMMENT ON COLUMN chatroom.watches.topic IS
+	'topic of all the table''s events';
+COMMENT ON COLUMN chatroom.watches.events IS
+	'the kinds of changes that are emitted';
+COMMENT ON COLUMN chatroom.watches.columns IS
+	'the columns that events show; NULL: all';
+COMMENT ON COLUMN chatroom.watches.trigger_columns IS
+	'an update counts only where one of these changed; NULL: any';
+COMMENT ON COLUMN chatroom.watches.topic_columns IS
+	'the columns whose values make association topics';
+COMMENT ON COLUMN chatroom.watches.condition IS
+	'the rows that events are about; NULL: all';
+COMMENT ON COLUMN chatroom.watches.big_numbers IS
+	'how bigint and numeric are shown: number, or text for strings';
+COMMENT ON COLUMN chatroom.watches.always IS
+	'are replicated changes emitted too?';
+COMMENT ON COLUMN chatroom.watches.enabled IS
+	'false: the trigger is disabled, nothing is emitted';
+GRANT SELECT ON chatroom.watches TO PUBLIC;

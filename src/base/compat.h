@@ -113,6 +113,14 @@ chatroom_slot_acquire(const char *name)
 #define ChatroomAttrMap(in, out) build_attrmap_by_name(in, out)
 #endif
 
+/* 16 has one check of ownership for all kinds of objects. */
+#if PG_VERSION_NUM >= 160000
+#define ChatroomOwnsRelation(relid, role) \
+	object_ownercheck(RelationRelationId, relid, role)
+#else
+#define ChatroomOwnsRelation(relid, role) pg_class_ownercheck(relid, role)
+#endif
+
 /* 16 split the column-number helpers of varattno off. */
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"

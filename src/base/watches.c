@@ -36,7 +36,7 @@
 #include "catalog/dependency.h"
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
-#include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
 #include "catalog/pg_depend.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_inherits.h"
@@ -48,7 +48,6 @@
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
-#include "utils/rel.h"
 #include "utils/syscache.h"
 
 /* ----------------------------------------------------------- pg_trigger */
@@ -576,24 +575,30 @@ chatroom_find_watch(const char *base, int len, WatchInfo *watch)
 
 /* ---------------------------------------------------------------- names */
 
-/* schema.table as topics spell it; NULL when there is no such relation. */
+/* schema.table as topics spell it. */
+char *
+chatroom_spell_base(const char *schema, const char *table)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	chatroom_append_identifier(&buf, schema, strlen(schema));
+	appendStringInfoCharMacro(&buf, '.');
+	chatroom_append_identifier(&buf, table, strlen(table));
+	return buf.data;
+}
+
+/* The same for a relation; NULL when there is no such relation. */
 char *
 chatroom_relation_base(Oid relid)
 {
 	char	   *name = get_rel_name(relid);
 	char	   *schema;
-	StringInfoData buf;
 
 	if (name == NULL)
 		return NULL;
 	schema = get_namespace_name(get_rel_namespace(relid));
-	if (schema == NULL)
-		return NULL;
-	initStringInfo(&buf);
-	chatroom_append_identifier(&buf, schema, strlen(schema));
-	appendStringInfoCharMacro(&buf, '.');
-	chatroom_append_identifier(&buf, name, strlen(name));
-	return buf.data;
+	return schema ? chatroom_spell_base(schema, name) : NULL;
 }
 
 /*
@@ -741,58 +746,88 @@ chatroom_append_column_topic(StringInfo buf, const char *base,
 
 /* The key's columns, ascending: primary key, replica identity, or none. */
 List *
-chatroom_key_columns(Relation relation)
+chatroom_key_columns(Oid relid)
 {
 	List	   *columns = NIL;
 	bool		primary = false;
-	ListCell   *lc;
+	Relation	catalog = table_open(IndexRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
 
-	foreach(lc, RelationGetIndexList(relation))
+	ScanKeyInit(&key, Anum_pg_index_indrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(relid));
+	scan = systable_beginscan(catalog, IndexIndrelidIndexId, true, NULL,
+							  1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
-		HeapTuple	tuple = SearchSysCache1(INDEXRELID,
-											ObjectIdGetDatum(lfirst_oid(lc)));
-		Form_pg_index form;
+		Form_pg_index form = (Form_pg_index) GETSTRUCT(tuple);
 
-		if (!HeapTupleIsValid(tuple))
+		if (!form->indisvalid || primary ||
+			!(form->indisprimary || form->indisreplident))
 			continue;
-		form = (Form_pg_index) GETSTRUCT(tuple);
-		if (form->indisvalid && !primary &&
-			(form->indisprimary ||
-			 (form->indisreplident &&
-			  relation->rd_rel->relreplident == REPLICA_IDENTITY_INDEX)))
-		{
-			primary = form->indisprimary;
-			columns = NIL;
-			for (int i = 0; i < form->indnkeyatts; i++)
-				columns = lappend_int(columns, form->indkey.values[i]);
-		}
-		ReleaseSysCache(tuple);
+		primary = form->indisprimary;
+		columns = NIL;
+		for (int i = 0; i < form->indnkeyatts; i++)
+			columns = lappend_int(columns, form->indkey.values[i]);
 	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
 	list_sort(columns, list_int_cmp);
 	return columns;
 }
 
 /* Columns of foreign keys of one column, ascending. */
 List *
-chatroom_foreign_key_columns(Relation relation)
+chatroom_foreign_key_columns(Oid relid)
 {
 	List	   *columns = NIL;
-	ListCell   *lc;
+	Relation	catalog = table_open(ConstraintRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
 
-	foreach(lc, RelationGetFKeyList(relation))
+	ScanKeyInit(&key, Anum_pg_constraint_conrelid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(relid));
+	scan = systable_beginscan(catalog, ConstraintRelidTypidNameIndexId, true,
+							  NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
-		ForeignKeyCacheInfo *key = lfirst_node(ForeignKeyCacheInfo, lc);
+		Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT(tuple);
+		AttrNumber	conkey[INDEX_MAX_KEYS];
+		AttrNumber	confkey[INDEX_MAX_KEYS];
+		int			nkeys;
 
-		if (key->nkeys == 1)
-			columns = list_append_unique_int(columns, key->conkey[0]);
+		if (form->contype != CONSTRAINT_FOREIGN)
+			continue;
+		DeconstructFkConstraintRow(tuple, &nkeys, conkey, confkey, NULL,
+								   NULL, NULL, NULL, NULL);
+		if (nkeys == 1)
+			columns = list_append_unique_int(columns, conkey[0]);
 	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
 	list_sort(columns, list_int_cmp);
+	return columns;
+}
+
+/* The columns that make association topics, ascending. */
+List *
+chatroom_topic_columns(const WatchInfo *watch)
+{
+	List	   *columns = NIL;
+
+	if (watch->default_topics)
+		return list_truncate(chatroom_foreign_key_columns(watch->relid),
+							 CHATROOM_MAX_TOPIC_COLUMNS);
+	for (int i = 0; i < watch->ntopics; i++)
+		columns = lappend_int(columns, watch->topics[i]);
 	return columns;
 }
 
 /* Partitioned tables and inheritance parents above a relation. */
 List *
-chatroom_ancestors(Oid relid)
+chatroom_ancestors(Oid relid, Snapshot snapshot)
 {
 	List	   *found = NIL;
 	List	   *todo = list_make1_oid(relid);
@@ -807,7 +842,7 @@ chatroom_ancestors(Oid relid)
 		ScanKeyInit(&key, Anum_pg_inherits_inhrelid, BTEqualStrategyNumber,
 					F_OIDEQ, ObjectIdGetDatum(list_nth_oid(todo, i)));
 		scan = systable_beginscan(catalog, InheritsRelidSeqnoIndexId, true,
-								  NULL, 1, &key);
+								  snapshot, 1, &key);
 		while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 		{
 			Oid			parent = ((Form_pg_inherits) GETSTRUCT(tuple))->inhparent;

@@ -17,7 +17,6 @@
 #include "base/event.h"
 #include "nodes/bitmapset.h"
 #include "nodes/pg_list.h"
-#include "utils/relcache.h"
 #include "utils/snapshot.h"
 
 /* The schema of everything. */
@@ -119,6 +118,7 @@ extern bool chatroom_relation_watch(Oid relid, const char *label,
 
 /* schema.table as topics spell it; NULL when there is no such relation. */
 extern char *chatroom_relation_base(Oid relid);
+extern char *chatroom_spell_base(const char *schema, const char *table);
 
 /* The relation of such a text, spelled exactly so; or InvalidOid. */
 extern Oid	chatroom_base_relation(const char *base, int len);
@@ -127,13 +127,16 @@ extern Oid	chatroom_base_relation(const char *base, int len);
 extern bool chatroom_label_valid(const char *label, const char **detail);
 
 /* The key's columns, ascending: primary key, replica identity, or none. */
-extern List *chatroom_key_columns(Relation relation);
+extern List *chatroom_key_columns(Oid relid);
 
 /* Columns of foreign keys of one column, ascending. */
-extern List *chatroom_foreign_key_columns(Relation relation);
+extern List *chatroom_foreign_key_columns(Oid relid);
+
+/* The columns that make association topics, ascending. */
+extern List *chatroom_topic_columns(const WatchInfo *watch);
 
 /* Partitioned tables and inheritance parents above a relation. */
-extern List *chatroom_ancestors(Oid relid);
+extern List *chatroom_ancestors(Oid relid, Snapshot snapshot);
 
 /* How an extra topic's text begins, in the schema of its relation. */
 extern char *chatroom_extra_prefix(Oid relid, const WatchTopic *topic);

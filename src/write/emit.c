@@ -377,31 +377,15 @@ policy_columns(Relation root)
 	return columns;
 }
 
-/* A list of columns, ascending, as a set. */
+/* A list of columns as a set. */
 static Bitmapset *
-list_set(List *columns, int limit)
+list_set(List *columns)
 {
 	Bitmapset  *set = NULL;
-	int			n = 0;
 	ListCell   *lc;
 
 	foreach(lc, columns)
-		if (n++ < limit)
-			set = bms_add_member(set, lfirst_int(lc));
-	return set;
-}
-
-/* Columns that make association topics. */
-static Bitmapset *
-topic_columns(const WatchInfo *watch, Relation root)
-{
-	Bitmapset  *set = NULL;
-
-	if (watch->default_topics)
-		return list_set(chatroom_foreign_key_columns(root),
-						CHATROOM_MAX_TOPIC_COLUMNS);
-	for (int i = 0; i < watch->ntopics; i++)
-		set = bms_add_member(set, watch->topics[i]);
+		set = bms_add_member(set, lfirst_int(lc));
 	return set;
 }
 
@@ -457,8 +441,8 @@ make_columns(EmitTarget *target, const WatchInfo *watch, Relation root,
 			 const AttrMap *map)
 {
 	TupleDesc	tupdesc = RelationGetDescr(root);
-	Bitmapset  *key = list_set(chatroom_key_columns(root), INDEX_MAX_KEYS);
-	Bitmapset  *topics = topic_columns(watch, root);
+	Bitmapset  *key = list_set(chatroom_key_columns(watch->relid));
+	Bitmapset  *topics = list_set(chatroom_topic_columns(watch));
 	Bitmapset  *policies = policy_columns(root);
 	Bitmapset  *extra = NULL;
 
@@ -668,7 +652,7 @@ trigger_watches(const TriggerRow *trigger, Relation relation, List **relations)
 
 	if (chatroom_trigger_is_child(trigger))
 	{
-		foreach(lc, chatroom_ancestors(trigger->relid))
+		foreach(lc, chatroom_ancestors(trigger->relid, NULL))
 		{
 			watch = palloc(sizeof(WatchInfo));
 			*relations = list_append_unique_oid(*relations, lfirst_oid(lc));
@@ -1499,7 +1483,7 @@ chatroom_emit_truncate(PG_FUNCTION_ARGS)
 	if (chatroom_relation_watch(relid, label, &watch) &&
 		(watch.events & WATCH_TRUNCATE))
 		truncate_watched(&watch, data->tg_relation);
-	foreach(lc, chatroom_ancestors(relid))
+	foreach(lc, chatroom_ancestors(relid, NULL))
 		if (chatroom_relation_watch(lfirst_oid(lc), label, &watch) &&
 			watch.enabled && (watch.events & WATCH_TRUNCATE))
 			truncate_part(&watch);

@@ -1,0 +1,41 @@
+/*-------------------------------------------------------------------------
+ *
+ * watch.h
+ *	  Making and removing watches.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CHATROOM_WATCH_H
+#define CHATROOM_WATCH_H
+
+#include "postgres.h"
+
+#include "base/watches.h"
+
+/* What a watch is to be; checked by who fills it in. */
+typedef struct WatchOptions
+{
+	Oid			relid;
+	const char *label;			/* NULL: none */
+	int			events;			/* WATCH_* */
+	List	   *columns;		/* attnums; NIL: all */
+	List	   *trigger_columns;	/* attnums; NIL: any */
+	bool		default_topics; /* foreign keys' */
+	List	   *topic_columns;	/* else these attnums */
+	const char *condition;		/* for WHEN, over "new"; NULL: none */
+	bool		big_numbers_text;
+	bool		always;
+	int			nextra;			/* topics of the chat tables */
+	WatchTopic	extra[CHATROOM_MAX_EXTRA];
+} WatchOptions;
+
+/* Find a relation by its name, and check that the caller may watch it. */
+extern Oid	chatroom_watchable_relation(text *name);
+
+/* Make or change a watch; returns its topic. */
+extern char *chatroom_make_watch(const WatchOptions *options);
+
+/* Remove one; false if there is none. */
+extern bool chatroom_remove_watch(Oid relid, const char *label);
+
+#endif							/* CHATROOM_WATCH_H */
