@@ -15,3 +15,10 @@ LANGUAGE c VOLATILE PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'chatroom_sync_many';
 COMMENT ON FUNCTION chatroom.sync_many(text[], text, integer) IS
 'what happened to several topics since a cursor, in commit order';
+
+CREATE FUNCTION chatroom.snapshot_cursor()
+RETURNS text
+LANGUAGE c VOLATILE PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'chatroom_snapshot_cursor';
+COMMENT ON FUNCTION chatroom.snapshot_cursor() IS
+'the cursor that belongs to the caller''s snapshot: sync from it tells exactly what rows read with that snapshot don''t show';

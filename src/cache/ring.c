@@ -324,7 +324,8 @@ make_room(Cache *cache, Size len)
 
 		if ((oldest->flags & RING_FILLER) == 0)
 		{
-			cache->tail_lsn = oldest->lsn;
+			cache->tail_fxid = oldest->next_fxid;
+			cache->tail_settled = true;
 			cache->nevents--;
 			gone++;
 		}
@@ -408,6 +409,8 @@ chatroom_cache_append(Cache *cache, const RingEvent *event)
 
 	copy = event_at(cache, cache->head);
 	memcpy(copy, event, event->len);
+	copy->before = cache->newest;
+	cache->newest = cache->head;
 	for (int i = 0; i < copy->nlinks; i++)
 	{
 		bool		known;
@@ -443,9 +446,14 @@ chatroom_cache_raise_floor(Cache *cache, XLogRecPtr lsn, ResetReason reason)
 	cache->floor_reason = reason;
 }
 
-/* Forget everything; cursors from floor on are good. */
+/*
+ * Forget everything; cursors from floor on are good.  next_fxid: all that
+ * committed up to floor has a lower xid; settled: it had also left ProcArray
+ * when this was the next xid.
+ */
 void
-chatroom_cache_empty(Cache *cache, XLogRecPtr floor)
+chatroom_cache_empty(Cache *cache, XLogRecPtr floor, uint64 next_fxid,
+					 bool settled)
 {
 	memset(topic_table(cache), 0,
 		   sizeof(RingTopic) * cache->nbuckets * TOPIC_WAYS);
@@ -454,7 +462,9 @@ chatroom_cache_empty(Cache *cache, XLogRecPtr floor)
 	cache->nevents = 0;
 	cache->floor = floor;
 	cache->floor_reason = RESET_REASON_FLOOR;
-	cache->tail_lsn = floor;
+	cache->newest = 0;
+	cache->tail_fxid = next_fxid;
+	cache->tail_settled = settled;
 }
 
 /* ---------------------------------------------------------------- reading */

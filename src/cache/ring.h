@@ -89,6 +89,7 @@ typedef struct RingEvent
 	XLogRecPtr	lsn;			/* end of the commit record, or message */
 	uint64		fxid;			/* full xid; 0: non-transactional */
 	uint64		next_fxid;		/* next xid when this was published */
+	uint64		before;			/* position of the event before; 0: none */
 	TimestampTz at;				/* commit time */
 	Oid			relid;			/* InvalidOid: no table's */
 	uint16		nrow;			/* RingColumns of the row ... */
@@ -167,7 +168,9 @@ typedef struct Cache
 	/* Under all stripes: */
 	uint64		tail;			/* oldest position kept */
 	uint64		head;			/* where the next event goes */
-	XLogRecPtr	tail_lsn;		/* of the newest event overwritten */
+	uint64		newest;			/* position of the newest event; 0: none */
+	uint64		tail_fxid;		/* next_fxid of the newest one overwritten */
+	bool		tail_settled;	/* what ended before has left ProcArray */
 	XLogRecPtr	floor;			/* a cursor before this is reset */
 	uint8		floor_reason;	/* ResetReason */
 	int64		nevents;		/* in the ring */
@@ -215,7 +218,8 @@ extern void chatroom_cache_mark_topic(Cache *cache, uint64 hash,
 									  XLogRecPtr lsn);
 extern void chatroom_cache_raise_floor(Cache *cache, XLogRecPtr lsn,
 									   ResetReason reason);
-extern void chatroom_cache_empty(Cache *cache, XLogRecPtr floor);
+extern void chatroom_cache_empty(Cache *cache, XLogRecPtr floor,
+								 uint64 next_fxid, bool settled);
 
 /* ---- reading ---- */
 

@@ -407,14 +407,6 @@ find_positions(SyncTopics *topics, Cache *cache, int limit,
 
 /* ------------------------------------------------------------ step 3: copy */
 
-/* The caller's snapshot, by full xids, and when to stop. */
-typedef struct Horizon
-{
-	Snapshot	snapshot;
-	uint64		xmin;
-	uint64		xmax;
-} Horizon;
-
 /* A snapshot's 32-bit xid with its epoch. */
 static uint64
 full_xid(TransactionId xid, uint64 next)
@@ -425,8 +417,8 @@ full_xid(TransactionId xid, uint64 next)
 }
 
 /* What the caller can see. */
-static void
-get_horizon(Horizon *horizon)
+void
+chatroom_get_horizon(Horizon *horizon)
 {
 	uint64		next;
 
@@ -438,8 +430,8 @@ get_horizon(Horizon *horizon)
 }
 
 /* Can the caller see the transaction that an event is of? */
-static bool
-event_visible(const Horizon *horizon, uint64 fxid)
+bool
+chatroom_event_visible(const Horizon *horizon, uint64 fxid)
 {
 	if (fxid < horizon->xmin)
 		return true;
@@ -543,7 +535,7 @@ take_chunk(char *chunk, int n, const Horizon *horizon, const Cursor *since,
 		chunk += event->len;
 		if (already_seen(since, event->lsn))
 			continue;
-		if (!event_visible(horizon, event->fxid))
+		if (!chatroom_event_visible(horizon, event->fxid))
 		{
 			copies->hidden_lsn = event->lsn;
 			return COPY_HIDDEN;
@@ -572,7 +564,7 @@ copy_events(Cache *cache, const uint64 *positions, int n, bool complete,
 	Horizon		horizon;
 	CopyResult	result = COPY_ALL;
 
-	get_horizon(&horizon);
+	chatroom_get_horizon(&horizon);
 	copies->n = 0;
 	copies->boundary = 0;
 	copies->room = Min(Max(n, 1), 1024);

@@ -15,6 +15,7 @@
 #include "lib/stringinfo.h"
 #include "read/access.h"
 #include "utils/array.h"
+#include "utils/snapshot.h"
 
 /* Most topics in one call. */
 #define CHATROOM_MAX_ASKED	10000
@@ -37,6 +38,20 @@ typedef struct SyncAnswer
 	RingEvent **events;			/* copies, in commit order */
 	Verdict    *verdicts;
 } SyncAnswer;
+
+/* The caller's snapshot, its bounds as full xids. */
+typedef struct Horizon
+{
+	Snapshot	snapshot;
+	uint64		xmin;			/* all below are visible, or aborted */
+	uint64		xmax;			/* none from here on is */
+} Horizon;
+
+extern void chatroom_get_horizon(Horizon *horizon);
+extern bool chatroom_event_visible(const Horizon *horizon, uint64 fxid);
+
+/* The cursor that belongs to the active snapshot; or an error, 55000. */
+extern void chatroom_cursor_of_snapshot(Cursor *cursor);
 
 /* Arguments, checked; errors as in docs/errors.md. */
 extern void chatroom_one_topic(text *topic, SyncTopics *topics);

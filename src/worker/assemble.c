@@ -31,6 +31,7 @@
 #include "miscadmin.h"
 #include "storage/standbydefs.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 #include "worker/tailer.h"
 
 /* Bytes of messages kept of one (sub)transaction, and of all. */
@@ -352,15 +353,49 @@ handle_running_xacts(const xl_running_xacts *running)
 	 */
 	if (chatroom_partial_before == PG_UINT64_MAX)
 		chatroom_partial_before = chatroom_widen_xid(running->nextXid);
-	else if (chatroom_partial_before != 0 &&
-			 chatroom_widen_xid(running->oldestRunningXid) >=
-			 chatroom_partial_before)
-		chatroom_partial_before = 0;
 
 	hash_seq_init(&status, open_transactions);
 	while ((open = hash_seq_search(&status)) != NULL)
 		if (TransactionIdPrecedes(open->xid, running->oldestRunningXid))
 			forget_transaction(open->xid);
+}
+
+/*
+ * All that ends up to "available" has been read.  Once no transaction is left
+ * that reading may have missed the beginning of, the caches are complete.
+ *
+ * One that committed before reading began, and left ProcArray only now (it
+ * waited for a synchronous standby), shows rows of which there are no events:
+ * so when any of the old ones leaves, the floor goes up.
+ */
+void
+chatroom_settle_partial(XLogRecPtr available)
+{
+	static int	last = 0;
+	Snapshot	snapshot;
+	int			left = 0;
+	TransactionId *xids;
+	uint32		n;
+
+	if (chatroom_partial_before == 0 ||
+		chatroom_partial_before == PG_UINT64_MAX)
+		return;
+	StartTransactionCommand();
+	snapshot = GetTransactionSnapshot();
+	xids = snapshot->takenDuringRecovery ? snapshot->subxip : snapshot->xip;
+	n = snapshot->takenDuringRecovery ? snapshot->subxcnt : snapshot->xcnt;
+	for (uint32 i = 0; i < n; i++)
+		if (chatroom_widen_xid(xids[i]) < chatroom_partial_before)
+			left++;
+	CommitTransactionCommand();
+	if (left < last)
+		chatroom_reset_all(available, RESET_REASON_FLOOR);
+	last = left;
+	if (left == 0)
+	{
+		chatroom_partial_before = 0;
+		chatroom_settle_caches();
+	}
 }
 
 /* A broadcast outside a transaction is one of its own. */

@@ -64,6 +64,10 @@ static StringInfoData topics_text;
 static Size queued_bytes = 0;
 static XLogRecPtr global_floor = InvalidXLogRecPtr;
 
+/* What a cache made now begins with; see Cache.tail_fxid. */
+static uint64 floor_fxid = 0;
+static bool caches_settled = false;
+
 void
 chatroom_publish_init(void)
 {
@@ -204,7 +208,8 @@ open_cache(TailerDatabase *db)
 								dsm_segment_map_length(db->segment),
 								chatroom_control->tranche);
 		chatroom_cache_lock(db->cache);
-		chatroom_cache_empty(db->cache, global_floor);
+		chatroom_cache_empty(db->cache, global_floor, floor_fxid,
+							 caches_settled);
 		pg_atomic_write_u64(&db->cache->published, global_floor);
 		pg_atomic_write_u64(&db->cache->held, 0);
 		chatroom_cache_unlock(db->cache);
@@ -250,9 +255,38 @@ void
 chatroom_publish_start(XLogRecPtr floor)
 {
 	global_floor = floor;
+	floor_fxid = U64FromFullTransactionId(ReadNextFullTransactionId());
+	caches_settled = false;
 	for (int i = 0; i < CHATROOM_MAX_DATABASES; i++)
 		if (OidIsValid(chatroom_control->databases[i].dboid))
 			chatroom_tailer_database(chatroom_control->databases[i].dboid);
+}
+
+/*
+ * All that committed up to the floor has left ProcArray.  Said of the moment
+ * of the next xid, so that readers can tell snapshots taken later.
+ */
+void
+chatroom_settle_caches(void)
+{
+	HASH_SEQ_STATUS status;
+	TailerDatabase *db;
+
+	floor_fxid = U64FromFullTransactionId(ReadNextFullTransactionId());
+	caches_settled = true;
+	hash_seq_init(&status, databases);
+	while ((db = hash_seq_search(&status)) != NULL)
+	{
+		if (db->cache == NULL)
+			continue;
+		chatroom_cache_lock(db->cache);
+		if (!db->cache->tail_settled)
+		{
+			db->cache->tail_settled = true;
+			db->cache->tail_fxid = floor_fxid;
+		}
+		chatroom_cache_unlock(db->cache);
+	}
 }
 
 /* Make the caches that readers asked for. */
@@ -292,7 +326,8 @@ release_cache(TailerDatabase *db, bool forget_slot)
 	{
 		/* who has it mapped still reads it: let it answer nothing */
 		chatroom_cache_lock(db->cache);
-		chatroom_cache_empty(db->cache, PG_UINT64_MAX);
+		chatroom_cache_empty(db->cache, PG_UINT64_MAX, PG_UINT64_MAX,
+							 false);
 		chatroom_cache_unlock(db->cache);
 		chatroom_waiters_wake_all(db->cache);
 	}

@@ -210,6 +210,7 @@ take_turn(XLogRecPtr available, TimeLineID tli)
 	look_around();
 	chatroom_refresh_timelines(tli);
 	held = chatroom_publish(available);
+	chatroom_settle_partial(available);
 	pg_atomic_write_u64(&chatroom_control->caught_up, available);
 	if (standby)
 		was_standby = true;
@@ -350,6 +351,8 @@ chatroom_tailer_main(Datum arg)
 		chatroom_slot_drop();
 	chatroom_slot_start(&restart, &floor);
 	chatroom_publish_start(floor);
+	if (chatroom_partial_before == 0)
+		chatroom_settle_caches();
 	ereport(LOG,
 			(errmsg("chatroom tailer starts reading at %X/%X",
 					LSN_FORMAT_ARGS(restart))));

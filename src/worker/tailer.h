@@ -62,6 +62,7 @@ extern void chatroom_assemble_init(void);
 extern void chatroom_handle_record(XLogReaderState *reader);
 extern void chatroom_sort_messages(Message **messages, int count);
 extern XLogRecPtr chatroom_oldest_open(void);
+extern void chatroom_settle_partial(XLogRecPtr available);
 extern uint64 chatroom_widen_xid(TransactionId xid);
 
 /* ---- publish.c ---- */
@@ -88,6 +89,7 @@ extern void chatroom_enqueue(Oid dboid, PendingTransaction *pending);
 extern bool chatroom_publish(XLogRecPtr up_to);
 extern Size chatroom_queued_bytes(void);
 extern void chatroom_reset_all(XLogRecPtr lsn, ResetReason reason);
+extern void chatroom_settle_caches(void);
 extern void chatroom_drop_database(Oid dboid);
 extern void chatroom_make_wanted_caches(void);
 extern void chatroom_release_caches(void);

@@ -1,0 +1,179 @@
+/*-------------------------------------------------------------------------
+ *
+ * snapshot.c
+ *	  The cursor that belongs to a snapshot.
+ *
+ * Whoever reads rows with a snapshot and then syncs must get exactly the
+ * changes that the snapshot does not show.  Commit order is not snapshot
+ * order: of two transactions, the one with the later commit record may be
+ * visible and the other not yet.  So the cursor is a place P such that all
+ * later transactions are not visible, plus "holes": the transactions up to P
+ * that are not visible either.
+ *
+ * Everything visible has its commit record before the WAL position read after
+ * the snapshot was taken; so wait until that is published.  Then go back
+ * through the ring from its newest event.  Where to stop: an event that was
+ * published before the snapshot was taken is visible, and so are all that are
+ * older.  It was, if an xid that was assigned after its publishing (not below
+ * its next_fxid) had ended when the snapshot was taken (is below the
+ * snapshot's xmax); or if all xids up to its publishing are visible (not
+ * above xmin).
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/transam.h"
+#include "base/compat.h"
+#include "miscadmin.h"
+#include "read/sync.h"
+#include "storage/lwlock.h"
+#include "utils/builtins.h"
+#include "utils/snapmgr.h"
+
+/* How long to wait for the tailer, in ms. */
+#define PUBLISH_TIMEOUT	5000
+
+/* Events looked at under one hold of the stripe. */
+#define SCAN_CHUNK		1024
+
+/* What the way back through the ring has found so far. */
+typedef struct Scan
+{
+	Horizon		horizon;
+	Cursor	   *cursor;
+	XLogRecPtr	base;			/* P, as far as is known */
+	bool		visible_seen;	/* a visible transaction: P is settled */
+	int			nholes;
+	XLogRecPtr	holes[CURSOR_MAX_HOLES];	/* descending */
+	bool		overflow;
+} Scan;
+
+/* Was everything that ended by then published before the snapshot? */
+static bool
+precedes_snapshot(const Horizon *horizon, uint64 next_fxid, bool settled)
+{
+	return next_fxid <= horizon->xmin ||
+		(settled && next_fxid < horizon->xmax);
+}
+
+/* Take one event into account. */
+static void
+scan_event(Scan *scan, const RingEvent *event)
+{
+	if (chatroom_event_visible(&scan->horizon, event->fxid))
+	{
+		scan->visible_seen = true;
+		return;
+	}
+	if (!scan->visible_seen)
+	{
+		scan->base = event->lsn - 1;
+		return;
+	}
+	if (scan->nholes > 0 && scan->holes[scan->nholes - 1] == event->lsn)
+		return;
+	if (scan->nholes == CURSOR_MAX_HOLES)
+		scan->overflow = true;
+	else
+		scan->holes[scan->nholes++] = event->lsn;
+}
+
+/*
+ * Go back through the ring, a chunk at a time.  False where what there was
+ * before the ring's tail can't be told.
+ */
+static bool
+scan_ring(Cache *cache, Scan *scan)
+{
+	LWLock	   *stripe = chatroom_stripe(cache);
+	uint64		position = 0;
+	bool		started = false;
+	bool		done = false;
+	bool		known = true;
+
+	while (!done)
+	{
+		LWLockAcquire(stripe, LW_SHARED);
+		if (!started)
+			position = cache->newest;
+		started = true;
+		for (int i = 0; i < SCAN_CHUNK && !done; i++)
+		{
+			const RingEvent *event = chatroom_cache_event(cache, position);
+
+			if (event == NULL)
+			{
+				known = precedes_snapshot(&scan->horizon, cache->tail_fxid,
+										  cache->tail_settled);
+				done = true;
+			}
+			else if (precedes_snapshot(&scan->horizon, event->next_fxid,
+									   true))
+				done = true;
+			else
+			{
+				scan_event(scan, event);
+				position = event->before;
+			}
+		}
+		LWLockRelease(stripe);
+		CHECK_FOR_INTERRUPTS();
+	}
+	return known;
+}
+
+/* The cursor that belongs to the active snapshot. */
+void
+chatroom_cursor_of_snapshot(Cursor *cursor)
+{
+	Cache	   *cache = chatroom_need_cache();
+	Scan		scan = {0};
+
+	if (cache == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("chatroom has no running worker, or no cache for "
+						"this database"),
+				 errhint("See the view chatroom.status; chatroom.start() "
+						 "starts the worker.")));
+	if (!chatroom_wait_published(cache, PUBLISH_TIMEOUT))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the chatroom worker has not caught up with this "
+						"snapshot within %d s", PUBLISH_TIMEOUT / 1000),
+				 errdetail("It may be behind, or a transaction that has "
+						   "committed is waiting for a synchronous standby."),
+				 errhint("See the view chatroom.status, and try again.")));
+	chatroom_get_horizon(&scan.horizon);
+	scan.base = pg_atomic_read_u64(&cache->published);
+	pg_read_barrier();
+	if (!scan_ring(cache, &scan) || scan.overflow)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("no cursor can be told for this snapshot"),
+				 errdetail("The worker was started after the snapshot was "
+						   "taken, the snapshot is too old, or more than %d "
+						   "transactions were just ending.",
+						   CURSOR_MAX_HOLES),
+				 errhint("Try again in a new transaction.")));
+	chatroom_make_cursor(scan.base, cursor);
+	for (int i = scan.nholes - 1; i >= 0; i--)
+		if (scan.holes[i] < scan.base)
+			cursor->holes[cursor->nholes++] = scan.holes[i];
+}
+
+CHATROOM_FUNCTION(chatroom_snapshot_cursor);
+
+/* snapshot_cursor() → text */
+Datum
+chatroom_snapshot_cursor(PG_FUNCTION_ARGS)
+{
+	Cursor		cursor;
+	StringInfoData buf;
+
+	chatroom_cursor_of_snapshot(&cursor);
+	initStringInfo(&buf);
+	chatroom_append_cursor(&buf, &cursor);
+	PG_RETURN_TEXT_P(cstring_to_text_with_len(buf.data, buf.len));
+}
