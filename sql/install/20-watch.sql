@@ -96,3 +96,42 @@ COMMENT ON COLUMN chatroom.watches.always IS
 COMMENT ON COLUMN chatroom.watches.enabled IS
 	'false: the trigger is disabled, nothing is emitted';
 GRANT SELECT ON chatroom.watches TO PUBLIC;
+
+-- Event triggers: DDL on watched tables. They run whatever
+-- session_replication_role says, and nobody calls their functions.
+
+CREATE FUNCTION chatroom.on_ddl() RETURNS event_trigger
+	LANGUAGE c PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'chatroom_on_ddl';
+COMMENT ON FUNCTION chatroom.on_ddl() IS
+	'event trigger: DDL on a watched table resets its topics';
+REVOKE ALL ON FUNCTION chatroom.on_ddl() FROM PUBLIC;
+
+CREATE FUNCTION chatroom.on_drop() RETURNS event_trigger
+	LANGUAGE c PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'chatroom_on_drop';
+COMMENT ON FUNCTION chatroom.on_drop() IS
+	'event trigger: dropping a watched table resets its topics';
+REVOKE ALL ON FUNCTION chatroom.on_drop() FROM PUBLIC;
+
+CREATE EVENT TRIGGER chatroom_ddl ON ddl_command_end
+	WHEN TAG IN ('ALTER TABLE', 'CREATE TABLE', 'CREATE TRIGGER',
+		'CREATE POLICY', 'ALTER POLICY', 'ALTER SCHEMA')
+	EXECUTE FUNCTION chatroom.on_ddl();
+COMMENT ON EVENT TRIGGER chatroom_ddl IS
+	'DDL on a watched table resets its topics';
+ALTER EVENT TRIGGER chatroom_ddl ENABLE ALWAYS;
+
+CREATE EVENT TRIGGER chatroom_drop ON sql_drop
+	EXECUTE FUNCTION chatroom.on_drop();
+COMMENT ON EVENT TRIGGER chatroom_drop IS
+	'dropping a watched table resets its topics';
+ALTER EVENT TRIGGER chatroom_drop ENABLE ALWAYS;
+
+-- What happened in this database before the extension was there, readers of an
+-- earlier one's cursors don't know. Nobody else calls this: it goes again.
+CREATE FUNCTION chatroom.installed() RETURNS void
+	LANGUAGE c
+	AS 'MODULE_PATHNAME', 'chatroom_installed';
+SELECT chatroom.installed();
+DROP FUNCTION chatroom.installed();

@@ -1,0 +1,562 @@
+/*-------------------------------------------------------------------------
+ *
+ * ddl.c
+ *	  Event triggers: what changes watched tables without a row trigger.
+ *
+ * DDL on a watched table, or on what is above or below it, ends completeness
+ * of its topics: rows may have changed, come, or gone without an event, or
+ * events may look different from now on.  So it logs a reset, with the
+ * transaction, for each watch that is touched.  Tables that get or lose a
+ * parent also get or lose the triggers that the parent's watches need.
+ *
+ * What a dropped or renamed table was called is read with a snapshot from
+ * before the transaction.  (A table that was also made or renamed in this
+ * transaction had its reset then.)
+ *
+ * This must not fail the DDL of others: it runs in a subtransaction, and what
+ * fails becomes a warning and a reset of all topics.  Where nothing is watched
+ * it costs one probe of an index.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "base/compat.h"
+#include "base/watches.h"
+#include "catalog/dependency.h"
+#include "catalog/indexing.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_depend.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_policy.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_trigger.h"
+#include "commands/event_trigger.h"
+#include "executor/spi.h"
+#include "nodes/parsenodes.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
+#include "write/emit.h"
+#include "write/tree.h"
+
+/* One object that DDL made, changed or dropped. */
+typedef struct DdlObject
+{
+	Oid			classid;
+	Oid			objid;
+} DdlObject;
+
+/* What is to be done, found out for one command. */
+typedef struct DdlWork
+{
+	Snapshot	before;			/* as before this transaction */
+	List	   *resets;			/* bases, each once */
+} DdlWork;
+
+typedef void (*DdlHandler) (DdlWork *work, Node *statement);
+
+CHATROOM_FUNCTION(chatroom_on_ddl);
+CHATROOM_FUNCTION(chatroom_on_drop);
+
+/* --------------------------------------------------------- looking around */
+
+/* Has a trigger function any triggers? */
+static bool
+function_in_use(Oid function, Snapshot snapshot)
+{
+	Relation	catalog = table_open(DependRelationId, AccessShareLock);
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		found = false;
+
+	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(ProcedureRelationId));
+	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(function));
+	scan = systable_beginscan(catalog, DependReferenceIndexId, true, snapshot,
+							  2, keys);
+	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
+		found = ((Form_pg_depend) GETSTRUCT(tuple))->classid ==
+			TriggerRelationId;
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return found;
+}
+
+/* A snapshot as before this transaction; to be unregistered. */
+static Snapshot
+snapshot_before(void)
+{
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+
+	/* what we did since then is not in it */
+	snapshot->curcid = FirstCommandId;
+	return snapshot;
+}
+
+/* Is, or was, anything watched? */
+static bool
+anything_watched(void)
+{
+	Oid			emit = chatroom_trigger_function("emit");
+	Snapshot	before;
+	bool		found;
+
+	if (!OidIsValid(emit))
+		return false;
+	if (function_in_use(emit, NULL))
+		return true;
+	before = snapshot_before();
+	found = function_in_use(emit, before);
+	UnregisterSnapshot(before);
+	return found;
+}
+
+/* Fetch one row of a catalog by its oid column; free it. */
+static HeapTuple
+catalog_row(Oid catalogid, Oid indexid, AttrNumber oid_column, Oid oid,
+			Snapshot snapshot)
+{
+	Relation	catalog = table_open(catalogid, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, oid_column, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(oid));
+	scan = systable_beginscan(catalog, indexid, true, snapshot, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		tuple = heap_copytuple(tuple);
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return tuple;
+}
+
+/* schema.table as it was in a snapshot; NULL: it was not there. */
+static char *
+base_before(Oid relid, Snapshot snapshot)
+{
+	HeapTuple	class = catalog_row(RelationRelationId, ClassOidIndexId,
+									Anum_pg_class_oid, relid, snapshot);
+	HeapTuple	namespace;
+	Form_pg_class form;
+
+	if (!HeapTupleIsValid(class))
+		return NULL;
+	form = (Form_pg_class) GETSTRUCT(class);
+	namespace = catalog_row(NamespaceRelationId, NamespaceOidIndexId,
+							Anum_pg_namespace_oid, form->relnamespace,
+							snapshot);
+	if (!HeapTupleIsValid(namespace))
+		return NULL;
+	return chatroom_spell_base(NameStr(((Form_pg_namespace)
+										GETSTRUCT(namespace))->nspname),
+							   NameStr(form->relname));
+}
+
+/* The table of a policy. */
+static Oid
+policy_relation(Oid policyid, Snapshot snapshot)
+{
+	HeapTuple	tuple = catalog_row(PolicyRelationId, PolicyOidIndexId,
+									Anum_pg_policy_oid, policyid, snapshot);
+
+	return HeapTupleIsValid(tuple) ?
+		((Form_pg_policy) GETSTRUCT(tuple))->polrelid : InvalidOid;
+}
+
+/* The objects that the command was about, as a query tells them. */
+static List *
+ddl_objects(const char *query)
+{
+	List	   *objects = NIL;
+	MemoryContext caller = CurrentMemoryContext;
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (SPI_execute(query, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not execute: %s", query);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		HeapTuple	tuple = SPI_tuptable->vals[i];
+		TupleDesc	tupdesc = SPI_tuptable->tupdesc;
+		DdlObject  *object = MemoryContextAlloc(caller, sizeof(DdlObject));
+		MemoryContext spi_context;
+		bool		isnull;
+
+		object->classid = DatumGetObjectId(SPI_getbinval(tuple, tupdesc, 1,
+														 &isnull));
+		object->objid = DatumGetObjectId(SPI_getbinval(tuple, tupdesc, 2,
+													   &isnull));
+		spi_context = MemoryContextSwitchTo(caller);
+		objects = lappend(objects, object);
+		MemoryContextSwitchTo(spi_context);
+	}
+	SPI_finish();
+	return objects;
+}
+
+/* ----------------------------------------------------------------- resets */
+
+/* A base is to be reset. */
+static void
+add_reset(DdlWork *work, const char *base)
+{
+	ListCell   *lc;
+
+	if (base == NULL)
+		return;
+	foreach(lc, work->resets)
+		if (strcmp(lfirst(lc), base) == 0)
+			return;
+	work->resets = lappend(work->resets, (void *) base);
+}
+
+/* A watch is to be reset, by all names that it had. */
+static void
+add_watch(DdlWork *work, Oid relid, const char *label)
+{
+	if (label != NULL)
+	{
+		add_reset(work, label);
+		return;
+	}
+	add_reset(work, base_before(relid, work->before));
+	add_reset(work, chatroom_relation_base(relid));
+}
+
+/* The watches of one relation are to be reset. */
+static void
+add_relation(DdlWork *work, Oid relid)
+{
+	ListCell   *lc;
+
+	foreach(lc, chatroom_relation_watches(relid))
+		add_watch(work, relid, ((WatchInfo *) lfirst(lc))->label);
+}
+
+/* The watches of a relation, and of all above and below, are to be reset. */
+static void
+add_tree(DdlWork *work, Oid relid)
+{
+	List	   *relations = list_make1_oid(relid);
+	ListCell   *lc;
+
+	if (!OidIsValid(get_rel_namespace(relid)))
+		return;
+	relations = list_concat_unique_oid(relations,
+									   chatroom_ancestors(relid, NULL));
+	relations = list_concat_unique_oid(relations,
+									   chatroom_ancestors(relid,
+														  work->before));
+	relations = list_concat_unique_oid(relations,
+									   find_all_inheritors(relid, NoLock,
+														   NULL));
+	foreach(lc, relations)
+		add_relation(work, lfirst_oid(lc));
+}
+
+/* The watch that a trigger, which may be gone, stands for is to be reset. */
+static void
+add_trigger(DdlWork *work, Oid triggerid, Snapshot snapshot)
+{
+	TriggerRow *trigger = chatroom_get_trigger(triggerid, snapshot);
+	ListCell   *lc;
+
+	while (trigger != NULL && OidIsValid(trigger->parentid))
+		trigger = chatroom_get_trigger(trigger->parentid, snapshot);
+	if (trigger == NULL)
+		return;
+	if (trigger->function == chatroom_trigger_function("watch_option") &&
+		trigger->nargs == 2)
+		add_watch(work, trigger->relid,
+				  trigger->args[1][0] ? trigger->args[1] : NULL);
+	else if (trigger->function != chatroom_trigger_function("emit"))
+		return;
+	else if (!chatroom_trigger_is_child(trigger))
+		add_watch(work, trigger->relid, chatroom_trigger_label(trigger));
+	else
+	{
+		foreach(lc, chatroom_ancestors(trigger->relid, snapshot))
+			add_relation(work, lfirst_oid(lc));
+	}
+}
+
+/* All tables of a schema have another name. */
+static void
+add_schema(DdlWork *work, Oid schema)
+{
+	ListCell   *lc;
+
+	foreach(lc, chatroom_all_watches())
+	{
+		WatchInfo  *watch = lfirst(lc);
+
+		if (get_rel_namespace(watch->relid) == schema)
+			add_watch(work, watch->relid, watch->label);
+	}
+}
+
+/* Log what was found. */
+static void
+log_resets(DdlWork *work, ResetReason reason)
+{
+	ListCell   *lc;
+
+	foreach(lc, work->resets)
+		chatroom_log_reset(lfirst(lc), reason);
+}
+
+/* --------------------------------------------------------------- handlers */
+
+/* Does this part of ALTER TABLE leave rows, columns and triggers alone? */
+static bool
+is_harmless(AlterTableType type)
+{
+	switch (type)
+	{
+		case AT_ColumnDefault:
+		case AT_SetStatistics:
+		case AT_SetOptions:
+		case AT_ResetOptions:
+		case AT_SetStorage:
+		case AT_SetCompression:
+		case AT_ValidateConstraint:
+		case AT_ChangeOwner:
+		case AT_ClusterOn:
+		case AT_DropCluster:
+		case AT_SetTableSpace:
+		case AT_SetRelOptions:
+		case AT_ResetRelOptions:
+		case AT_ReplaceRelOptions:
+		case AT_SetIdentity:
+			return true;
+		default:
+			return false;
+	}
+}
+
+/* Can this command be passed over, by the looks of it? */
+static bool
+is_harmless_command(Node *statement)
+{
+	ListCell   *lc;
+
+	switch (nodeTag(statement))
+	{
+		case T_CreateStmt:
+			return ((CreateStmt *) statement)->inhRelations == NIL;
+		case T_AlterTableStmt:
+			foreach(lc, ((AlterTableStmt *) statement)->cmds)
+				if (!is_harmless(lfirst_node(AlterTableCmd, lc)->subtype))
+					return false;
+			return true;
+		case T_RenameStmt:
+			switch (((RenameStmt *) statement)->renameType)
+			{
+				case OBJECT_TABLE:
+				case OBJECT_COLUMN:
+				case OBJECT_SCHEMA:
+					return false;
+				default:
+					return true;
+			}
+		case T_AlterOwnerStmt:
+			return true;
+		default:
+			return false;
+	}
+}
+
+/* Make the triggers of tables right that got or lost a parent. */
+static void
+settle_changed(Node *statement, Oid relid)
+{
+	ListCell   *lc;
+
+	if (IsA(statement, CreateStmt))
+		chatroom_settle_tree(relid);
+	if (!IsA(statement, AlterTableStmt))
+		return;
+	foreach(lc, ((AlterTableStmt *) statement)->cmds)
+	{
+		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
+		Oid			partition = InvalidOid;
+
+		switch (cmd->subtype)
+		{
+			case AT_AddInherit:
+			case AT_DropInherit:
+				chatroom_settle_tree(relid);
+				break;
+			case AT_AttachPartition:
+			case AT_DetachPartition:
+			case AT_DetachPartitionFinalize:
+				partition = RangeVarGetRelid(castNode(PartitionCmd,
+													  cmd->def)->name,
+											 NoLock, true);
+				if (OidIsValid(partition) &&
+					(get_rel_relkind(partition) == RELKIND_RELATION ||
+					 get_rel_relkind(partition) == RELKIND_PARTITIONED_TABLE))
+					chatroom_settle_tree(partition);
+				break;
+			default:
+				break;
+		}
+	}
+}
+
+/* After a command that made or changed something. */
+static void
+handle_ddl(DdlWork *work, Node *statement)
+{
+	List	   *objects =
+		ddl_objects("SELECT classid, objid "
+					"FROM pg_catalog.pg_event_trigger_ddl_commands()");
+	ListCell   *lc;
+
+	foreach(lc, objects)
+	{
+		DdlObject  *object = lfirst(lc);
+
+		if (object->classid == RelationRelationId)
+		{
+			/* a new table is empty, and nobody knows it */
+			if (!IsA(statement, CreateStmt))
+				add_tree(work, object->objid);
+			settle_changed(statement, object->objid);
+		}
+		else if (object->classid == TriggerRelationId)
+			add_trigger(work, object->objid, NULL);
+		else if (object->classid == PolicyRelationId)
+			add_relation(work, policy_relation(object->objid, NULL));
+		else if (object->classid == NamespaceRelationId)
+			add_schema(work, object->objid);
+	}
+	log_resets(work, RESET_REASON_DDL);
+}
+
+/* After a command that dropped something. */
+static void
+handle_drop(DdlWork *work, Node *statement)
+{
+	List	   *objects =
+		ddl_objects("SELECT classid, objid "
+					"FROM pg_catalog.pg_event_trigger_dropped_objects() "
+					"WHERE object_type IN ('trigger', 'policy')");
+	ListCell   *lc;
+
+	foreach(lc, objects)
+	{
+		DdlObject  *object = lfirst(lc);
+
+		if (object->classid == TriggerRelationId)
+			add_trigger(work, object->objid, work->before);
+		else if (object->classid == PolicyRelationId)
+			add_relation(work, policy_relation(object->objid, work->before));
+	}
+	log_resets(work, RESET_REASON_DROP);
+}
+
+/*
+ * Run a handler in a subtransaction.  What fails there must not fail the
+ * command, and must not be lost on readers either.
+ */
+static void
+run_handler(DdlHandler handler, Node *statement)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "chatroom DDL",
+												  ALLOCSET_DEFAULT_SIZES);
+	volatile bool failed = false;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		DdlWork		work = {0};
+
+		work.before = snapshot_before();
+		handler(&work, statement);
+		UnregisterSnapshot(work.before);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(caller);
+		CurrentResourceOwner = owner;
+
+		/* somebody wants this command to end */
+		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) ==
+			ERRCODE_TO_CATEGORY(ERRCODE_OPERATOR_INTERVENTION))
+			ReThrowError(error);
+		ereport(WARNING,
+				(errcode(error->sqlerrcode),
+				 errmsg("chatroom could not follow this command: %s",
+						error->message),
+				 errdetail("All topics of the database are reset."),
+				 errhint("Call chatroom.unwatch() and chatroom.watch() for the table.")));
+		failed = true;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(caller);
+	CurrentResourceOwner = owner;
+	MemoryContextDelete(context);
+	if (failed)
+		chatroom_log_database_reset(RESET_REASON_DDL);
+}
+
+/* The event trigger's data, or an error. */
+static EventTriggerData *
+event_trigger_data(FunctionCallInfo fcinfo, const char *name)
+{
+	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function chatroom.%s() was not called by an event trigger",
+						name)));
+	return (EventTriggerData *) fcinfo->context;
+}
+
+/* Event trigger on ddl_command_end. */
+Datum
+chatroom_on_ddl(PG_FUNCTION_ARGS)
+{
+	EventTriggerData *data = event_trigger_data(fcinfo, "on_ddl");
+
+	if (!chatroom_changing_triggers && !is_harmless_command(data->parsetree) &&
+		anything_watched())
+		run_handler(handle_ddl, data->parsetree);
+	PG_RETURN_NULL();
+}
+
+/* Event trigger on sql_drop. */
+Datum
+chatroom_on_drop(PG_FUNCTION_ARGS)
+{
+	EventTriggerData *data = event_trigger_data(fcinfo, "on_drop");
+
+	if (!chatroom_changing_triggers && anything_watched())
+		run_handler(handle_drop, data->parsetree);
+	PG_RETURN_NULL();
+}
