@@ -22,3 +22,13 @@ LANGUAGE c VOLATILE PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'chatroom_snapshot_cursor';
 COMMENT ON FUNCTION chatroom.snapshot_cursor() IS
 'the cursor that belongs to the caller''s snapshot: sync from it tells exactly what rows read with that snapshot don''t show';
+
+CREATE FUNCTION chatroom.events(topic text, since text DEFAULT NULL,
+								max_events integer DEFAULT 1000)
+RETURNS TABLE (cursor text, type text, relation text, key jsonb, "row" json,
+			   old json, changed text[], topics text[], payload jsonb,
+			   oversize boolean, at timestamptz, origin text)
+LANGUAGE c VOLATILE PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'chatroom_events';
+COMMENT ON FUNCTION chatroom.events(text, text, integer) IS
+'sync() as rows; since null: the newest events that are kept; a broadcast''s name stands in its key';

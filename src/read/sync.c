@@ -797,6 +797,47 @@ chatroom_find_events(SyncTopics *topics, const Cursor *since,
 		answer_reset(answer, cache, reset);
 }
 
+/* The newest events of one topic that are kept; see sync.h. */
+void
+chatroom_find_newest(SyncTopics *topics, int max_events, SyncAnswer *answer)
+{
+	Cache	   *cache = chatroom_need_cache();
+	LWLock	   *stripe;
+	Cursor		since = {0};
+	Copies		copies = {0};
+
+	memset(answer, 0, sizeof(*answer));
+	if (cache == NULL)
+	{
+		answer_reset(answer, NULL, RESET_REASON_NO_CACHE);
+		return;
+	}
+	prepare_reads(topics, cache);
+	stripe = chatroom_stripe(cache);
+	for (int try = 0; try < MAX_TRIES; try++)
+	{
+		uint64	   *positions;
+		bool		complete;
+		int			n;
+
+		chatroom_make_cursor(pg_atomic_read_u64(&cache->published),
+							 &answer->cursor);
+		LWLockAcquire(stripe, LW_SHARED);
+		chatroom_cache_newest(cache, &topics->reads[0], max_events);
+		LWLockRelease(stripe);
+		if (!topics->reads[0].news)
+			return;
+		n = find_positions(topics, cache, max_events, &positions, &complete);
+		if (n < 0 || copy_events(cache, positions, n, true, &since,
+								 max_events, &copies) == COPY_OVERWRITTEN)
+			continue;
+		answer->n = copies.n;
+		answer->events = copies.events;
+		judge_events(answer);
+		return;
+	}
+}
+
 /* Is there something in an answer that is worth waking up for? */
 bool
 chatroom_has_news(const SyncAnswer *answer)

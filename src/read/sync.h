@@ -75,6 +75,10 @@ extern Cache *chatroom_need_cache(void);
 extern void chatroom_find_events(SyncTopics *topics, const Cursor *since,
 								 int max_events, SyncAnswer *answer);
 
+/* The newest events of one topic that are kept, at most max_events. */
+extern void chatroom_find_newest(SyncTopics *topics, int max_events,
+								 SyncAnswer *answer);
+
 /* Is there something in an answer that is worth waking up for? */
 extern bool chatroom_has_news(const SyncAnswer *answer);
 
