@@ -32,3 +32,25 @@ LANGUAGE c VOLATILE PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'chatroom_events';
 COMMENT ON FUNCTION chatroom.events(text, text, integer) IS
 'sync() as rows; since null: the newest events that are kept; a broadcast''s name stands in its key';
+
+CREATE FUNCTION chatroom.pending(topic text)
+RETURNS json
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'chatroom_pending';
+COMMENT ON FUNCTION chatroom.pending(text) IS
+'the events of the caller''s own open transaction, as sync() would tell them after a commit; their cursors are null';
+
+CREATE FUNCTION chatroom.cached_row(topic text)
+RETURNS json
+LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'chatroom_cached_row';
+COMMENT ON FUNCTION chatroom.cached_row(text) IS
+'the newest version of the row that a topic BASE:KEY is of, from memory';
+
+CREATE FUNCTION chatroom.cached(relation text, key jsonb)
+RETURNS json
+LANGUAGE sql VOLATILE STRICT PARALLEL RESTRICTED
+SET search_path FROM CURRENT
+AS $$ SELECT chatroom.cached_row(chatroom.topic($1, $2)) $$;
+COMMENT ON FUNCTION chatroom.cached(text, jsonb) IS
+'the newest version of a row from memory; null if it is not cached';

@@ -514,6 +514,14 @@ marked_after(Cache *cache, uint64 hash, XLogRecPtr lsn)
 	return (topic != NULL ? topic->newest_lsn : mark) > lsn;
 }
 
+/* Did the table of a topic go through something after lsn? */
+bool
+chatroom_cache_marked(Cache *cache, const TopicRead *read, XLogRecPtr lsn)
+{
+	return marked_after(cache, read->base_hash, lsn) ||
+		marked_after(cache, read->sub_hash, lsn);
+}
+
 /*
  * What is there of a topic after lsn?  Sets news and where it starts, or the
  * reason for a reset.
@@ -534,8 +542,7 @@ chatroom_cache_find(Cache *cache, TopicRead *read, XLogRecPtr lsn)
 		read->reset = (ResetReason) cache->floor_reason;
 		return;
 	}
-	if (marked_after(cache, read->base_hash, lsn) ||
-		marked_after(cache, read->sub_hash, lsn))
+	if (chatroom_cache_marked(cache, read, lsn))
 	{
 		read->reset = RESET_REASON_DDL;
 		return;

@@ -254,6 +254,10 @@ extern void chatroom_cache_find(Cache *cache, TopicRead *topic,
 /* Under a stripe: the newest n events that are kept, as news. */
 extern void chatroom_cache_newest(Cache *cache, TopicRead *topic, int n);
 
+/* Under a stripe: was a reset marked for the topic's table after lsn? */
+extern bool chatroom_cache_marked(Cache *cache, const TopicRead *read,
+								  XLogRecPtr lsn);
+
 /*
  * Under a stripe: positions of the events of a topic from first_pos on, at
  * most n, oldest first.  Returns their number, or -1 where they have been

@@ -245,3 +245,40 @@ chatroom_events(PG_FUNCTION_ARGS)
 	}
 	return (Datum) 0;
 }
+
+CHATROOM_FUNCTION(chatroom_cached_row);
+
+/*
+ * cached_row(topic text) → json: the newest version of the row that a topic
+ * of the form BASE:KEY is of; null where it isn't cached, was deleted, or the
+ * caller may not see it.
+ */
+Datum
+chatroom_cached_row(PG_FUNCTION_ARGS)
+{
+	SyncTopics	topics;
+	SyncAnswer	answer;
+	RelationAccess access = {InvalidOid, true, true, false, NULL};
+	RingEvent  *event;
+	StringInfoData buf;
+
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	chatroom_one_topic(PG_GETARG_TEXT_PP(0), &topics);
+	if (topics.topics[0].kind != TOPIC_WATCH ||
+		topics.topics[0].base_len == topics.topics[0].len ||
+		topics.topics[0].topic[topics.topics[0].base_len] != ':')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("key must have all columns of the table's key, and "
+						"no others")));
+	event = chatroom_find_row(&topics, &answer);
+	if (event == NULL || event->row_len == 4)
+		PG_RETURN_NULL();
+	initStringInfo(&buf);
+	chatroom_event_access(event, &access);
+	chatroom_append_allowed_row(&buf, event, &access);
+	if (buf.len == 4)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text_with_len(buf.data, buf.len));
+}

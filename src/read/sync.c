@@ -604,8 +604,8 @@ copy_events(Cache *cache, const uint64 *positions, int n, bool complete,
 /* ----------------------------------------------------------- step 4: judge */
 
 /* Decide what the caller gets of each event. */
-static void
-judge_events(SyncAnswer *answer)
+void
+chatroom_judge_events(SyncAnswer *answer)
 {
 	Oid			last = InvalidOid;
 	bool		last_any = false;
@@ -751,11 +751,7 @@ chatroom_find_events(SyncTopics *topics, const Cursor *since,
 	ResetReason reset;
 	bool		settled;
 
-	answer->reset = RESET_REASON_NONE;
-	answer->more = false;
-	answer->n = 0;
-	answer->events = NULL;
-	answer->verdicts = NULL;
+	memset(answer, 0, sizeof(*answer));
 	if (cache == NULL)
 	{
 		answer_reset(answer, NULL, RESET_REASON_NO_CACHE);
@@ -789,7 +785,7 @@ chatroom_find_events(SyncTopics *topics, const Cursor *since,
 	reset = find_since(topics, cache, since, max_events, published, answer);
 	if (reset == RESET_REASON_NONE && answer->n > 0)
 	{
-		judge_events(answer);
+		chatroom_judge_events(answer);
 		reset = answer->reset;
 		pg_atomic_fetch_add_u64(&cache->stats.syncs_with_news, 1);
 	}
@@ -833,9 +829,96 @@ chatroom_find_newest(SyncTopics *topics, int max_events, SyncAnswer *answer)
 			continue;
 		answer->n = copies.n;
 		answer->events = copies.events;
-		judge_events(answer);
+		chatroom_judge_events(answer);
 		return;
 	}
+}
+
+/* What chatroom_find_row does under the stripe. */
+typedef enum RowSearch
+{
+	ROW_FOUND,
+	ROW_UNKNOWN,				/* not cached, or reset since */
+	ROW_TOO_LARGE				/* for the buffer given */
+} RowSearch;
+
+/*
+ * Copy the newest event of a row's topic that a snapshot can see, unless what
+ * the topic's table went through since then makes it void.
+ */
+static RowSearch
+copy_newest_visible(Cache *cache, const TopicRead *read,
+					const Horizon *horizon, char *buffer, Size *size)
+{
+	XLogRecPtr	mark;
+	const RingTopic *topic = chatroom_cache_topic(cache, read->hash, &mark);
+	uint64		position = topic != NULL ? topic->newest_pos : 0;
+
+	for (;;)
+	{
+		const RingEvent *event = chatroom_cache_event(cache, position);
+		const RingLink *link;
+
+		link = event ? chatroom_cache_link(event, read->hash) : NULL;
+		if (link == NULL)
+			return ROW_UNKNOWN;
+		if (!chatroom_event_visible(horizon, event->fxid))
+		{
+			position = link->prev_pos;
+			continue;
+		}
+		if (chatroom_cache_marked(cache, read, event->lsn))
+			return ROW_UNKNOWN;
+		if (event->len > *size)
+		{
+			*size = event->len;
+			return ROW_TOO_LARGE;
+		}
+		memcpy(buffer, event, event->len);
+		return ROW_FOUND;
+	}
+}
+
+/* The newest visible version of a row, or NULL; see sync.h. */
+RingEvent *
+chatroom_find_row(SyncTopics *topics, SyncAnswer *answer)
+{
+	Cache	   *cache = chatroom_need_cache();
+	Horizon		horizon;
+	Size		size = READ_CHUNK;
+	char	   *buffer = palloc(size);
+	RowSearch	found = ROW_TOO_LARGE;
+
+	memset(answer, 0, sizeof(*answer));
+	if (cache == NULL)
+		return NULL;
+	prepare_reads(topics, cache);
+	chatroom_get_horizon(&horizon);
+	for (int try = 0; try < MAX_TRIES && found == ROW_TOO_LARGE; try++)
+	{
+		LWLock	   *stripe = chatroom_stripe(cache);
+		Size		room = size;
+
+		LWLockAcquire(stripe, LW_SHARED);
+		found = copy_newest_visible(cache, &topics->reads[0], &horizon,
+									buffer, &size);
+		LWLockRelease(stripe);
+		if (found == ROW_TOO_LARGE && size > room)
+		{
+			pfree(buffer);
+			buffer = palloc(size);
+		}
+	}
+	if (found != ROW_FOUND)
+		return NULL;
+	answer->n = 1;
+	answer->events = palloc(sizeof(RingEvent *));
+	answer->events[0] = (RingEvent *) buffer;
+	chatroom_judge_events(answer);
+	if (answer->n == 0 || answer->verdicts[0] == VERDICT_WITHHOLD ||
+		answer->verdicts[0] == VERDICT_LEAVE)
+		return NULL;
+	return answer->events[0];
 }
 
 /* Is there something in an answer that is worth waking up for? */
@@ -1087,6 +1170,20 @@ chatroom_event_access(const RingEvent *event, RelationAccess *access)
 	}
 }
 
+/* Append a cursor as JSON string; null for what has not been committed. */
+static void
+append_json_cursor(StringInfo buf, const Cursor *cursor)
+{
+	if (cursor == NULL)
+	{
+		append_literal(buf, "null");
+		return;
+	}
+	appendStringInfoCharMacro(buf, '"');
+	chatroom_append_cursor(buf, cursor);
+	appendStringInfoCharMacro(buf, '"');
+}
+
 /* Append one event. */
 static void
 append_event(StringInfo buf, const RingEvent *event, Verdict verdict,
@@ -1095,10 +1192,11 @@ append_event(StringInfo buf, const RingEvent *event, Verdict verdict,
 {
 	const char *type = chatroom_event_type(event, verdict);
 
-	append_literal(buf, "{\"cursor\":\"");
-	cursor->lsn = event->lsn;
-	chatroom_append_cursor(buf, cursor);
-	append_literal(buf, "\",\"type\":\"");
+	append_literal(buf, "{\"cursor\":");
+	if (cursor != NULL)
+		cursor->lsn = event->lsn;
+	append_json_cursor(buf, cursor);
+	append_literal(buf, ",\"type\":\"");
 	appendBinaryStringInfo(buf, type, strlen(type));
 	append_literal(buf, "\",\"topics\":");
 	append_topics(buf, event, hashes, n);
@@ -1116,12 +1214,12 @@ void
 chatroom_append_answer(StringInfo buf, SyncTopics *topics,
 					   const SyncAnswer *answer)
 {
-	append_literal(buf, "{\"cursor\":\"");
-	chatroom_append_cursor(buf, &answer->cursor);
+	append_literal(buf, "{\"cursor\":");
+	append_json_cursor(buf, answer->uncommitted ? NULL : &answer->cursor);
 	if (answer->reset != RESET_REASON_NONE)
-		append_literal(buf, "\",\"reset\":true,\"more\":");
+		append_literal(buf, ",\"reset\":true,\"more\":");
 	else
-		append_literal(buf, "\",\"reset\":false,\"more\":");
+		append_literal(buf, ",\"reset\":false,\"more\":");
 	if (answer->more)
 		append_literal(buf, "true,\"events\":[");
 	else
@@ -1142,7 +1240,8 @@ chatroom_append_answer(StringInfo buf, SyncTopics *topics,
 				appendStringInfoCharMacro(buf, ',');
 			first = false;
 			append_event(buf, answer->events[i], answer->verdicts[i],
-						 &cursor, hashes, topics->n, &access);
+						 answer->uncommitted ? NULL : &cursor, hashes,
+						 topics->n, &access);
 		}
 	}
 	append_literal(buf, "]}");

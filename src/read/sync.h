@@ -34,6 +34,7 @@ typedef struct SyncAnswer
 	Cursor		cursor;			/* where to go on */
 	ResetReason reset;			/* if not NONE, there are no events */
 	bool		more;
+	bool		uncommitted;	/* pending(): no cursors yet */
 	int			n;
 	RingEvent **events;			/* copies, in commit order */
 	Verdict    *verdicts;
@@ -78,6 +79,12 @@ extern void chatroom_find_events(SyncTopics *topics, const Cursor *since,
 /* The newest events of one topic that are kept, at most max_events. */
 extern void chatroom_find_newest(SyncTopics *topics, int max_events,
 								 SyncAnswer *answer);
+
+/* The newest visible event of a row's topic, or NULL. */
+extern RingEvent *chatroom_find_row(SyncTopics *topics, SyncAnswer *answer);
+
+/* Decide what the caller gets of each event; may turn it into a reset. */
+extern void chatroom_judge_events(SyncAnswer *answer);
 
 /* Is there something in an answer that is worth waking up for? */
 extern bool chatroom_has_news(const SyncAnswer *answer);

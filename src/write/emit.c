@@ -45,6 +45,7 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "base/compat.h"
+#include "base/descriptors.h"
 #include "base/memory.h"
 #include "base/settings.h"
 #include "base/watches.h"
@@ -592,6 +593,7 @@ make_target(EmitTarget *target, const WatchInfo *watch, Relation relation)
 	AttrMap    *map = NULL;
 	char	   *table;
 	StringInfoData buf;
+	int			header;
 
 	check_label(watch);
 	if (watch->relid != RelationGetRelid(relation))
@@ -620,10 +622,13 @@ make_target(EmitTarget *target, const WatchInfo *watch, Relation relation)
 
 	initStringInfo(&buf);
 	chatroom_put_header(&buf, MESSAGE_DESCRIPTOR);
+	header = buf.len;
 	target->descriptor.id = chatroom_encode_descriptor(&buf,
 													   &target->descriptor);
 	target->message = buf.data;
 	target->message_len = buf.len;
+	chatroom_remember_descriptor(target->descriptor.id, buf.data + header,
+								 buf.len - header);
 	target->slot = (target->descriptor.id ^ MyDatabaseId) %
 		CHATROOM_LOGGED_SLOTS;
 	if (root != relation)
