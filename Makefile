@@ -131,6 +131,8 @@ $(TREE)/tree: $(bindir)/postgres
 tree-env:
 	@echo "tree=$(TREE)"
 	@echo "bindir=$(bindir)"
+	@echo "libdir=$(libdir)"
+	@echo "includedir=$(includedir)"
 	@echo "pgxs_src=$(abspath $(dir $(PGXS))..)"
 
 clean: clean-build
