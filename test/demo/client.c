@@ -60,6 +60,14 @@ sleep_ms(int ms)
 		;
 }
 
+/* What the server says besides is in its log. */
+static void
+ignore_notice(void *arg, const char *message)
+{
+	(void) arg;
+	(void) message;
+}
+
 /* Connect; wait for a server that is just starting. */
 PGconn *
 connect_db(void)
@@ -71,7 +79,10 @@ connect_db(void)
 		PGconn	   *conn = PQconnectdb("");
 
 		if (PQstatus(conn) == CONNECTION_OK)
+		{
+			PQsetNoticeProcessor(conn, ignore_notice, NULL);
 			return conn;
+		}
 		if (now_us() > give_up)
 			die("could not connect: %s", PQerrorMessage(conn));
 		PQfinish(conn);
@@ -421,14 +432,14 @@ duration(uint64_t us, char *buf, size_t size)
 	return buf;
 }
 
-/* How many characters, not bytes. */
+/* How many columns UTF-8 text takes: what's beyond the BMP is mostly wide. */
 static int
 text_width(const char *text)
 {
 	int			width = 0;
 
 	for (; *text; text++)
-		width += (*text & 0xC0) != 0x80;
+		width += ((*text & 0xC0) != 0x80) + ((*text & 0xF8) == 0xF0);
 	return width;
 }
 

@@ -577,10 +577,13 @@ progress(uint64_t start, int *shown)
 	}
 }
 
-/* Print what a follower saw of what there was; false if that isn't all. */
+/*
+ * Print what a follower saw of what there was, add what it missed to *total;
+ * false if it wasn't all, or not as it should be.
+ */
 static bool
-judge(Follower *follower, const char *what, int first, int n,
-	  uint64_t expected)
+judge(Follower *follower, const char *what, int n, uint64_t expected,
+	  uint64_t *total)
 {
 	Sight	   *sight = follower->arg;
 	uint64_t	missing = 0;
@@ -588,13 +591,14 @@ judge(Follower *follower, const char *what, int first, int n,
 	uint64_t	resets = atomic_load(&follower->resets);
 	bool		good;
 
-	for (int i = first; i < first + n; i++)
+	for (int i = 0; i < n; i++)
 	{
 		missing += sight->times[i] == 0;
 		twice += sight->times[i] > 1;
 	}
 	good = missing == 0 && twice == 0 && sight->disorder == 0 &&
 		sight->strange == 0 && expected == (uint64_t) n;
+	*total += missing;
 
 	printf("  ");
 	print_padded(what, 36);
@@ -715,12 +719,15 @@ play_log(int fd)
 	pthread_t	writers[WRITERS];
 	char	  **room_topics;
 	uint64_t	start;
-	uint64_t	written;
-	uint64_t	followed;
+	uint64_t	written = 0;	/* the last commit */
+	uint64_t	followed = 0;	/* the last message seen */
+	uint64_t	elapsed;
 	uint64_t	rows;
+	uint64_t	events = 0;
+	uint64_t	missing = 0;
 	int			shown = 0;
 	bool		good;
-	char		text[2][32];
+	char		text[32];
 
 	read_log(fd);
 	printf("  the log has %s lines of %s people in %s rooms\n",
@@ -755,33 +762,43 @@ play_log(int fd)
 	}
 	for (int i = 0; i < WRITERS; i++)
 		pthread_join(writers[i], NULL);
-	written = now_us() - start;
 	await_followers();
-	followed = now_us() - start;
 	progress(start, &shown);
 	if (print_is_terminal)
 		printf("\n");
 	for (int i = 0; i < NFOLLOWERS; i++)
+	{
 		follower_stop(&followers[i]);
-
+		events += atomic_load(&followers[i].events);
+	}
+	for (int i = 0; i < nlines; i++)
+	{
+		if (committed_at[i] > written)
+			written = committed_at[i];
+		for (int f = 0; f < PEOPLE; f++)
+		{
+			if (sights[f].at[i] > followed)
+				followed = sights[f].at[i];
+		}
+	}
 	rows = lines_written + users_written + rooms_written;
-	printf("\n%sIn the end%s\n", bold(), plain());
-	printf("  rows written %s in %s: %s lines/s, %s rows/s\n", commas(rows),
-		   duration(written, text[0], 32),
-		   commas((uint64_t) nlines * 1000000 / written),
-		   commas(rows * 1000000 / written));
-	printf("  events followed %s, the last %s after the last COMMIT\n",
-		   commas(atomic_load(&followers[MESSAGES].events) +
-				  atomic_load(&followers[ROOMS].events) +
-				  atomic_load(&followers[PEOPLE].events)),
-		   duration(followed - written, text[1], 32));
-	good = judge(&followers[MESSAGES], "wait, all messages", 0, nlines,
-				 lines_written);
-	good &= judge(&followers[ROOMS], "sync, messages by room", 0, nlines,
-				  lines_written);
-	good &= judge(&followers[PEOPLE], "listen, people and rooms", 0,
-				  rooms.n + nicks.n, users_written + rooms_written);
-	printf("%s%s%s\n", good ? green() : red(), good ? "missing 0" :
-		   "Not everything was followed as it was committed.", plain());
+	elapsed = written - start;
+
+	printf("\n%sWho followed what%s\n", bold(), plain());
+	good = judge(&followers[MESSAGES], "wait, all messages", nlines,
+				 lines_written, &missing);
+	good &= judge(&followers[ROOMS], "sync, messages by room", nlines,
+				  lines_written, &missing);
+	good &= judge(&followers[PEOPLE], "listen, people and rooms",
+				  rooms.n + nicks.n, users_written + rooms_written, &missing);
+	printf("  %s rows/s; the last event was seen %s after the last COMMIT\n",
+		   commas(rows * 1000000 / elapsed),
+		   duration(followed > written ? followed - written : 0, text,
+					sizeof(text)));
+	printf("%srows written %s, events followed %s, missing %s, in %s: "
+		   "%s lines/s%s\n", good ? green() : red(), commas(rows),
+		   commas(events), commas(missing),
+		   duration(elapsed, text, sizeof(text)),
+		   commas((uint64_t) nlines * 1000000 / elapsed), plain());
 	return good;
 }

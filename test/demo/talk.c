@@ -398,7 +398,7 @@ return_of_dora(void)
 	await(&dora);
 	took = now_us() - start;
 	printf("  dora is back with her cursor: %s%d events%s at once, "
-		   "in %llu call%s, %s after connecting\n",
+		   "in %llu call%s, %s with connecting\n",
 		   green(), list_length(dora.arg) - before, plain(),
 		   (unsigned long long) (atomic_load(&dora.calls) - calls),
 		   atomic_load(&dora.calls) - calls == 1 ? "" : "s",
@@ -518,12 +518,10 @@ talk_through_crash(Writer *writers)
 
 	for (int f = 0; f < NFOLLOWERS; f++)
 	{
-		uint64_t	n;
+		bool		all = await(&followers[f]);
 
-		await(&followers[f]);
-		n = atomic_load(&followers[f].reconnects);
-		printf("  %s connected again and went on from its cursor%s\n",
-			   followers[f].name, n == 0 ? " (it noticed nothing)" : "");
+		printf("  %s connected again, went on from its cursor, and %s\n",
+			   followers[f].name, all ? "has seen all" : "misses some");
 	}
 	return_of_dora();
 	say(&writers[0], POST, "insert", ":", "That was close.");
