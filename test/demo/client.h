@@ -68,6 +68,9 @@ extern char *text_array(int n, char *const *texts);
 extern void follower_start(Follower *follower);
 extern void follower_stop(Follower *follower);
 
+extern void start_server(void);
+extern void kill_server(void);
+
 /* Output that knows whether a person reads it. */
 extern void print_init(void);
 extern bool print_is_terminal;

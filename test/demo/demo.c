@@ -3,8 +3,8 @@
  * demo.c
  *	  Show chatroom at work: a conversation, or with --log a log of one.
  *
- * Wants a server of its own, with chatroom preloaded, that it may kill;
- * test/demo/run makes it.
+ * Wants a server of its own, with chatroom preloaded, not started yet, that it
+ * may kill; test/demo/run makes it.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,6 +26,7 @@ main(int argc, char **argv)
 	if (argc != 1 && !(argc == 3 && strcmp(argv[1], "--log") == 0))
 		die("usage: demo [--log FD]");
 
+	start_server();
 	conn = connect_db();
 	version = query_text(conn, "SHOW server_version", 0, NULL);
 	wal_level = query_text(conn, "SHOW wal_level", 0, NULL);

@@ -12,11 +12,9 @@
  */
 #include "client.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define ROOM_TOPIC		"demo.messages.room_id:1"
 #define PATIENCE_US		UINT64_C(20000000)
@@ -62,9 +60,6 @@ static List seen[NFOLLOWERS + 1] = {
 };
 static Follower followers[NFOLLOWERS];
 static Follower dora;
-
-static volatile sig_atomic_t restarting = 0;
-static volatile sig_atomic_t end_wanted = 0;
 
 /* Add to a list. */
 static void
@@ -422,57 +417,6 @@ talk_behind_dora(Writer *anna, Writer *ben)
 	return_of_dora();
 }
 
-/* Kill the postmaster. */
-static void
-kill_server(void)
-{
-	char		path[4096];
-	FILE	   *file;
-	long		pid = 0;
-
-	snprintf(path, sizeof(path), "%s/postmaster.pid", getenv("PGDATA"));
-	file = fopen(path, "r");
-	if (file == NULL || fscanf(file, "%ld", &pid) != 1 || pid <= 1)
-		die("could not read %s", path);
-	fclose(file);
-	if (kill(pid, SIGKILL) != 0)
-		die("could not kill the server, process %ld", pid);
-}
-
-/* SIGTERM: end at once, but not between two servers. */
-static void
-end_demo(int signal_number)
-{
-	if (restarting)
-		end_wanted = signal_number;
-	else
-		_exit(1);
-}
-
-/*
- * Start it again; its old processes may need a moment to go.  Who ends the
- * demo stops the server, so it must not end while one is about to start.
- */
-static void
-start_server(void)
-{
-	const char *start =
-		"pg_ctl start -w -l \"$DEMO_SERVER_LOG\" > /dev/null 2>&1";
-	int			status = -1;
-
-	for (int i = 0; i < 50 && status != 0; i++)
-	{
-		status = system(start);
-		if (status != 0)
-			sleep_ms(200);
-	}
-	restarting = 0;
-	if (end_wanted)
-		_exit(1);
-	if (status != 0)
-		die("could not start the server again");
-}
-
 /* A thread that writes as fast as it can until the server is gone. */
 static void *
 write_until_killed(void *arg)
@@ -511,7 +455,6 @@ talk_through_crash(Writer *writers)
 	if (pthread_create(&thread, NULL, write_until_killed, &writers[2]) != 0)
 		die("could not start a thread");
 	sleep_ms(400);
-	restarting = 1;
 	kill_server();
 	pthread_join(thread, &acknowledged);
 	start = now_us();
@@ -610,7 +553,6 @@ play_conversation(void)
 	Writer		writers[] = {{"anna", NULL}, {"ben", NULL}, {"carla", NULL}};
 	bool		good = true;
 
-	signal(SIGTERM, end_demo);
 	for (int i = 0; i < 3; i++)
 		writers[i].conn = connect_db();
 	make_tables(writers[0].conn);
