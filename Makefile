@@ -6,7 +6,7 @@
 #   make demo [LOG=file.tsv.gz]              see it work
 #   make tree                                a private PostgreSQL with chatroom
 #                                            in it: build/pg15/usr/...
-#   make format, make format-check           clang-format 14
+#   make format, make format-check           lay the C code out; CLANG_FORMAT=program
 #
 # PG=17 chooses Debian's PostgreSQL 17; PG_CONFIG=/path/pg_config any other.
 
@@ -81,14 +81,13 @@ test:
 demo:
 	@env -u MAKEFLAGS -u MAKELEVEL scripts/sandbox test/demo/run
 
-CLANG_FORMAT ?= clang-format
 FORMATTED = $(SOURCES) $(ALL_HEADERS) $(wildcard test/*/*.c test/*/*.h)
 
 format:
-	$(if $(strip $(FORMATTED)),$(CLANG_FORMAT) -i $(FORMATTED))
+	scripts/format $(FORMATTED)
 
 format-check:
-	$(if $(strip $(FORMATTED)),$(CLANG_FORMAT) --dry-run --Werror $(FORMATTED))
+	scripts/format --check $(FORMATTED)
 
 ifneq ($(HAVE_PGXS),)
 
@@ -132,6 +131,8 @@ $(TREE)/tree: $(bindir)/postgres
 tree-env:
 	@echo "tree=$(TREE)"
 	@echo "bindir=$(bindir)"
+	@echo "libdir=$(libdir)"
+	@echo "includedir=$(includedir)"
 	@echo "pgxs_src=$(abspath $(dir $(PGXS))..)"
 
 clean: clean-build
