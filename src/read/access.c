@@ -128,18 +128,20 @@ publishes_column(const WatchInfo *watch, const char *name, int len)
 {
 	StringInfoData spelled;
 	bool		found = false;
+	ListCell   *lc;
 
 	initStringInfo(&spelled);
-	for (int i = 0; i < watch->ntopics && !found; i++)
+	foreach(lc, chatroom_topic_columns(watch))
 	{
-		char	   *column = get_attname(watch->relid, watch->topics[i],
-										 true);
+		char	   *column = get_attname(watch->relid, lfirst_int(lc), true);
 
 		if (column == NULL)
 			continue;
 		resetStringInfo(&spelled);
 		chatroom_append_identifier(&spelled, column, strlen(column));
 		found = spelled.len == len && memcmp(spelled.data, name, len) == 0;
+		if (found)
+			break;
 	}
 	pfree(spelled.data);
 	return found;
