@@ -36,6 +36,35 @@
 
 /* ------------------------------------------------------------- attaching */
 
+/* What is mapped here. */
+static dsm_segment *mapped_segment = NULL;
+static Cache *mapped_cache = NULL;
+static uint32 mapped_generation = 0;
+static int	mapped_slot = -1;
+
+/*
+ * The cache that is mapped here, or NULL; never looks for a newer one.
+ * *current: it is still the database's.
+ */
+Cache *
+chatroom_mapped_cache(bool *current)
+{
+	*current = false;
+	if (mapped_cache != NULL)
+	{
+		DatabaseSlot *slot = &chatroom_control->databases[mapped_slot];
+
+		/*
+		 * Read without lock: a stale generation is no harm, for the old
+		 * segment stays mapped here, and its floor was raised to infinity
+		 * before it was given up.
+		 */
+		*current = slot->generation == mapped_generation &&
+			slot->dboid == MyDatabaseId;
+	}
+	return mapped_cache;
+}
+
 /*
  * This database's cache, or NULL where there is none.
  *
@@ -45,25 +74,12 @@
 Cache *
 chatroom_my_cache(void)
 {
-	static dsm_segment *segment = NULL;
-	static Cache *cache = NULL;
-	static uint32 generation = 0;
-	static int	slot_number = -1;
 	DatabaseSlot found = {0};
 	ResourceOwner owner;
+	bool		current;
 
-	if (cache != NULL)
-	{
-		DatabaseSlot *slot = &chatroom_control->databases[slot_number];
-
-		/*
-		 * Read without lock: a stale generation is no harm, for the old
-		 * segment stays mapped here, and its floor was raised to infinity
-		 * before it was given up.
-		 */
-		if (slot->generation == generation && slot->dboid == MyDatabaseId)
-			return cache;
-	}
+	if (chatroom_mapped_cache(&current) != NULL && current)
+		return mapped_cache;
 
 	LWLockAcquire(&chatroom_control->lock, LW_SHARED);
 	for (int i = 0; i < CHATROOM_MAX_DATABASES; i++)
@@ -71,17 +87,18 @@ chatroom_my_cache(void)
 		if (chatroom_control->databases[i].dboid == MyDatabaseId)
 		{
 			found = chatroom_control->databases[i];
-			slot_number = i;
+			mapped_slot = i;
 			break;
 		}
 	}
 	LWLockRelease(&chatroom_control->lock);
 
-	if (segment != NULL)
+	if (mapped_segment != NULL)
 	{
-		dsm_detach(segment);
-		segment = NULL;
-		cache = NULL;
+		chatroom_waiter_unregister();
+		dsm_detach(mapped_segment);
+		mapped_segment = NULL;
+		mapped_cache = NULL;
 	}
 	if (!OidIsValid(found.dboid) || found.handle == DSM_HANDLE_INVALID)
 		return NULL;
@@ -91,19 +108,19 @@ chatroom_my_cache(void)
 	CurrentResourceOwner = NULL;
 	PG_TRY();
 	{
-		segment = dsm_attach(found.handle);
+		mapped_segment = dsm_attach(found.handle);
 	}
 	PG_FINALLY();
 	{
 		CurrentResourceOwner = owner;
 	}
 	PG_END_TRY();
-	if (segment == NULL)
+	if (mapped_segment == NULL)
 		return NULL;
-	cache = (Cache *) dsm_segment_address(segment);
-	generation = found.generation;
-	Assert(cache->magic == CACHE_MAGIC);
-	return cache;
+	mapped_cache = (Cache *) dsm_segment_address(mapped_segment);
+	mapped_generation = found.generation;
+	Assert(mapped_cache->magic == CACHE_MAGIC);
+	return mapped_cache;
 }
 
 /* ------------------------------------------------------------ the layout */

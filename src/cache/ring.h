@@ -200,6 +200,9 @@ typedef struct Cache
 /* This database's cache, or NULL where there is none (yet). */
 extern Cache *chatroom_my_cache(void);
 
+/* The one that is mapped here; *current: it is still the database's. */
+extern Cache *chatroom_mapped_cache(bool *current);
+
 /* ---- writing (the tailer) ---- */
 
 extern Size chatroom_cache_bytes(Size ring_kb);

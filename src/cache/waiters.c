@@ -51,8 +51,7 @@ chatroom_waiters_init(Cache *cache)
 static void
 unregister_at_exit(int code, Datum arg)
 {
-	if (registered_in != NULL)
-		chatroom_waiter_unregister(registered_in);
+	chatroom_waiter_unregister();
 }
 
 /* Take this process's slot; false where limit are waiting already. */
@@ -80,14 +79,17 @@ chatroom_waiter_register(Cache *cache, const TopicBits *bits, uint32 limit)
 	return true;
 }
 
-/* Give it back. */
+/* Give it back, if it was taken. */
 void
-chatroom_waiter_unregister(Cache *cache)
+chatroom_waiter_unregister(void)
 {
-	WaiterSlot *slot = &waiter_slots(cache)[ChatroomMyProcNumber()];
+	WaiterSlot *slot;
 
+	if (registered_in == NULL)
+		return;
+	slot = &waiter_slots(registered_in)[ChatroomMyProcNumber()];
 	pg_atomic_write_u32(&slot->active, 0);
-	pg_atomic_fetch_sub_u32(&cache->waiting, 1);
+	pg_atomic_fetch_sub_u32(&registered_in->waiting, 1);
 	registered_in = NULL;
 }
 

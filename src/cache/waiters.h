@@ -42,7 +42,7 @@ topic_bits_add(TopicBits *bits, uint64 hash)
 /* The waiting session. */
 extern bool chatroom_waiter_register(Cache *cache, const TopicBits *bits,
 									 uint32 limit);
-extern void chatroom_waiter_unregister(Cache *cache);
+extern void chatroom_waiter_unregister(void);
 
 /* The tailer. */
 extern void chatroom_waiters_wake(Cache *cache, const TopicBits *published);

@@ -59,7 +59,7 @@ void
 chatroom_one_topic(text *topic, SyncTopics *topics)
 {
 	topics->n = 1;
-	topics->cache = NULL;
+	topics->prepared = false;
 	topics->topics = palloc(sizeof(ResolvedTopic));
 	topics->reads = palloc0(sizeof(TopicRead));
 	chatroom_resolve_topic(VARDATA_ANY(topic), VARSIZE_ANY_EXHDR(topic),
@@ -95,7 +95,7 @@ chatroom_many_topics(ArrayType *array, SyncTopics *topics)
 	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT,
 					  &elements, &nulls, &n);
 	topics->n = n;
-	topics->cache = NULL;
+	topics->prepared = false;
 	topics->topics = palloc(sizeof(ResolvedTopic) * n);
 	topics->reads = palloc0(sizeof(TopicRead) * n);
 	for (int i = 0; i < n; i++)
@@ -288,11 +288,11 @@ chatroom_wait_published(Cache *cache, long timeout_ms)
 
 /* ------------------------------------------------------------ step 1: find */
 
-/* Compute the topics' hashes, which are the cache's own. */
-static void
-prepare_reads(SyncTopics *topics, Cache *cache)
+/* Compute the topics' hashes, which are the cache's own; see sync.h. */
+void
+chatroom_prepare_reads(SyncTopics *topics, Cache *cache)
 {
-	if (topics->cache == cache)
+	if (topics->prepared && topics->seed == cache->seed)
 		return;
 	for (int i = 0; i < topics->n; i++)
 	{
@@ -309,7 +309,8 @@ prepare_reads(SyncTopics *topics, Cache *cache)
 			read->sub_hash = chatroom_base_hash(cache, topic->topic,
 												topic->base_len, true);
 	}
-	topics->cache = cache;
+	topics->seed = cache->seed;
+	topics->prepared = true;
 }
 
 /* Find what is new of each topic; says whether any is, or why to reset. */
@@ -781,7 +782,7 @@ chatroom_find_events(SyncTopics *topics, const Cursor *since,
 			return;
 	}
 
-	prepare_reads(topics, cache);
+	chatroom_prepare_reads(topics, cache);
 	reset = find_since(topics, cache, since, max_events, published, answer);
 	if (reset == RESET_REASON_NONE && answer->n > 0)
 	{
@@ -808,7 +809,7 @@ chatroom_find_newest(SyncTopics *topics, int max_events, SyncAnswer *answer)
 		answer_reset(answer, NULL, RESET_REASON_NO_CACHE);
 		return;
 	}
-	prepare_reads(topics, cache);
+	chatroom_prepare_reads(topics, cache);
 	stripe = chatroom_stripe(cache);
 	for (int try = 0; try < MAX_TRIES; try++)
 	{

@@ -25,7 +25,8 @@ typedef struct SyncTopics
 	int			n;
 	ResolvedTopic *topics;
 	TopicRead  *reads;			/* hashes filled in once a cache is there */
-	Cache	   *cache;			/* for which the hashes were computed */
+	bool		prepared;		/* the hashes were computed ... */
+	uint64		seed;			/* ... for the cache with this seed */
 } SyncTopics;
 
 /* What was found. */
@@ -59,6 +60,9 @@ extern void chatroom_one_topic(text *topic, SyncTopics *topics);
 extern void chatroom_many_topics(ArrayType *array, SyncTopics *topics);
 extern void chatroom_parse_since(text *since, Cursor *cursor);
 extern int	chatroom_check_limit(int max_events);
+
+/* Compute the topics' hashes for a cache, unless that was done. */
+extern void chatroom_prepare_reads(SyncTopics *topics, Cache *cache);
 
 /* Check again that the caller may follow the topics (wait, after sleeping). */
 extern void chatroom_recheck_topics(SyncTopics *topics);
