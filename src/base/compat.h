@@ -121,6 +121,37 @@ chatroom_slot_acquire(const char *name)
 #define ChatroomOwnsRelation(relid, role) pg_class_ownercheck(relid, role)
 #endif
 
+/* 16 replaced the ACL checks of each kind of object by one. */
+#if PG_VERSION_NUM >= 160000
+#define ChatroomMayExecute(function, role) \
+	(object_aclcheck(ProcedureRelationId, function, role, ACL_EXECUTE) == \
+	 ACLCHECK_OK)
+#else
+#define ChatroomMayExecute(function, role) \
+	(pg_proc_aclcheck(function, role, ACL_EXECUTE) == ACLCHECK_OK)
+#endif
+
+/* 17 has infinite intervals. */
+#if PG_VERSION_NUM >= 170000
+#define ChatroomIntervalInfinite(interval) INTERVAL_NOT_FINITE(interval)
+#else
+#define ChatroomIntervalInfinite(interval) false
+#endif
+
+/* 17 has transaction_timeout, in ms; 0 is none. */
+#if PG_VERSION_NUM >= 170000
+#define ChatroomTransactionTimeout() TransactionTimeout
+#else
+#define ChatroomTransactionTimeout() 0
+#endif
+
+/*
+ * From libpq/libpq.h, which wants GSSAPI's headers: they needn't be there where
+ * an extension is built.
+ */
+extern PGDLLIMPORT struct WaitEventSet *FeBeWaitSet;
+#define ChatroomClientSocketPos	0	/* FeBeWaitSetSocketPos */
+
 /* 16 split the column-number helpers of varattno off. */
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
