@@ -46,11 +46,3 @@ LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'chatroom_cached_row';
 COMMENT ON FUNCTION chatroom.cached_row(text) IS
 'the newest version of the row that a topic BASE:KEY is of, from memory';
-
-CREATE FUNCTION chatroom.cached(relation text, key jsonb)
-RETURNS json
-LANGUAGE sql VOLATILE STRICT PARALLEL RESTRICTED
-SET search_path FROM CURRENT
-AS $$ SELECT chatroom.cached_row(chatroom.topic($1, $2)) $$;
-COMMENT ON FUNCTION chatroom.cached(text, jsonb) IS
-'the newest version of a row from memory; null if it is not cached';
