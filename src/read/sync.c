@@ -893,7 +893,7 @@ chatroom_find_row(SyncTopics *topics, SyncAnswer *answer)
 	memset(answer, 0, sizeof(*answer));
 	if (cache == NULL)
 		return NULL;
-	prepare_reads(topics, cache);
+	chatroom_prepare_reads(topics, cache);
 	chatroom_get_horizon(&horizon);
 	for (int try = 0; try < MAX_TRIES && found == ROW_TOO_LARGE; try++)
 	{
