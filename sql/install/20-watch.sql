@@ -41,12 +41,27 @@ CREATE FUNCTION chatroom.watch(
 COMMENT ON FUNCTION chatroom.watch(text, text, text[], text[], text[], text[], text, text, boolean) IS
 	'emit the changes of a table from now on; returns the table''s topic';
 
+CREATE FUNCTION chatroom.watch_assocs(relation text, preload text[])
+	RETURNS text[]
+	LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'chatroom_watch_assocs';
+COMMENT ON FUNCTION chatroom.watch_assocs(text, text[]) IS
+	'watch a table and all on the paths of associations; returns their topics';
+
 CREATE FUNCTION chatroom.unwatch(relation text, label text DEFAULT NULL)
 	RETURNS void
 	LANGUAGE c VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'chatroom_unwatch';
 COMMENT ON FUNCTION chatroom.unwatch(text, text) IS
 	'end a watch of a table';
+
+-- It tells a name that anyone could put together: PUBLIC may call it.
+CREATE FUNCTION chatroom.topic(relation text, key jsonb DEFAULT NULL)
+	RETURNS text
+	LANGUAGE c STABLE PARALLEL RESTRICTED
+	AS 'MODULE_PATHNAME', 'chatroom_topic';
+COMMENT ON FUNCTION chatroom.topic(text, jsonb) IS
+	'the topic of a table, of a row by its key, or of an association';
 
 -- Shows what the caller may see some column of, and own tables: PUBLIC may ask.
 CREATE FUNCTION chatroom.list_watches(

@@ -47,7 +47,9 @@
 #include "nodes/parsenodes.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/syscache.h"
 
 /* ----------------------------------------------------------- pg_trigger */
@@ -115,7 +117,7 @@ read_trigger(HeapTuple tuple, TupleDesc tupdesc)
 		row->columns[i] = form->tgattr.values[i];
 	datum = heap_getattr(tuple, Anum_pg_trigger_tgqual, tupdesc, &isnull);
 	if (!isnull)
-		row->qual = stringToNode(TextDatumGetCString(datum));
+		row->qual = TextDatumGetCString(datum);
 	return row;
 }
 
@@ -219,6 +221,91 @@ chatroom_relation_triggers(Oid relid)
 	table_close(catalog, AccessShareLock);
 	list_sort(rows, compare_triggers);
 	return rows;
+}
+
+/* --------------------------------------------------------------- labels */
+
+/* A label, and the main trigger that has it. */
+typedef struct Label
+{
+	char	   *label;
+	Oid			triggerid;
+	Oid			relid;
+} Label;
+
+/*
+ * The labels of the database, oldest trigger first.  Making or dropping a
+ * trigger invalidates its table's relcache entry; then this is read again.
+ */
+static MemoryContext labels_context = NULL;
+static List *labels = NIL;
+static bool labels_valid = false;
+
+/* Any table may have got a trigger. */
+static void
+invalidate_labels(Datum arg, Oid relid)
+{
+	labels_valid = false;
+}
+
+/* Read the labels. */
+static void
+read_labels(void)
+{
+	List	   *triggers;
+	MemoryContext caller;
+	ListCell   *lc;
+
+	if (labels_context == NULL)
+	{
+		labels_context = AllocSetContextCreate(TopMemoryContext,
+											   "chatroom labels",
+											   ALLOCSET_SMALL_SIZES);
+		CacheRegisterRelcacheCallback(invalidate_labels, (Datum) 0);
+	}
+
+	/* what is invalidated while reading counts */
+	labels_valid = true;
+	triggers = chatroom_function_triggers(chatroom_trigger_function("emit"));
+	labels = NIL;
+	MemoryContextReset(labels_context);
+	caller = MemoryContextSwitchTo(labels_context);
+	foreach(lc, triggers)
+	{
+		TriggerRow *trigger = lfirst(lc);
+		char	   *label = chatroom_trigger_label(trigger);
+		Label	   *entry;
+
+		if (label == NULL || chatroom_trigger_is_child(trigger))
+			continue;
+		entry = palloc(sizeof(Label));
+		entry->label = pstrdup(label);
+		entry->triggerid = trigger->oid;
+		entry->relid = trigger->relid;
+		labels = lappend(labels, entry);
+	}
+	MemoryContextSwitchTo(caller);
+}
+
+/* The main trigger that has a label: the oldest, if there are several. */
+Oid
+chatroom_label_trigger(const char *label, Oid *relid)
+{
+	ListCell   *lc;
+
+	if (!labels_valid)
+		read_labels();
+	foreach(lc, labels)
+	{
+		Label	   *entry = lfirst(lc);
+
+		if (strcmp(entry->label, label) != 0)
+			continue;
+		if (relid != NULL)
+			*relid = entry->relid;
+		return entry->triggerid;
+	}
+	return InvalidOid;
 }
 
 /* -------------------------------------------------------------- watches */
@@ -365,7 +452,7 @@ apply_holder(WatchInfo *watch, const char *kind, const TriggerRow *holder,
 			watch->topics[watch->ntopics++] = attnum;
 	}
 	else if (strcmp(kind, HOLDER_CONDITION) == 0)
-		watch->condition = holder->qual;
+		watch->condition = holder->qual ? stringToNode(holder->qual) : NULL;
 	else
 	{
 		for (int i = 0; i < watch->nextra; i++)
@@ -396,7 +483,8 @@ break_watch(WatchInfo *watch)
 
 /*
  * Read a watch from its main trigger and the relation's others.  False when
- * the arguments are not of our making.
+ * the arguments are not of our making, or the label isn't one or is that of an
+ * older watch: anybody may write CREATE TRIGGER, but not speak for others.
  */
 static bool
 read_watch(const TriggerRow *trigger, List *triggers, WatchInfo *watch)
@@ -476,8 +564,15 @@ read_watch(const TriggerRow *trigger, List *triggers, WatchInfo *watch)
 	if (watch->broken)
 		break_watch(watch);
 
-	watch->base = watch->label ? pstrdup(watch->label) :
-		chatroom_relation_base(watch->relid);
+	if (watch->label != NULL)
+	{
+		const char *detail;
+
+		watch->base = pstrdup(watch->label);
+		return chatroom_label_valid(watch->label, &detail) &&
+			chatroom_label_trigger(watch->label, NULL) == trigger->oid;
+	}
+	watch->base = chatroom_relation_base(watch->relid);
 	return watch->base != NULL;
 }
 
@@ -553,24 +648,14 @@ chatroom_find_watch(const char *base, int len, WatchInfo *watch)
 {
 	Oid			relid = chatroom_base_relation(base, len);
 	char	   *label;
-	ListCell   *lc;
 
 	if (OidIsValid(relid) && chatroom_relation_watch(relid, NULL, watch))
 		return true;
 	if (len < 1 || len > CHATROOM_MAX_LABEL || memchr(base, '\0', len))
 		return false;
 	label = pnstrdup(base, len);
-	foreach(lc, chatroom_function_triggers(chatroom_trigger_function("emit")))
-	{
-		TriggerRow *trigger = lfirst(lc);
-		char	   *candidate = chatroom_trigger_label(trigger);
-
-		if (candidate != NULL && strcmp(candidate, label) == 0 &&
-			!chatroom_trigger_is_child(trigger) &&
-			chatroom_relation_watch(trigger->relid, label, watch))
-			return true;
-	}
-	return false;
+	return OidIsValid(chatroom_label_trigger(label, &relid)) &&
+		chatroom_relation_watch(relid, label, watch);
 }
 
 /* ---------------------------------------------------------------- names */

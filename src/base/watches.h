@@ -89,7 +89,7 @@ typedef struct TriggerRow
 	char	  **args;
 	int			ncolumns;		/* UPDATE OF */
 	AttrNumber *columns;
-	Node	   *qual;			/* WHEN */
+	char	   *qual;			/* WHEN as a node string, or NULL */
 } TriggerRow;
 
 /* Is this trigger the copy that an inheritance child has? */
@@ -125,6 +125,9 @@ extern Oid	chatroom_base_relation(const char *base, int len);
 
 /* Can this text be a label?  Else says why in *detail. */
 extern bool chatroom_label_valid(const char *label, const char **detail);
+
+/* The main trigger that has a label: the oldest, if there are several. */
+extern Oid	chatroom_label_trigger(const char *label, Oid *relid);
 
 /* The key's columns, ascending: primary key, replica identity, or none. */
 extern List *chatroom_key_columns(Oid relid);

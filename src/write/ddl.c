@@ -228,9 +228,16 @@ add_reset(DdlWork *work, const char *base)
 static void
 add_watch(DdlWork *work, Oid relid, const char *label)
 {
+	const char *detail;
+	Oid			owner;
+
 	if (label != NULL)
 	{
-		add_reset(work, label);
+		/* another table's label is nothing to those who only use its name */
+		if (chatroom_label_valid(label, &detail) &&
+			(!OidIsValid(chatroom_label_trigger(label, &owner)) ||
+			 owner == relid))
+			add_reset(work, label);
 		return;
 	}
 	add_reset(work, base_before(relid, work->before));

@@ -548,43 +548,6 @@ make_condition(EmitTarget *target, const WatchInfo *watch, Relation relation,
 	target->condition.expr = copyObject((Expr *) expr);
 }
 
-/* Refuse a label that another table's watch has, or that is no label. */
-static void
-check_label(const WatchInfo *watch)
-{
-	const char *detail;
-	ListCell   *lc;
-
-	if (watch->label == NULL)
-		return;
-	if (!chatroom_label_valid(watch->label, &detail))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("trigger \"%s\" of table \"%s\" has the unusable label \"%s\"",
-						watch->trigger, get_rel_name(watch->relid),
-						watch->label),
-				 errdetail_internal("%s", detail),
-				 errhint("Use chatroom.unwatch() and chatroom.watch().")));
-	foreach(lc, chatroom_function_triggers(chatroom_trigger_function("emit")))
-	{
-		TriggerRow *other = lfirst(lc);
-		char	   *label = chatroom_trigger_label(other);
-
-		/* triggers come oldest first: who has it first, keeps it */
-		if (other->oid == watch->triggerid)
-			break;
-		if (label != NULL && strcmp(label, watch->label) == 0 &&
-			!chatroom_trigger_is_child(other))
-			ereport(ERROR,
-					(errcode(ERRCODE_DUPLICATE_OBJECT),
-					 errmsg("label \"%s\" of table \"%s\" is that of table \"%s\" already",
-							watch->label, get_rel_name(watch->relid),
-							get_rel_name(other->relid)),
-					 errhint("Drop trigger \"%s\", and use chatroom.watch() with another label.",
-							 watch->trigger)));
-	}
-}
-
 /* Make the target for one watch, in the current memory context. */
 static void
 make_target(EmitTarget *target, const WatchInfo *watch, Relation relation)
@@ -595,7 +558,6 @@ make_target(EmitTarget *target, const WatchInfo *watch, Relation relation)
 	StringInfoData buf;
 	int			header;
 
-	check_label(watch);
 	if (watch->relid != RelationGetRelid(relation))
 	{
 		root = table_open(watch->relid, AccessShareLock);
@@ -635,14 +597,34 @@ make_target(EmitTarget *target, const WatchInfo *watch, Relation relation)
 		table_close(root, AccessShareLock);
 }
 
-/* Complain about a trigger that chatroom.watch did not make. */
+/*
+ * Complain about a trigger that is no watch's.  Arguments that were not made by
+ * chatroom.watch are an error of whoever wrote them.  A label may have been
+ * good once; no writer fails for that, but nothing is emitted.
+ */
 static void
-bad_trigger(const char *trigger, Relation relation)
+bad_trigger(const TriggerRow *trigger, Relation relation)
 {
+	char	   *label = chatroom_trigger_label(trigger);
+	const char *detail;
+
+	if (label != NULL && chatroom_label_valid(label, &detail) &&
+		chatroom_label_trigger(label, NULL) != trigger->oid)
+		detail = "It is the label of another table.";
+	if (label != NULL && detail != NULL)
+	{
+		ereport(WARNING,
+				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+				 errmsg("changes of table \"%s\" can't be emitted with label \"%s\"",
+						RelationGetRelationName(relation), label),
+				 errdetail_internal("%s", detail),
+				 errhint("Use chatroom.unwatch(), and chatroom.watch() with another label.")));
+		return;
+	}
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
 			 errmsg("trigger \"%s\" of table \"%s\" is not one that chatroom.watch() makes",
-					trigger, RelationGetRelationName(relation)),
+					trigger->name, RelationGetRelationName(relation)),
 			 errhint("Drop the trigger and use chatroom.watch().")));
 }
 
@@ -683,7 +665,7 @@ trigger_watches(const TriggerRow *trigger, Relation relation, List **relations)
 			watches = lappend(watches, watch);
 	}
 	if (watches == NIL)
-		bad_trigger(trigger->name, relation);
+		bad_trigger(root, relation);
 	return watches;
 }
 

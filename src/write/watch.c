@@ -18,6 +18,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "base/assoc.h"
 #include "base/compat.h"
 #include "base/memory.h"
 #include "catalog/catalog.h"
@@ -32,7 +33,6 @@
 #include "rewrite/prs2lock.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
@@ -44,6 +44,7 @@
 #include "write/watch.h"
 
 CHATROOM_FUNCTION(chatroom_watch);
+CHATROOM_FUNCTION(chatroom_watch_assocs);
 CHATROOM_FUNCTION(chatroom_unwatch);
 CHATROOM_FUNCTION(chatroom_list_watches);
 CHATROOM_FUNCTION(chatroom_installed);
@@ -131,8 +132,8 @@ check_watchable(Oid relid)
  * Find a relation by its name, as regclass reads it.  InvalidOid, if that is
  * wanted, where there is none.
  */
-static Oid
-find_relation(text *name, bool missing_ok)
+Oid
+chatroom_named_relation(text *name, bool missing_ok)
 {
 	char	   *string = text_to_cstring(name);
 	List	   *names;
@@ -161,7 +162,7 @@ find_relation(text *name, bool missing_ok)
 Oid
 chatroom_watchable_relation(text *name)
 {
-	Oid			relid = find_relation(name, false);
+	Oid			relid = chatroom_named_relation(name, false);
 
 	check_watchable(relid);
 	return relid;
@@ -178,8 +179,8 @@ lock_relation(Oid relid, LOCKMODE mode)
 /* ------------------------------------------------------------- arguments */
 
 /* The texts of an array argument. */
-static List *
-array_texts(ArrayType *array, const char *argument)
+List *
+chatroom_array_texts(ArrayType *array, const char *argument)
 {
 	Datum	   *elements;
 	bool	   *nulls;
@@ -212,7 +213,7 @@ array_columns(Oid relid, ArrayType *array, const char *argument)
 	ListCell   *lc;
 	int			attnum = -1;
 
-	foreach(lc, array_texts(array, argument))
+	foreach(lc, chatroom_array_texts(array, argument))
 	{
 		char	   *name = lfirst(lc);
 		HeapTuple	tuple = SearchSysCacheAttName(relid, name);
@@ -280,7 +281,7 @@ array_events(ArrayType *array)
 	int			events = 0;
 	ListCell   *lc;
 
-	foreach(lc, array_texts(array, "events"))
+	foreach(lc, chatroom_array_texts(array, "events"))
 	{
 		char	   *name = lfirst(lc);
 		int			event = 0;
@@ -411,43 +412,21 @@ same_watch(const WatchInfo *watch, const WatchOptions *options)
 	return true;
 }
 
-/* Refuse a label that names, or could name, something else. */
+/* Refuse a label that is in use. */
 static void
-check_base_is_free(Oid relid, const char *label)
+check_label_is_free(Oid relid, const char *label)
 {
-	Oid			function = chatroom_trigger_function("emit");
-	char	   *schema = get_namespace_name(get_rel_namespace(relid));
-	ListCell   *lc;
+	Oid			other;
 
-	LockDatabaseObject(ProcedureRelationId, function, 0,
-					   ShareUpdateExclusiveLock);
-	foreach(lc, chatroom_function_triggers(function))
-	{
-		TriggerRow *trigger = lfirst(lc);
-		char	   *other = chatroom_trigger_label(trigger);
-		int			len;
-
-		if (other == NULL || chatroom_trigger_is_child(trigger))
-			continue;
-		if (label != NULL && trigger->relid != relid &&
-			strcmp(other, label) == 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_DUPLICATE_OBJECT),
-					 errmsg("label \"%s\" is in use", label),
-					 errdetail("It is a label of table \"%s\".",
-							   get_rel_name(trigger->relid)),
-					 errhint("Choose another label.")));
-		len = strcspn(other, ".");
-		if (label == NULL && strlen(schema) == len &&
-			strncmp(schema, other, len) == 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_DUPLICATE_OBJECT),
-					 errmsg("topics of label \"%s\" look like those of tables in schema \"%s\"",
-							other, schema),
-					 errdetail("It is a label of table \"%s\".",
-							   get_rel_name(trigger->relid)),
-					 errhint("Watch this table with a label, too, or choose another label for that one.")));
-	}
+	LockDatabaseObject(ProcedureRelationId, chatroom_trigger_function("emit"),
+					   0, ShareUpdateExclusiveLock);
+	if (OidIsValid(chatroom_label_trigger(label, &other)) && other != relid)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("label \"%s\" is in use", label),
+				 errdetail("It is a label of table \"%s\".",
+						   get_rel_name(other)),
+				 errhint("Choose another label.")));
 }
 
 /* Refuse to take over a trigger of somebody else's by its name. */
@@ -684,7 +663,8 @@ chatroom_make_watch(const WatchOptions *options)
 
 	lock_relation(relid, has_watch(relid, options->label) ?
 				  AccessExclusiveLock : ShareRowExclusiveLock);
-	check_base_is_free(relid, options->label);
+	if (options->label != NULL)
+		check_label_is_free(relid, options->label);
 	if (chatroom_relation_watch(relid, options->label, &watch) &&
 		same_watch(&watch, options))
 		return watch.base;
@@ -803,6 +783,74 @@ chatroom_watch(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(chatroom_make_watch(&options)));
 }
 
+/* Watch a table as it is by default, unless it is watched without a label. */
+static void
+watch_plainly(Oid relid, List **done, List **topics)
+{
+	WatchOptions options = {0};
+	WatchInfo	watch;
+
+	if (list_member_oid(*done, relid))
+		return;
+	*done = lappend_oid(*done, relid);
+	check_watchable(relid);
+	if (chatroom_relation_watch(relid, NULL, &watch) && watch.enabled)
+	{
+		*topics = lappend(*topics, watch.base);
+		return;
+	}
+	options.relid = relid;
+	options.events = WATCH_ALL_EVENTS;
+	options.default_topics = true;
+	*topics = lappend(*topics, chatroom_make_watch(&options));
+}
+
+/* Watch the tables on a path of associations. */
+static void
+watch_path(Oid relid, const char *path, List **done, List **topics)
+{
+	ListCell   *lc;
+
+	foreach(lc, chatroom_split_path(path))
+	{
+		Assoc	   *assoc = chatroom_find_association(relid, lfirst(lc));
+
+		if (assoc->kind == ASSOC_MANY_TO_MANY)
+			watch_plainly(assoc->join, done, topics);
+		watch_plainly(assoc->to, done, topics);
+		relid = assoc->to;
+	}
+}
+
+/* chatroom.watch_assocs(relation text, preload text[]) returns text[] */
+Datum
+chatroom_watch_assocs(PG_FUNCTION_ARGS)
+{
+	Oid			relid =
+		chatroom_watchable_relation(needed_text(fcinfo, 0, "relation"));
+	List	   *done = NIL;
+	List	   *topics = NIL;
+	Datum	   *elements;
+	int			n = 0;
+	ListCell   *lc;
+
+	PreventCommandIfReadOnly("chatroom.watch_assocs()");
+	PreventCommandDuringRecovery("chatroom.watch_assocs()");
+	if (PG_ARGISNULL(1))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("preload must not be null")));
+	watch_plainly(relid, &done, &topics);
+	foreach(lc, chatroom_array_texts(PG_GETARG_ARRAYTYPE_P(1), "preload"))
+		watch_path(relid, lfirst(lc), &done, &topics);
+
+	elements = palloc(sizeof(Datum) * list_length(topics));
+	foreach(lc, topics)
+		elements[n++] = CStringGetTextDatum(lfirst(lc));
+	PG_RETURN_ARRAYTYPE_P(construct_array(elements, n, TEXTOID, -1, false,
+										  TYPALIGN_INT));
+}
+
 /* chatroom.unwatch(relation text, label text) returns void */
 Datum
 chatroom_unwatch(PG_FUNCTION_ARGS)
@@ -813,7 +861,7 @@ chatroom_unwatch(PG_FUNCTION_ARGS)
 
 	PreventCommandIfReadOnly("chatroom.unwatch()");
 	PreventCommandDuringRecovery("chatroom.unwatch()");
-	relid = find_relation(relation, false);
+	relid = chatroom_named_relation(relation, false);
 	if (!ChatroomOwnsRelation(relid, GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(relid));
 	if (!chatroom_remove_watch(relid, label))

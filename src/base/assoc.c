@@ -1,0 +1,432 @@
+/*-------------------------------------------------------------------------
+ *
+ * assoc.c
+ *	  Associations between tables, as foreign keys tell them.
+ *
+ * There is no schema of associations to be kept up to date: a foreign key says
+ * that rows of one table belong to a row of another, and so that this has one
+ * (if the key's columns are unique) or many of them; a table with two of them
+ * joins the tables that they refer to.
+ *
+ * An association goes by several names, of falling precedence:
+ *
+ * 1. belongs to: the foreign key's column, with or without a trailing _id;
+ *	  has: TABLE:COLUMN of the foreign key; many to many: JOIN_TABLE/COLUMN of
+ *	  the join table that refers to the other side.  These are unambiguous.
+ * 2. has: the other table's name.
+ * 3. belongs to: the other table's name.
+ * 4. many to many: the other table's name, where the join table has nothing
+ *	  but its two foreign keys for a key.
+ * 5. many to many: the same, with any other join table.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "base/assoc.h"
+#include "base/compat.h"
+#include "catalog/indexing.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_depend.h"
+#include "catalog/pg_index.h"
+#include "lib/stringinfo.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/varlena.h"
+
+/* A name that an association goes by; lower rank wins. */
+typedef struct AssocName
+{
+	char	   *name;
+	int			rank;
+} AssocName;
+
+/* A foreign key. */
+typedef struct ForeignKey
+{
+	Oid			oid;
+	Oid			referencing;
+	Oid			referenced;
+	AssocKey	key;
+} ForeignKey;
+
+
+/* Read a foreign key of pg_constraint; NULL for what is none. */
+static ForeignKey *
+read_foreign_key(Oid constraintid)
+{
+	Relation	catalog = table_open(ConstraintRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	ForeignKey *result = NULL;
+
+	ScanKeyInit(&key, Anum_pg_constraint_oid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(constraintid));
+	scan = systable_beginscan(catalog, ConstraintOidIndexId, true, NULL,
+							  1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+	{
+		Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT(tuple);
+
+		/* partitions have copies of the partitioned table's keys */
+		if (form->contype == CONSTRAINT_FOREIGN &&
+			!OidIsValid(form->conparentid))
+		{
+			result = palloc0(sizeof(ForeignKey));
+			result->oid = constraintid;
+			result->referencing = form->conrelid;
+			result->referenced = form->confrelid;
+			DeconstructFkConstraintRow(tuple, &result->key.n,
+									   result->key.referencing,
+									   result->key.referenced,
+									   NULL, NULL, NULL, NULL, NULL);
+		}
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return result;
+}
+
+/* Order foreign keys by their age. */
+static int
+compare_oids(const ListCell *a, const ListCell *b)
+{
+	return list_oid_cmp(a, b);
+}
+
+/* The foreign keys that a table has, or that refer to it. */
+static List *
+foreign_keys(Oid relid)
+{
+	List	   *oids = NIL;
+	List	   *keys = NIL;
+	Relation	catalog = table_open(DependRelationId, AccessShareLock);
+	ScanKeyData scankeys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	ListCell   *lc;
+
+	ScanKeyInit(&scankeys[0], Anum_pg_depend_refclassid,
+				BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(RelationRelationId));
+	ScanKeyInit(&scankeys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(relid));
+	scan = systable_beginscan(catalog, DependReferenceIndexId, true, NULL,
+							  2, scankeys);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+
+		if (form->classid == ConstraintRelationId)
+			oids = list_append_unique_oid(oids, form->objid);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+
+	list_sort(oids, compare_oids);
+	foreach(lc, oids)
+	{
+		ForeignKey *key = read_foreign_key(lfirst_oid(lc));
+
+		if (key != NULL)
+			keys = lappend(keys, key);
+	}
+	return keys;
+}
+
+/* Is an index' key made of no other columns than these? */
+static bool
+index_within(Form_pg_index index, const AttrNumber *columns, int n)
+{
+	for (int i = 0; i < index->indnkeyatts; i++)
+	{
+		bool		found = false;
+
+		for (int j = 0; j < n; j++)
+			if (index->indkey.values[i] == columns[j])
+				found = true;
+		if (!found)
+			return false;
+	}
+	return true;
+}
+
+/* Are these columns unique in a table, partial indexes aside? */
+static bool
+are_unique(Oid relid, const AttrNumber *columns, int n)
+{
+	bool		found = false;
+	Relation	catalog = table_open(IndexRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, Anum_pg_index_indrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(relid));
+	scan = systable_beginscan(catalog, IndexIndrelidIndexId, true, NULL,
+							  1, &key);
+	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_index form = (Form_pg_index) GETSTRUCT(tuple);
+
+		found = form->indisunique && form->indisvalid &&
+			heap_attisnull(tuple, Anum_pg_index_indpred, NULL) &&
+			index_within(form, columns, n);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return found;
+}
+
+/* Give an association a name. */
+static void
+add_name(Assoc *assoc, char *name, int rank)
+{
+	AssocName  *entry = palloc(sizeof(AssocName));
+
+	entry->name = name;
+	entry->rank = rank;
+	assoc->names = lappend(assoc->names, entry);
+}
+
+/* Give a belongs-to association its names. */
+static void
+name_belongs_to(Assoc *assoc)
+{
+	if (assoc->key.n == 1)
+	{
+		char	   *column = get_attname(assoc->from,
+										 assoc->key.referencing[0], false);
+		int			len = strlen(column);
+
+		if (len > 3 && strcmp(column + len - 3, "_id") == 0)
+			add_name(assoc, pnstrdup(column, len - 3), 1);
+		add_name(assoc, column, 1);
+	}
+	add_name(assoc, get_rel_name(assoc->to), 3);
+}
+
+/* Our foreign key: we belong to what it refers to. */
+static Assoc *
+belongs_to(const ForeignKey *key)
+{
+	Assoc	   *assoc = palloc0(sizeof(Assoc));
+
+	assoc->kind = ASSOC_BELONGS_TO;
+	assoc->from = key->referencing;
+	assoc->to = key->referenced;
+	assoc->key = key->key;
+	name_belongs_to(assoc);
+	return assoc;
+}
+
+/* Somebody's foreign key refers to us: we have one or many of them. */
+static Assoc *
+has(const ForeignKey *key)
+{
+	Assoc	   *assoc = palloc0(sizeof(Assoc));
+	char	   *table = get_rel_name(key->referencing);
+
+	assoc->kind = are_unique(key->referencing, key->key.referencing,
+							 key->key.n) ? ASSOC_HAS_ONE : ASSOC_HAS_MANY;
+	assoc->from = key->referenced;
+	assoc->to = key->referencing;
+	assoc->key = key->key;
+	add_name(assoc, table, 2);
+	for (int i = 0; i < key->key.n; i++)
+		add_name(assoc, psprintf("%s:%s", table,
+								 get_attname(key->referencing,
+											 key->key.referencing[i],
+											 false)), 1);
+	return assoc;
+}
+
+/* A table has a foreign key to us and one to another table. */
+static Assoc *
+many_to_many(const ForeignKey *ours, const ForeignKey *theirs)
+{
+	Assoc	   *assoc = palloc0(sizeof(Assoc));
+	AttrNumber	columns[INDEX_MAX_KEYS * 2];
+	int			n = 0;
+
+	for (int i = 0; i < ours->key.n; i++)
+		columns[n++] = ours->key.referencing[i];
+	for (int i = 0; i < theirs->key.n; i++)
+		columns[n++] = theirs->key.referencing[i];
+
+	assoc->kind = ASSOC_MANY_TO_MANY;
+	assoc->from = ours->referenced;
+	assoc->to = theirs->referenced;
+	assoc->key = ours->key;
+	assoc->join = ours->referencing;
+	assoc->join_key = theirs->key;
+	assoc->pure_join = are_unique(ours->referencing, columns, n);
+	add_name(assoc, get_rel_name(assoc->to), assoc->pure_join ? 4 : 5);
+	for (int i = 0; i < theirs->key.n; i++)
+		add_name(assoc, psprintf("%s/%s", get_rel_name(assoc->join),
+								 get_attname(assoc->join,
+											 theirs->key.referencing[i],
+											 false)), 1);
+	return assoc;
+}
+
+/* All associations of a table. */
+List *
+chatroom_associations(Oid relid)
+{
+	List	   *assocs = NIL;
+	List	   *keys = foreign_keys(relid);
+	ListCell   *lc;
+	ListCell   *lj;
+
+	foreach(lc, keys)
+		if (((ForeignKey *) lfirst(lc))->referencing == relid)
+			assocs = lappend(assocs, belongs_to(lfirst(lc)));
+	foreach(lc, keys)
+		if (((ForeignKey *) lfirst(lc))->referenced == relid)
+			assocs = lappend(assocs, has(lfirst(lc)));
+	foreach(lc, keys)
+	{
+		ForeignKey *ours = lfirst(lc);
+
+		if (ours->referenced != relid)
+			continue;
+		foreach(lj, foreign_keys(ours->referencing))
+		{
+			ForeignKey *theirs = lfirst(lj);
+
+			if (theirs->referencing == ours->referencing &&
+				theirs->oid != ours->oid)
+				assocs = lappend(assocs, many_to_many(ours, theirs));
+		}
+	}
+	return assocs;
+}
+
+/* Order strings. */
+static int
+compare_names(const ListCell *a, const ListCell *b)
+{
+	return strcmp(lfirst(a), lfirst(b));
+}
+
+/* The names that associations go by, of a rank, or the best ones. */
+static char *
+list_names(List *assocs, const char *wanted, int rank)
+{
+	List	   *names = NIL;
+	StringInfoData buf;
+	ListCell   *lc;
+	ListCell   *ln;
+	const char *last = NULL;
+
+	foreach(lc, assocs)
+	{
+		Assoc	   *assoc = lfirst(lc);
+		bool		meant = wanted == NULL;
+
+		foreach(ln, assoc->names)
+		{
+			AssocName  *name = lfirst(ln);
+
+			if (wanted != NULL && strcmp(name->name, wanted) == 0 &&
+				name->rank == rank)
+				meant = true;
+		}
+		if (!meant)
+			continue;
+		foreach(ln, assoc->names)
+		{
+			AssocName  *name = lfirst(ln);
+
+			if (wanted == NULL ? ln == list_head(assoc->names) :
+				name->rank == 1)
+			{
+				names = lappend(names, name->name);
+				break;
+			}
+		}
+	}
+	list_sort(names, compare_names);
+	initStringInfo(&buf);
+	foreach(lc, names)
+	{
+		if (last != NULL && strcmp(last, lfirst(lc)) == 0)
+			continue;
+		appendStringInfo(&buf, "%s%s", last ? ", " : "",
+						 (char *) lfirst(lc));
+		last = lfirst(lc);
+	}
+	return buf.data;
+}
+
+/* One association by its name. */
+Assoc *
+chatroom_find_association(Oid relid, const char *name)
+{
+	List	   *assocs = chatroom_associations(relid);
+	Assoc	   *best = NULL;
+	int			best_rank = INT_MAX;
+	bool		ambiguous = false;
+	ListCell   *lc;
+	ListCell   *ln;
+
+	foreach(lc, assocs)
+	{
+		Assoc	   *assoc = lfirst(lc);
+
+		foreach(ln, assoc->names)
+		{
+			AssocName  *candidate = lfirst(ln);
+
+			if (strcmp(candidate->name, name) != 0 ||
+				candidate->rank > best_rank)
+				continue;
+			ambiguous = candidate->rank == best_rank && best != assoc;
+			best = assoc;
+			best_rank = candidate->rank;
+		}
+	}
+	if (best == NULL)
+	{
+		char	   *names = list_names(assocs, NULL, 0);
+
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("table \"%s\" has no association \"%s\"",
+						get_rel_name(relid), name),
+				 names[0] == '\0' ?
+				 errdetail("It has no foreign keys, and none refer to it.") :
+				 errdetail("Its associations are: %s.", names),
+				 errhint("Associations are told by foreign keys.")));
+	}
+	if (ambiguous)
+		ereport(ERROR,
+				(errcode(ERRCODE_AMBIGUOUS_COLUMN),
+				 errmsg("association \"%s\" of table \"%s\" is ambiguous",
+						name, get_rel_name(relid)),
+				 errhint("Use one of: %s.",
+						 list_names(assocs, name, best_rank))));
+	return best;
+}
+
+/* The names of a path like posts.comments.author. */
+List *
+chatroom_split_path(const char *path)
+{
+	List	   *names;
+
+	if (!SplitIdentifierString(pstrdup(path), '.', &names) || names == NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_NAME),
+				 errmsg("invalid path of associations: \"%s\"", path),
+				 errhint("A path is like posts.comments.author.")));
+	return names;
+}
