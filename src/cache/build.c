@@ -136,6 +136,16 @@ reserve_columns(StringInfo batch, int start, int n)
 	return offset;
 }
 
+/*
+ * The same, noting the offset in a field of the event.  The event may move
+ * meanwhile, so its address must not be taken before the call.
+ */
+#define reserve_part(start, field, n) \
+	do { \
+		uint32		offset_ = reserve_columns(batch, start, n); \
+		EVENT(start)->field = offset_; \
+	} while (0)
+
 /* Append the key's JSON object; null where there is none. */
 static void
 append_key(StringInfo batch, const Descriptor *descriptor, const Piece *new, const Piece *old)
@@ -271,18 +281,14 @@ chatroom_build_row(StringInfo batch, const EventFrame *frame, const Descriptor *
 		EVENT(start)->flags |= RING_OVERSIZE;
 
 	if (row != NULL)
-		EVENT(start)->row_columns =
-			reserve_columns(batch, start, descriptor->ncolumns);
+		reserve_part(start, row_columns, descriptor->ncolumns);
 	if (old != NULL)
-		EVENT(start)->old_columns =
-			reserve_columns(batch, start, descriptor->ncolumns);
+		reserve_part(start, old_columns, descriptor->ncolumns);
 	if (descriptor->flags & DESCRIPTOR_POLICIES)
 	{
 		EVENT(start)->flags |= RING_POLICIES;
-		EVENT(start)->new_policy_columns =
-			reserve_columns(batch, start, descriptor->ncolumns);
-		EVENT(start)->old_policy_columns =
-			reserve_columns(batch, start, descriptor->ncolumns);
+		reserve_part(start, new_policy_columns, descriptor->ncolumns);
+		reserve_part(start, old_policy_columns, descriptor->ncolumns);
 		if (event->values != NULL)
 		{
 			int			n = append_policy_image(batch, start, descriptor, event,

@@ -1,0 +1,203 @@
+# Chatroom::Follower: a client that keeps its cursor, and all that it was told.
+#
+#   my $follower = Chatroom::Follower->new($node, topics => ['public.log']);
+#   $follower->poll;             ask once, as far as there is more
+#   $follower->follow;           the same, until the server answers
+#   $follower->catch_up;         poll until a marker row written now comes
+#   $follower->is_exact($name);  told what was written, as it was committed
+#
+# A server that is away is no event: poll returns undef, and goes on with the
+# same cursor when it is back.
+package Chatroom::Follower;
+
+use strict;
+use warnings;
+use JSON::PP;
+use Test::More;
+use Chatroom::Session;
+
+sub new
+{
+	my ($class, $node, %options) = @_;
+	my $self = bless {
+		node   => $node,
+		db     => $options{db} // 'postgres',
+		topics => $options{topics} // ['public.log'],
+		limit  => $options{limit} // 1000,
+		events => [],
+		resets => 0,
+		polls  => 0
+	}, $class;
+
+	$self->{session} = Chatroom::Session->new($node, $self->{db},
+		user => $options{user});
+	return $self;
+}
+
+# Go on at another server, with the same cursor.
+sub move
+{
+	my ($self, $node) = @_;
+
+	$self->{session}->close;
+	$self->{node} = $node;
+	$self->{session} = Chatroom::Session->new($node, $self->{db});
+	return;
+}
+
+# One call of sync; the answer, or undef where the server is away.
+sub ask
+{
+	my ($self) = @_;
+	my $since = defined $self->{cursor} ? "'$self->{cursor}'" : 'NULL';
+	my $topics = join ',', map { s/'/''/gr } @{ $self->{topics} };
+	my $sql =
+	  @{ $self->{topics} } == 1
+	  ? "SELECT chatroom.sync('$topics', $since, $self->{limit})"
+	  : "SELECT chatroom.sync_many(ARRAY["
+	  . join(',', map { "'" . s/'/''/gr . "'" } @{ $self->{topics} })
+	  . "], $since, $self->{limit})";
+	my $text = eval { $self->{session}->query($sql) };
+
+	return undef unless defined $text;
+	if ($text eq '')
+	{
+		$self->{error} = $self->{session}->error;
+		return undef;
+	}
+	return decode_json($text);
+}
+
+# Ask, as far as there is more. Returns the number of events, or undef.
+sub poll
+{
+	my ($self) = @_;
+	my $count = 0;
+
+	for (;;)
+	{
+		my $answer = $self->ask;
+
+		return undef unless defined $answer;
+		$self->{polls}++;
+		$self->{resets}++ if $answer->{reset};
+		$self->{cursor} = $answer->{cursor};
+		push @{ $self->{events} }, @{ $answer->{events} };
+		$count += @{ $answer->{events} };
+		return $count unless $answer->{more};
+	}
+}
+
+# Poll until the server answers.
+sub follow
+{
+	my ($self) = @_;
+
+	return Chatroom::Test::poll_until('the server answers',
+		sub { defined $self->poll });
+}
+
+# Poll for a while, whatever the server does.
+sub poll_while
+{
+	my ($self, $code) = @_;
+
+	while ($code->())
+	{
+		$self->poll // select(undef, undef, undef, 0.01);
+	}
+	return;
+}
+
+# Write a marker row and poll until it comes: all before it has come then.
+# Where: on which node to write, if not on the one that is followed.
+sub catch_up
+{
+	my ($self, $where) = @_;
+	my $mark = 'mark ' . ++$self->{marks} . " of $$ " . ($self + 0);
+	my $resets = $self->{resets};
+	my $seen = @{ $self->{events} };
+
+	($where // $self->{node})->safe_psql($self->{db},
+		"INSERT INTO log (writer, note) VALUES (-1, '$mark')");
+	Chatroom::Test::poll_until(
+		'the follower catches up',
+		sub {
+			my $got = $self->poll;
+
+			return 1 if $self->{resets} > $resets;
+			for (; $seen < @{ $self->{events} }; $seen++)
+			{
+				my $row = $self->{events}[$seen]{row};
+				return 1 if $row && ($row->{note} // '') eq $mark;
+			}
+			return 0;
+		});
+	return;
+}
+
+# The LSN in a cursor.
+sub lsn
+{
+	my ($cursor) = @_;
+
+	no warnings 'portable';
+	return hex((split /-/, $cursor)[5]);
+}
+
+# What is wrong with what was told, compared with the rows of the log: each
+# row's insert once, nothing else, whole transactions, in commit order.
+sub faults
+{
+	my ($self, $rows) = @_;
+	my (%seen, %xid_at, %last_id, @faults);
+	my ($last_lsn, $last_xid, $last_turn) = (0, '', 0);
+
+	foreach my $event (@{ $self->{events} })
+	{
+		my $row = $event->{row};
+		my $id  = $row->{id};
+		my $lsn = lsn($event->{cursor});
+
+		push @faults, "unexpected $event->{type} of $id"
+		  if $event->{type} ne 'insert';
+		push @faults, "row $id came twice"   if $seen{$id}++;
+		push @faults, "row $id is not there" if !$rows->{$id};
+		push @faults, "row $id came out of order"
+		  if $lsn < $last_lsn
+		  || ($lsn == $last_lsn) != ($row->{xid} eq $last_xid);
+		push @faults, "transaction $row->{xid} came in parts"
+		  if $row->{xid} ne $last_xid && $xid_at{ $row->{xid} }++;
+		push @faults, "row $id of writer $row->{writer} came late"
+		  if $row->{writer} >= 0
+		  && ($last_id{ $row->{writer} } // 0) >= $id;
+		if (my $turn = $row->{turn})
+		{
+			push @faults, "turn $turn came after $last_turn"
+			  if $turn < $last_turn;
+			$last_turn = $turn;
+		}
+		$last_id{ $row->{writer} } = $id;
+		($last_lsn, $last_xid) = ($lsn, $row->{xid});
+	}
+	push @faults, map { "row $_ is missing" }
+	  sort { $a <=> $b } grep { !$seen{$_} } keys %$rows;
+	return @faults;
+}
+
+# Test that all was told that was written, and how; no reset.
+sub is_exact
+{
+	my ($self, $name, $node) = @_;
+	my $rows = Chatroom::Test::watched_rows($node // $self->{node}, $self->{db});
+	my @faults = $self->faults($rows);
+	my $count = keys %$rows;
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	unshift @faults, "$self->{resets} resets" if $self->{resets};
+	is(scalar @faults, 0, "$name ($count rows)")
+	  or diag(join "\n", @faults > 20 ? (@faults[ 0 .. 19 ], '...') : @faults);
+	return !@faults;
+}
+
+1;
