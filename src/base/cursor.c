@@ -134,15 +134,34 @@ chatroom_parse_cursor(const char *text, int len, Cursor *cursor)
 	return true;
 }
 
-/* Append the text. */
+/* Append a dash and a number in hexadecimal. */
+static void
+append_field(StringInfo buf, uint64 value)
+{
+	char		text[17];
+	char	   *pos = text + sizeof(text);
+
+	do
+	{
+		*--pos = "0123456789abcdef"[value & 15];
+		value >>= 4;
+	} while (value != 0);
+	*--pos = '-';
+	appendBinaryStringInfo(buf, pos, text + sizeof(text) - pos);
+}
+
+/* Append the text; this is in the way of each answer, so without printf. */
 void
 chatroom_append_cursor(StringInfo buf, const Cursor *cursor)
 {
-	appendStringInfo(buf, "1-%x-%x-%x-%x-%" INT64_MODIFIER "x",
-					 cursor->system, cursor->dboid, cursor->incarnation,
-					 cursor->tli, cursor->lsn);
+	appendStringInfoCharMacro(buf, '1');
+	append_field(buf, cursor->system);
+	append_field(buf, cursor->dboid);
+	append_field(buf, cursor->incarnation);
+	append_field(buf, cursor->tli);
+	append_field(buf, cursor->lsn);
 	for (int i = 0; i < cursor->nholes; i++)
-		appendStringInfo(buf, "-%" INT64_MODIFIER "x", cursor->holes[i]);
+		append_field(buf, cursor->holes[i]);
 }
 
 /* A cursor of this database and moment, at an LSN. */

@@ -42,6 +42,7 @@
 #include "base/wal.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "portability/instr_time.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
@@ -60,6 +61,15 @@
 #define POLL_STANDBY	5		/* nothing tells of replay */
 #define POLL_HELD		1		/* a transaction is about to be seen ... */
 #define POLL_HELD_MAX	50		/* ... or stuck */
+
+/*
+ * Where commits come closer together than BUSY_US for BUSY_TURNS turns, the
+ * tailer naps between turns, with its latch not waited for: so that hundreds
+ * of commits don't each pay for waking it, and for a switch to it.
+ */
+#define BUSY_US			2000
+#define BUSY_TURNS		8
+#define BUSY_NAP_US		400
 
 /* Publish in between where so much was read without an end of WAL. */
 #define PUBLISH_BYTES	(256 * 1024)
@@ -196,6 +206,32 @@ sleep_until_news(bool held)
 	ResetLatch(MyLatch);
 }
 
+/* Nap instead of sleeping, while commits come thick and fast. */
+static void
+nap_while_busy(bool published)
+{
+	static instr_time last;
+	static int	busy = 0;
+	instr_time	now;
+	instr_time	since;
+
+	if (!published)
+		return;
+	INSTR_TIME_SET_CURRENT(now);
+	since = now;
+	INSTR_TIME_SUBTRACT(since, last);
+	if (INSTR_TIME_GET_MICROSEC(since) < BUSY_US)
+		busy = Min(busy + 1, BUSY_TURNS);
+	else
+		busy = 0;
+	if (busy == BUSY_TURNS)
+	{
+		pg_usleep(BUSY_NAP_US);
+		INSTR_TIME_SET_CURRENT(now);
+	}
+	last = now;
+}
+
 /*
  * A turn: the reader has handled all records that end up to "available", and
  * wants more.
@@ -206,6 +242,7 @@ take_turn(XLogRecPtr available, TimeLineID tli)
 	bool		standby = RecoveryInProgress();
 	bool		held;
 	XLogRecPtr	wanted;
+	bool		published = chatroom_queued_bytes() > 0;
 
 	look_around();
 	chatroom_refresh_timelines(tli);
@@ -226,9 +263,10 @@ take_turn(XLogRecPtr available, TimeLineID tli)
 		wanted = pg_atomic_read_u64(&chatroom_control->flush_wanted);
 		if (wanted > GetFlushRecPtr(NULL))
 			XLogFlush(wanted);
-		if (GetFlushRecPtr(NULL) > available)
-			return;
 	}
+	nap_while_busy(published && !held);
+	if (!standby && GetFlushRecPtr(NULL) > available)
+		return;
 	sleep_until_news(held);
 }
 
