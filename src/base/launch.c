@@ -1,13 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * launch.c
- *	  Having the tailer started.
+ *	  Having the workers started.
  *
  * Preloaded, the postmaster starts it with the server; otherwise the first
  * backend that reads does, as a dynamic worker.  The control struct says
  * whether somebody has asked already; should two ask all the same (after a
  * crash restart, which dynamic workers survive and shared memory doesn't), the
  * second tailer to come leaves again.
+ *
+ * A notifier is started by the session that registers the first interest in
+ * its database, so that it learns at once where there is no slot for it; after
+ * that the tailer does (worker/notifier.c).
  *
  *-------------------------------------------------------------------------
  */
@@ -105,4 +109,69 @@ chatroom_ensure_tailer(long timeout_ms)
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}
+}
+
+/*
+ * Claim the asking for a database's notifier; -1: it is there, or was asked
+ * for.  Most calls find it there, and need no more than a shared lock.
+ */
+static int
+claim_notifier(Oid dboid, LWLockMode mode)
+{
+	int			claimed = -1;
+
+	LWLockAcquire(&chatroom_control->lock, mode);
+	for (int i = 0; i < CHATROOM_MAX_DATABASES; i++)
+	{
+		DatabaseSlot *slot = &chatroom_control->databases[i];
+
+		if (slot->dboid != dboid)
+			continue;
+		if (slot->want_notifier && slot->notifier_pid != 0)
+			break;
+		claimed = i;
+		if (mode == LW_SHARED)
+			break;
+		slot->want_notifier = true;
+		if (slot->notifier_pid != 0)
+			claimed = -1;
+		else
+			slot->notifier_pid = NOTIFIER_ASKED_FOR;
+		break;
+	}
+	LWLockRelease(&chatroom_control->lock);
+	return claimed;
+}
+
+/* Ask the postmaster for a database's notifier; see launch.h. */
+bool
+chatroom_launch_notifier(Oid dboid)
+{
+	BackgroundWorker worker;
+	int			slot;
+
+	if (claim_notifier(dboid, LW_SHARED) < 0)
+		return true;
+	slot = claim_notifier(dboid, LW_EXCLUSIVE);
+	if (slot < 0)
+		return true;
+
+	memset(&worker, 0, sizeof(worker));
+	worker.bgw_flags = BGWORKER_SHMEM_ACCESS |
+		BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	worker.bgw_restart_time = BGW_NEVER_RESTART;
+	worker.bgw_main_arg = ObjectIdGetDatum(dboid);
+	snprintf(worker.bgw_library_name, BGW_MAXLEN, "chatroom");
+	snprintf(worker.bgw_function_name, BGW_MAXLEN, "chatroom_notifier_main");
+	snprintf(worker.bgw_name, BGW_MAXLEN, "chatroom notifier");
+	snprintf(worker.bgw_type, BGW_MAXLEN, "chatroom notifier");
+	if (RegisterDynamicBackgroundWorker(&worker, NULL))
+		return true;
+
+	LWLockAcquire(&chatroom_control->lock, LW_EXCLUSIVE);
+	if (chatroom_control->databases[slot].notifier_pid == NOTIFIER_ASKED_FOR)
+		chatroom_control->databases[slot].notifier_pid = 0;
+	LWLockRelease(&chatroom_control->lock);
+	return false;
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * launch.h
- *	  Having the tailer started.
+ *	  Having the workers started.
  *
  *-------------------------------------------------------------------------
  */
@@ -22,5 +22,11 @@ extern bool chatroom_tailer_running(void);
  * worker slot free, recovery not far enough).
  */
 extern bool chatroom_ensure_tailer(long timeout_ms);
+
+/*
+ * Ask the postmaster for a database's notifier, unless it is there or was
+ * asked for; false: no worker slot is free.
+ */
+extern bool chatroom_launch_notifier(Oid dboid);
 
 #endif							/* CHATROOM_LAUNCH_H */

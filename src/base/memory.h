@@ -42,6 +42,9 @@ typedef enum TailerState
 	TAILER_RUNNING				/* all that is flushed is published */
 } TailerState;
 
+/* A notifier that the postmaster was asked for, and that isn't there yet. */
+#define NOTIFIER_ASKED_FOR		(-1)
+
 /* A database's place in the control struct; unused where dboid is invalid. */
 typedef struct DatabaseSlot
 {
@@ -51,7 +54,7 @@ typedef struct DatabaseSlot
 	bool		wanted;			/* (L) a reader asks for a cache */
 	bool		failed;			/* (L) the cache could not be made */
 	bool		want_notifier;	/* (L) someone registered interest */
-	int			notifier_pid;	/* (L) 0: not running */
+	int			notifier_pid;	/* (L) 0: not running, or NOTIFIER_... */
 } DatabaseSlot;
 
 typedef struct TimelineSwitch

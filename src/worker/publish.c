@@ -30,6 +30,7 @@
 #include "storage/procarray.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
+#include "worker/notifier.h"
 #include "worker/tailer.h"
 
 /* Bytes appended under one hold of the locks, where transactions are small. */
@@ -243,7 +244,8 @@ chatroom_tailer_database(Oid dboid)
 		db->queued_bytes = 0;
 		db->visible = 0;
 		memset(&db->published, 0, sizeof(db->published));
-		db->wake_all = false;
+		/* who waits since an earlier tailer's time has to look again */
+		db->wake_all = true;
 		db->notify = false;
 		open_cache(db);
 	}
@@ -343,6 +345,9 @@ release_cache(TailerDatabase *db, bool forget_slot)
 			slot->dboid = InvalidOid;
 		LWLockRelease(&chatroom_control->lock);
 	}
+	/* the notifier tells who listens, and leaves */
+	if (db->cache != NULL)
+		(void) chatroom_interest_wake(db->cache);
 	if (db->segment != NULL)
 	{
 		dsm_unpin_segment(dsm_segment_handle(db->segment));
@@ -564,6 +569,8 @@ mark_event(TailerDatabase *db, const Piece *topics, int ntopics,
 
 		chatroom_cache_mark_topic(cache, hash, lsn);
 		topic_bits_add(&db->published, hash);
+		if (chatroom_interest_published(cache, hash, lsn))
+			db->notify = true;
 	}
 	chatroom_cache_unlock(cache);
 }
@@ -871,23 +878,20 @@ append_batch(TailerDatabase *db)
 	chatroom_cache_lock(cache);
 	for (int at = 0; at < batch.len; at += EVENT(at)->len)
 	{
-		chatroom_cache_append(cache, EVENT(at));
+		const RingEvent *event = EVENT(at);
+
+		chatroom_cache_append(cache, event);
+		for (int i = 0; i < event->nlinks; i++)
+			if (chatroom_interest_published(cache, event->links[i].hash,
+											event->lsn))
+				db->notify = true;
 		n++;
 	}
 	chatroom_cache_unlock(cache);
 
 	for (int at = 0; at < batch.len; at += EVENT(at)->len)
-	{
-		const RingEvent *event = EVENT(at);
-
-		for (int i = 0; i < event->nlinks; i++)
-		{
-			topic_bits_add(&db->published, event->links[i].hash);
-			if (chatroom_interest_published(cache, event->links[i].hash,
-											event->lsn))
-				db->notify = true;
-		}
-	}
+		for (int i = 0; i < EVENT(at)->nlinks; i++)
+			topic_bits_add(&db->published, EVENT(at)->links[i].hash);
 	pg_atomic_fetch_add_u64(&cache->stats.events, n);
 	pg_atomic_fetch_add_u64(&cache->stats.bytes, batch.len);
 	resetStringInfo(&batch);
@@ -989,11 +993,19 @@ wake_readers(TailerDatabase *db)
 	if (db->cache == NULL)
 		return;
 	if (db->wake_all)
+	{
 		chatroom_waiters_wake_all(db->cache);
+		if (chatroom_interest_mark_all(db->cache,
+									   pg_atomic_read_u64(&db->cache->published)))
+			db->notify = true;
+	}
 	else
 		chatroom_waiters_wake(db->cache, &db->published);
+	if (db->notify)
+		chatroom_wake_notifier(db->cache, db->slot);
 	memset(&db->published, 0, sizeof(db->published));
 	db->wake_all = false;
+	db->notify = false;
 }
 
 /*
