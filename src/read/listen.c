@@ -1,0 +1,625 @@
+/*-------------------------------------------------------------------------
+ *
+ * listen.c
+ *	  listen(), unlisten() and channel(): doorbells through LISTEN.
+ *
+ * A session has an interest (cache/interest.h) in each topic that it listens
+ * to, and gives it back when it no longer does: at unlisten(), UNLISTEN,
+ * DISCARD ALL, and when it ends.  As LISTEN, all that takes effect when the
+ * transaction commits, and not if it doesn't; so the interest is taken at
+ * once, and given back at the end of a transaction that leaves the session
+ * without need of it.  The interest that channel() takes is no transaction's:
+ * the caller has the name.
+ *
+ * listen() answers a cursor, after the interest was taken.  What is published
+ * between that and the commit may be rung too early for this session, for it
+ * isn't listening yet.  So if there is news at the commit, the doorbell is
+ * rung again; PostgreSQL delivers whatever is sent from then on.
+ *
+ * Interests live in a database's cache.  When that is given up they are gone;
+ * the notifier tells who listens with an empty payload.  What is kept here
+ * bears the cache's seed, to know the one from the other.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "base/compat.h"
+#include "base/cursor.h"
+#include "base/launch.h"
+#include "base/memory.h"
+#include "cache/interest.h"
+#include "commands/async.h"
+#include "fmgr.h"
+#include "lib/ilist.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "read/acting.h"
+#include "read/duration.h"
+#include "read/sync.h"
+#include "storage/ipc.h"
+#include "storage/lwlock.h"
+#include "tcop/utility.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+/* Longest that channel() keeps an interest: a day, in us. */
+#define MAX_KEEP	USECS_PER_DAY
+
+/* An interest of this session's. */
+typedef struct Held
+{
+	uint64		hash;			/* of the topic; key */
+	uint32		index;			/* in the cache's table */
+	char		channel[CHANNEL_NAME_LEN + 1];
+	TopicRead	read;			/* to find out whether there is news */
+	XLogRecPtr	cursor;			/* of the last listen() */
+	bool		rung_at_commit; /* see whether there is news, at commit */
+	bool		listening;		/* by a transaction that committed */
+	bool		will_listen;	/* when the running one has committed */
+	bool		named;			/* by channel() */
+	bool		will_be_named;
+	uint64		named_at;		/* in the order of actions */
+} Held;
+
+/* What the running transaction has done, to be undone with subtransactions. */
+typedef struct Action
+{
+	slist_node	node;			/* newest first */
+	int			level;			/* of nesting */
+	uint64		number;			/* in the order of actions */
+	bool		listen;			/* else unlisten */
+	bool		all;			/* from all channels */
+	char		channel[CHANNEL_NAME_LEN + 1];
+} Action;
+
+static HTAB *held_interests = NULL;
+static uint64 held_seed = 0;	/* of the cache that they are in */
+static slist_head actions = SLIST_STATIC_INIT(actions);
+static uint64 last_action = 0;
+
+/* Is there anything to do at the transaction's end? */
+static bool dirty = false;
+
+static ProcessUtility_hook_type prev_process_utility = NULL;
+
+/* ------------------------------------------------------ what a session holds */
+
+/* The cache that our interests are in, or NULL; never fails. */
+static Cache *
+held_cache(void)
+{
+	bool		current;
+	Cache	   *cache = chatroom_mapped_cache(&current);
+
+	return cache != NULL && cache->seed == held_seed ? cache : NULL;
+}
+
+/* Give one back. */
+static void
+give_back(Held *held)
+{
+	Cache	   *cache = held_cache();
+
+	if (cache != NULL)
+		chatroom_interest_give_back(cache, held->index);
+	hash_search(held_interests, &held->hash, HASH_REMOVE, NULL);
+}
+
+/* At exit, also by FATAL. */
+static void
+give_back_at_exit(int code, Datum arg)
+{
+	HASH_SEQ_STATUS status;
+	Held	   *held;
+	Cache	   *cache = held_cache();
+
+	if (cache == NULL || held_interests == NULL)
+		return;
+	hash_seq_init(&status, held_interests);
+	while ((held = hash_seq_search(&status)) != NULL)
+		chatroom_interest_give_back(cache, held->index);
+	held_interests = NULL;
+}
+
+/* Forget what was held in a cache that is no more; nobody rings it. */
+static void
+forget_interests(void)
+{
+	HASH_SEQ_STATUS status;
+	Held	   *held;
+
+	hash_seq_init(&status, held_interests);
+	while ((held = hash_seq_search(&status)) != NULL)
+	{
+		if (held->listening)
+			Async_Unlisten(held->channel);
+		hash_search(held_interests, &held->hash, HASH_REMOVE, NULL);
+	}
+}
+
+/* The interest of this session in a channel; NULL: none. */
+static Held *
+find_channel(const char *channel)
+{
+	HASH_SEQ_STATUS status;
+	Held	   *held;
+
+	hash_seq_init(&status, held_interests);
+	while ((held = hash_seq_search(&status)) != NULL)
+		if (strcmp(held->channel, channel) == 0)
+		{
+			hash_seq_term(&status);
+			return held;
+		}
+	return NULL;
+}
+
+/* ----------------------------------------------------- ends of transactions */
+
+/* Ring, if there is news since the cursor that listen() answered. */
+static void
+ring_if_news(Held *held)
+{
+	Cache	   *cache = held_cache();
+	LWLock	   *stripe;
+	bool		news;
+
+	if (cache == NULL)
+		return;
+	stripe = chatroom_stripe(cache);
+	LWLockAcquire(stripe, LW_SHARED);
+	chatroom_cache_find(cache, &held->read, held->cursor);
+	news = held->read.news || held->read.reset != RESET_REASON_NONE;
+	LWLockRelease(stripe);
+	if (news)
+		chatroom_interest_ring(cache, held->index);
+}
+
+/* An UNLISTEN that commits; what channel() named after it stays. */
+static void
+unlisten_held(Held *held, const Action *action)
+{
+	held->will_listen = false;
+	if (held->named_at < action->number)
+		held->will_be_named = false;
+}
+
+static void
+apply_unlisten(const Action *action)
+{
+	HASH_SEQ_STATUS status;
+	Held	   *held;
+
+	if (!action->all)
+	{
+		held = find_channel(action->channel);
+		if (held != NULL)
+			unlisten_held(held, action);
+		return;
+	}
+	hash_seq_init(&status, held_interests);
+	while ((held = hash_seq_search(&status)) != NULL)
+		unlisten_held(held, action);
+}
+
+/* Find out, from what the transaction did, what will be listened to. */
+static void
+apply_actions(void)
+{
+	slist_head	in_order;
+
+	slist_init(&in_order);
+	while (!slist_is_empty(&actions))
+		slist_push_head(&in_order, slist_pop_head_node(&actions));
+	while (!slist_is_empty(&in_order))
+	{
+		Action	   *action = slist_container(Action, node,
+											 slist_pop_head_node(&in_order));
+		Held	   *held;
+
+		if (!action->listen)
+			apply_unlisten(action);
+		else if ((held = find_channel(action->channel)) != NULL)
+			held->will_listen = true;
+		pfree(action);
+	}
+}
+
+/* Drop the actions of a level of nesting and deeper. */
+static void
+drop_actions(int level)
+{
+	while (!slist_is_empty(&actions))
+	{
+		Action	   *action = slist_head_element(Action, node, &actions);
+
+		if (action->level < level)
+			break;
+		slist_pop_head_node(&actions);
+		pfree(action);
+	}
+}
+
+/* The end of a transaction: keep those interests that are needed. */
+static void
+settle_interests(bool committed)
+{
+	HASH_SEQ_STATUS status;
+	Held	   *held;
+
+	hash_seq_init(&status, held_interests);
+	while ((held = hash_seq_search(&status)) != NULL)
+	{
+		held->will_listen = held->listening;
+		held->will_be_named = held->named;
+	}
+	if (committed)
+		apply_actions();
+	else
+		drop_actions(0);
+
+	hash_seq_init(&status, held_interests);
+	while ((held = hash_seq_search(&status)) != NULL)
+	{
+		held->listening = held->will_listen;
+		held->named = held->will_be_named;
+		if (held->rung_at_commit && held->listening)
+			ring_if_news(held);
+		held->rung_at_commit = false;
+		if (!held->listening && !held->named)
+			give_back(held);
+	}
+}
+
+/* Transactions. */
+static void
+transaction_ended(XactEvent event, void *arg)
+{
+	if (!dirty || (event != XACT_EVENT_COMMIT &&
+				   event != XACT_EVENT_PREPARE && event != XACT_EVENT_ABORT))
+		return;
+	dirty = false;
+	settle_interests(event != XACT_EVENT_ABORT);
+}
+
+/* Subtransactions: as async.c treats what they did. */
+static void
+subtransaction_ended(SubXactEvent event, SubTransactionId id,
+					 SubTransactionId parent, void *arg)
+{
+	int			level = GetCurrentTransactionNestLevel();
+	slist_iter	iter;
+
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+		drop_actions(level);
+	else if (event == SUBXACT_EVENT_COMMIT_SUB)
+		slist_foreach(iter, &actions)
+		{
+			Action	   *action = slist_container(Action, node, iter.cur);
+
+			if (action->level < level)
+				break;
+			action->level = level - 1;
+		}
+}
+
+/* Note what the transaction does; channel NULL: UNLISTEN *. */
+static void
+note_action(bool listen, const char *channel)
+{
+	Action	   *action = MemoryContextAllocZero(TopMemoryContext,
+												sizeof(Action));
+
+	action->level = GetCurrentTransactionNestLevel();
+	action->number = ++last_action;
+	action->listen = listen;
+	action->all = channel == NULL;
+	if (channel != NULL)
+		strlcpy(action->channel, channel, sizeof(action->channel));
+	slist_push_head(&actions, &action->node);
+	dirty = true;
+}
+
+/* UNLISTEN and DISCARD ALL, as commands, give interests back, too. */
+static void
+watch_commands(PlannedStmt *statement, const char *query, bool read_only,
+			   ProcessUtilityContext context, ParamListInfo params,
+			   QueryEnvironment *environment, DestReceiver *receiver,
+			   QueryCompletion *completion)
+{
+	Node	   *command = statement->utilityStmt;
+	bool		unlisten = IsA(command, UnlistenStmt);
+	bool		discard = IsA(command, DiscardStmt) &&
+		((DiscardStmt *) command)->target == DISCARD_ALL;
+	char	   *channel = NULL;
+
+	/* the command's tree needn't outlive it */
+	if (unlisten && ((UnlistenStmt *) command)->conditionname != NULL)
+	{
+		channel = pstrdup(((UnlistenStmt *) command)->conditionname);
+		unlisten = strlen(channel) == CHANNEL_NAME_LEN;
+	}
+	if (prev_process_utility)
+		prev_process_utility(statement, query, read_only, context, params,
+							 environment, receiver, completion);
+	else
+		standard_ProcessUtility(statement, query, read_only, context, params,
+								environment, receiver, completion);
+	if (unlisten || discard)
+		note_action(false, channel);
+}
+
+/* Get ready to hold interests: once per process. */
+static void
+prepare_session(void)
+{
+	HASHCTL		control = {0};
+
+	if (held_interests != NULL)
+		return;
+	control.keysize = sizeof(uint64);
+	control.entrysize = sizeof(Held);
+	held_interests = hash_create("chatroom interests", 16, &control,
+								 HASH_ELEM | HASH_BLOBS);
+	before_shmem_exit(give_back_at_exit, (Datum) 0);
+	RegisterXactCallback(transaction_ended, NULL);
+	RegisterSubXactCallback(subtransaction_ended, NULL);
+	prev_process_utility = ProcessUtility_hook;
+	ProcessUtility_hook = watch_commands;
+}
+
+/* ------------------------------------------------------------ what is asked */
+
+/* Refuse a null argument by name. */
+static void
+require_argument(FunctionCallInfo fcinfo, int argument, const char *name)
+{
+	if (PG_ARGISNULL(argument))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("%s must not be null", name)));
+}
+
+/* Where there is no NOTIFY, there is no doorbell. */
+static void
+require_primary(const char *function)
+{
+	if (RecoveryInProgress())
+		ereport(ERROR,
+				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
+				 errmsg("cannot execute %s during recovery", function),
+				 errdetail("A standby has no LISTEN."),
+				 errhint("Follow the topic with CALL chatroom.wait() or "
+						 "chatroom.sync() here, or listen on the primary.")));
+}
+
+/* As LISTEN itself: see standard_ProcessUtility. */
+static void
+require_session(const char *function)
+{
+	if (InSecurityRestrictedOperation())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("cannot execute %s within security-restricted "
+						"operation", function)));
+	if (MyBackendType != B_BACKEND)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot execute %s within a background process",
+						function)));
+}
+
+/* This database's cache; an error where it can't be had. */
+static Cache *
+require_cache(void)
+{
+	Cache	   *cache = chatroom_need_cache();
+
+	if (cache != NULL)
+		return cache;
+	if (chatroom_control->stopped)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("chatroom was stopped"),
+				 errhint("chatroom.start() starts it again.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+			 errmsg("chatroom's worker is not available"),
+			 errhint("Look into the server's log, and at "
+					 "max_worker_processes and chatroom.cache_size.")));
+}
+
+/* See that somebody rings. */
+static void
+require_notifier(void)
+{
+	if (!chatroom_launch_notifier(MyDatabaseId))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+				 errmsg("no background worker slot is free for chatroom's "
+						"notifier"),
+				 errhint("Raise max_worker_processes.")));
+}
+
+static void
+report_full(Cache *cache)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+			 errmsg("too many topics are listened to in this database"),
+			 errdetail("There is room for %u.", cache->ninterests),
+			 errhint("Listen to topics that comprise others, such as a "
+					 "table's own, or raise chatroom.cache_size.")));
+}
+
+/* A topic that the caller may listen to. */
+typedef struct Wanted
+{
+	Cache	   *cache;
+	TopicRead	read;
+	Channel		channel;
+	char		name[CHANNEL_NAME_LEN + 1];
+} Wanted;
+
+/* Check the topic, and find its channel. */
+static void
+resolve_wanted(text *topic, Wanted *wanted)
+{
+	SyncTopics	topics;
+
+	chatroom_one_topic(topic, &topics);
+	wanted->cache = require_cache();
+	chatroom_prepare_reads(&topics, wanted->cache);
+	wanted->read = topics.reads[0];
+	chatroom_topic_channel(wanted->cache, VARDATA_ANY(topic),
+						   VARSIZE_ANY_EXHDR(topic), &wanted->channel);
+	chatroom_channel_text(wanted->channel.name, wanted->name);
+}
+
+/* This session's interest in a topic, taken if it hasn't one. */
+static Held *
+hold_interest(const Wanted *wanted)
+{
+	Held	   *held;
+	uint32		index;
+	bool		found;
+
+	prepare_session();
+	if (held_seed != wanted->cache->seed)
+	{
+		forget_interests();
+		held_seed = wanted->cache->seed;
+	}
+	held = hash_search(held_interests, &wanted->read.hash, HASH_ENTER,
+					   &found);
+	if (found)
+		return held;
+
+	index = chatroom_interest_hold(wanted->cache, wanted->read.hash,
+								   &wanted->channel);
+	if (index == NO_INTEREST)
+	{
+		hash_search(held_interests, &wanted->read.hash, HASH_REMOVE, NULL);
+		report_full(wanted->cache);
+	}
+	memset((char *) held + sizeof(held->hash), 0,
+		   sizeof(Held) - sizeof(held->hash));
+	held->index = index;
+	held->read = wanted->read;
+	strlcpy(held->channel, wanted->name, sizeof(held->channel));
+	dirty = true;
+	return held;
+}
+
+CHATROOM_FUNCTION(chatroom_listen);
+
+/* listen(topic text, acting_for text) → text */
+Datum
+chatroom_listen(PG_FUNCTION_ARGS)
+{
+	Wanted		wanted;
+	Held	   *held;
+	Cursor		cursor;
+	StringInfoData buf;
+
+	require_argument(fcinfo, 0, "topic");
+	require_primary("chatroom.listen()");
+	require_session("chatroom.listen()");
+	chatroom_acting_for(PG_ARGISNULL(1) ? NULL : PG_GETARG_TEXT_PP(1));
+	resolve_wanted(PG_GETARG_TEXT_PP(0), &wanted);
+	held = hold_interest(&wanted);
+	require_notifier();
+
+	/* the channel has got another name since we last listened */
+	if (strcmp(held->channel, wanted.name) != 0)
+	{
+		Async_Unlisten(held->channel);
+		strlcpy(held->channel, wanted.name, sizeof(held->channel));
+	}
+	Async_Listen(held->channel);
+	note_action(true, held->channel);
+	held->cursor = pg_atomic_read_u64(&wanted.cache->published);
+	held->rung_at_commit = true;
+
+	chatroom_make_cursor(held->cursor, &cursor);
+	initStringInfo(&buf);
+	chatroom_append_cursor(&buf, &cursor);
+	PG_RETURN_TEXT_P(cstring_to_text_with_len(buf.data, buf.len));
+}
+
+CHATROOM_FUNCTION(chatroom_unlisten);
+
+/* unlisten(topic text) */
+Datum
+chatroom_unlisten(PG_FUNCTION_ARGS)
+{
+	text	   *topic;
+	Cache	   *cache;
+	uint64		hash;
+	Held	   *held;
+
+	require_argument(fcinfo, 0, "topic");
+	topic = PG_GETARG_TEXT_PP(0);
+	chatroom_attach_control();
+	cache = held_cache();
+	if (held_interests == NULL || cache == NULL)
+		PG_RETURN_VOID();
+	hash = chatroom_topic_hash(cache, VARDATA_ANY(topic),
+							   VARSIZE_ANY_EXHDR(topic));
+	held = hash_search(held_interests, &hash, HASH_FIND, NULL);
+	if (held == NULL)
+		PG_RETURN_VOID();
+	Async_Unlisten(held->channel);
+	note_action(false, held->channel);
+	PG_RETURN_VOID();
+}
+
+CHATROOM_FUNCTION(chatroom_channel);
+
+/* channel(topic text, keep interval, acting_for text) → text */
+Datum
+chatroom_channel(PG_FUNCTION_ARGS)
+{
+	Wanted		wanted;
+	int64		keep = 0;
+
+	require_argument(fcinfo, 0, "topic");
+	require_primary("chatroom.channel()");
+	require_session("chatroom.channel()");
+	if (!PG_ARGISNULL(1))
+	{
+		keep = chatroom_duration(PG_GETARG_INTERVAL_P(1), "keep");
+		if (keep == 0 || keep > MAX_KEEP)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("keep must be more than nothing, and at most a "
+							"day"),
+					 errhint("Call chatroom.channel() again in time to keep "
+							 "the interest longer.")));
+	}
+	chatroom_acting_for(PG_ARGISNULL(2) ? NULL : PG_GETARG_TEXT_PP(2));
+	resolve_wanted(PG_GETARG_TEXT_PP(0), &wanted);
+	if (keep > 0)
+	{
+		if (chatroom_interest_keep(wanted.cache, wanted.read.hash,
+								   &wanted.channel,
+								   chatroom_monotonic_us() + keep) ==
+			NO_INTEREST)
+			report_full(wanted.cache);
+	}
+	else
+	{
+		Held	   *held = hold_interest(&wanted);
+
+		held->named = true;
+		held->named_at = ++last_action;
+		if (!held->listening)
+			strlcpy(held->channel, wanted.name, sizeof(held->channel));
+	}
+	require_notifier();
+	PG_RETURN_TEXT_P(cstring_to_text(wanted.name));
+}
