@@ -103,10 +103,10 @@ typedef enum EventType
 #define COLUMN_LITERAL			0x10
 #define COLUMN_NUMERIC			0x20
 /*
- * The text of COLUMN_POLICY columns whose type does not read back what JSON
- * shows (arrays, composites, bytea with another format, json casts) is sent
- * a second time, as the type's output function prints it, by a column of the
- * same attnum with COLUMN_POLICY and without COLUMN_SHOWN.
+ * A column that policies refer to, and whose type does not read back what JSON
+ * shows (arrays, composites, json casts), has an entry of its own for them: of
+ * the same attnum, with COLUMN_POLICY alone, and with the text of the type's
+ * output function.  The entry for JSON then lacks COLUMN_POLICY.
  */
 
 /* Flags of a descriptor. */

@@ -408,6 +408,17 @@ map_column(const AttrMap *map, AttrNumber attnum)
 	return map != NULL ? map->attnums[attnum - 1] : attnum;
 }
 
+/* Does a column's type read what JSON shows of it? */
+static bool
+json_reads_back(Form_pg_attribute attribute)
+{
+	ValueWriter writer;
+
+	chatroom_value_json(&writer, attribute->atttypid, false,
+						CurrentMemoryContext);
+	return writer.reads_back;
+}
+
 /* Append a column to the target being made. */
 static void
 add_column(EmitTarget *target, Form_pg_attribute attribute, uint8 flags,
@@ -460,6 +471,7 @@ make_columns(EmitTarget *target, const WatchInfo *watch, Relation root,
 		Form_pg_attribute attribute = TupleDescAttr(tupdesc, i - 1);
 		uint8		flags = 0;
 		int			index = target->descriptor.ncolumns;
+		bool		plain;
 
 		if (attribute->attisdropped || ChatroomIsVirtual(attribute))
 			continue;
@@ -473,14 +485,17 @@ make_columns(EmitTarget *target, const WatchInfo *watch, Relation root,
 			flags |= COLUMN_SHOWN;
 		if (flags == 0 && !bms_is_member(i, extra))
 			continue;
-		add_column(target, attribute, flags, map_column(map, i), false,
-				   watch->big_numbers_text);
+
+		/* policies can't read what JSON shows: send what they can, too */
+		plain = (flags & COLUMN_POLICY) && !json_reads_back(attribute);
+		if (plain)
+			flags &= ~COLUMN_POLICY;
+		if (flags != 0 || bms_is_member(i, extra))
+			add_column(target, attribute, flags, map_column(map, i), false,
+					   watch->big_numbers_text);
 		if (bms_is_member(i, extra))
 			target->columns[index].needed = true;
-
-		/* what JSON shows does not read back: send the other form, too */
-		if ((flags & COLUMN_POLICY) &&
-			!target->columns[index].writer.reads_back)
+		if (plain)
 			add_column(target, attribute, COLUMN_POLICY, map_column(map, i),
 					   true, false);
 	}
