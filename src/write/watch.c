@@ -18,6 +18,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/transam.h"
 #include "base/assoc.h"
 #include "base/compat.h"
 #include "base/memory.h"
@@ -115,7 +116,8 @@ check_watchable(Oid relid)
 	form = (Form_pg_class) GETSTRUCT(tuple);
 	name = pstrdup(NameStr(form->relname));
 	why = unwatchable_kind(form, &hint);
-	if (why == NULL && IsSystemClass(relid, form))
+	if (why == NULL &&
+		(IsSystemClass(relid, form) || relid < FirstNormalObjectId))
 		why = "This is a system catalog.";
 	if (why != NULL)
 		ereport(ERROR,
