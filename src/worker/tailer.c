@@ -264,7 +264,7 @@ take_turn(XLogRecPtr available, TimeLineID tli)
 		if (wanted > GetFlushRecPtr(NULL))
 			XLogFlush(wanted);
 	}
-	nap_while_busy(published && !held);
+	nap_while_busy(published);
 	if (!standby && GetFlushRecPtr(NULL) > available)
 		return;
 	sleep_until_news(held);
