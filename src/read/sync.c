@@ -772,7 +772,13 @@ chatroom_find_events(SyncTopics *topics, const Cursor *since,
 		case CURSOR_GOOD:
 			break;
 		case CURSOR_AHEAD:
-			if (settled)
+
+			/*
+			 * What is in WAL but not published yet is only a moment away: a
+			 * broadcast's cursor, or one of an event that was read from the
+			 * ring just before "published" moved.
+			 */
+			if (settled && since->lsn > GetXLogInsertRecPtr())
 				answer_reset(answer, cache, RESET_REASON_AHEAD);
 			else
 				answer->cursor = *since;
