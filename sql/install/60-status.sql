@@ -33,6 +33,90 @@ CREATE VIEW chatroom.status AS
 GRANT SELECT ON chatroom.status TO PUBLIC;
 COMMENT ON VIEW chatroom.status IS
 'state of the worker, lag, cache, counters, resets by reason: this database, and for pg_read_all_stats all that have a cache';
+COMMENT ON COLUMN chatroom.status.database IS
+'the database that the row is about; NULL: it was dropped a moment ago';
+COMMENT ON COLUMN chatroom.status.dboid IS
+'its oid';
+COMMENT ON COLUMN chatroom.status.state IS
+'the cluster''s worker: not running, starting, rebuilding, running or stopped';
+COMMENT ON COLUMN chatroom.status.tailer_pid IS
+'its process id; NULL: it does not run';
+COMMENT ON COLUMN chatroom.status.preloaded IS
+'is the library in shared_preload_libraries?';
+COMMENT ON COLUMN chatroom.status.standby IS
+'is this server in recovery?';
+COMMENT ON COLUMN chatroom.status.timeline IS
+'timeline of the WAL that the worker reads';
+COMMENT ON COLUMN chatroom.status.read_lsn IS
+'end of the last WAL record that the worker has read';
+COMMENT ON COLUMN chatroom.status.lag_bytes IS
+'WAL that is flushed (on a standby: replayed) and not yet read; NULL: no worker';
+COMMENT ON COLUMN chatroom.status.restart_lsn IS
+'where reading starts after a restart; the slot keeps WAL from here on';
+COMMENT ON COLUMN chatroom.status.messages_read IS
+'chatroom''s messages met in WAL, of all databases';
+COMMENT ON COLUMN chatroom.status.messages_forged IS
+'messages under chatroom''s name that chatroom did not write: ignored';
+COMMENT ON COLUMN chatroom.status.messages_torn IS
+'authentic messages that can''t be read, because they are damaged';
+COMMENT ON COLUMN chatroom.status.wal_bytes_read IS
+'bytes of WAL records that the worker has read';
+COMMENT ON COLUMN chatroom.status.transactions_reread IS
+'transactions too large to be kept in memory, read from WAL again at commit';
+COMMENT ON COLUMN chatroom.status.assembly_bytes IS
+'memory that holds messages of transactions that have not ended';
+COMMENT ON COLUMN chatroom.status.tailer_starts IS
+'how often the worker has started since the server did';
+COMMENT ON COLUMN chatroom.status.notifier_pid IS
+'process id of the database''s notifier; NULL: it does not run';
+COMMENT ON COLUMN chatroom.status.cache_failed IS
+'was there no memory for the database''s cache? Readers then get resets';
+COMMENT ON COLUMN chatroom.status.cache_bytes IS
+'size of the ring of events; chatroom.cache_size less what manages it';
+COMMENT ON COLUMN chatroom.status.cache_used_bytes IS
+'bytes of the ring that hold events';
+COMMENT ON COLUMN chatroom.status.events_kept IS
+'events in the ring';
+COMMENT ON COLUMN chatroom.status.floor_lsn IS
+'cursors before this place are reset';
+COMMENT ON COLUMN chatroom.status.last_event_at IS
+'commit time of the newest event in the ring';
+COMMENT ON COLUMN chatroom.status.stats_reset IS
+'since when the columns from events on count';
+COMMENT ON COLUMN chatroom.status.published_lsn IS
+'all that committed in the database up to here can be read';
+COMMENT ON COLUMN chatroom.status.held IS
+'is a committed transaction held back, until other sessions can see it?';
+COMMENT ON COLUMN chatroom.status.waiting IS
+'sessions in CALL chatroom.wait()';
+COMMENT ON COLUMN chatroom.status.interested IS
+'topics that somebody listens to';
+COMMENT ON COLUMN chatroom.status.events IS
+'events published';
+COMMENT ON COLUMN chatroom.status.transactions IS
+'transactions published';
+COMMENT ON COLUMN chatroom.status.event_bytes IS
+'bytes that the published events took in the ring';
+COMMENT ON COLUMN chatroom.status.overwritten IS
+'events that gave way to newer ones';
+COMMENT ON COLUMN chatroom.status.oversize IS
+'events published without their row, which was too large';
+COMMENT ON COLUMN chatroom.status.large_transactions IS
+'transactions too large for the ring: their topics were reset';
+COMMENT ON COLUMN chatroom.status.topics_evicted IS
+'topics that gave way to others in the table of topics';
+COMMENT ON COLUMN chatroom.status.syncs IS
+'times that somebody looked for events, waiting sessions'' looks included';
+COMMENT ON COLUMN chatroom.status.syncs_with_news IS
+'those of them that found some';
+COMMENT ON COLUMN chatroom.status.waits IS
+'calls of chatroom.wait() that slept, or were about to';
+COMMENT ON COLUMN chatroom.status.notifies IS
+'NOTIFYs sent';
+COMMENT ON COLUMN chatroom.status.notify_batches IS
+'transactions that they were sent in';
+COMMENT ON COLUMN chatroom.status.resets IS
+'answers that told of a reset, by reason';
 
 CREATE FUNCTION chatroom.stat_topic_rows(OUT topic text, OUT events bigint,
 										 OUT newest_cursor text,
@@ -48,6 +132,14 @@ CREATE VIEW chatroom.stat_topics AS
 GRANT SELECT ON chatroom.stat_topics TO PUBLIC;
 COMMENT ON VIEW chatroom.stat_topics IS
 'topics with events in the cache, as far as the caller may see all their rows';
+COMMENT ON COLUMN chatroom.stat_topics.topic IS
+'name of the topic';
+COMMENT ON COLUMN chatroom.stat_topics.events IS
+'its events, counted since the cache last had none of it';
+COMMENT ON COLUMN chatroom.stat_topics.newest_cursor IS
+'cursor of its newest event';
+COMMENT ON COLUMN chatroom.stat_topics.newest_at IS
+'commit time of its newest event';
 
 CREATE FUNCTION chatroom.stat_reset()
 RETURNS void

@@ -79,8 +79,8 @@ chatroom_define_settings(void)
 							PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomBoolVariable("chatroom.emit",
 							 "Emit events for watched tables.",
-							 "Off is a kill switch: readers are not told "
-							 "what happened meanwhile.",
+							 "Off is a kill switch: the changes are made without "
+							 "events, and all topics of the cluster are reset.",
 							 &chatroom_emit_enabled,
 							 true,
 							 PGC_SIGHUP, 0, NULL, NULL, NULL);

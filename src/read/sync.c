@@ -77,7 +77,7 @@ chatroom_many_topics(ArrayType *array, SyncTopics *topics)
 	if (ARR_NDIM(array) > 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
-				 errmsg("topics must be an array of one dimension")));
+				 errmsg("topics must be a one-dimensional array")));
 	n = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
 	if (n == 0)
 		ereport(ERROR,
@@ -105,7 +105,7 @@ chatroom_many_topics(ArrayType *array, SyncTopics *topics)
 		if (nulls[i])
 			ereport(ERROR,
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("topics must not contain null")));
+					 errmsg("topics must not contain nulls")));
 		topic = DatumGetTextPP(elements[i]);
 		chatroom_resolve_topic(VARDATA_ANY(topic), VARSIZE_ANY_EXHDR(topic),
 							   &topics->topics[i]);
