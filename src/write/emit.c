@@ -92,7 +92,8 @@ typedef struct TriggerColumn
 typedef struct EmitCondition
 {
 	Expr	   *expr;			/* NULL: none */
-	ExprState  *state;
+	MemoryContext memory;		/* holds what is compiled */
+	ExprState  *state;			/* NULL: not compiled yet */
 	ExprContext *context;
 	Oid			userid;			/* compiled with this user's rights */
 	bool		busy;			/* being evaluated */
@@ -112,6 +113,7 @@ typedef struct EmitTarget
 	uint64		logged_epoch;	/* ... in this epoch */
 	bool		known;			/* this backend knows it to be logged */
 	EmitColumn *columns;
+	int			natts;			/* of the relation that fires: the last one */
 	bool		old_whole;		/* no key: updates carry the old row */
 	bool		pin;
 	bool		pin_settings;
@@ -429,6 +431,7 @@ add_column(EmitTarget *target, Form_pg_attribute attribute, uint8 flags,
 	EmitColumn *emit = &target->columns[target->descriptor.ncolumns++];
 
 	emit->attnum = attnum;
+	target->natts = Max(target->natts, attnum);
 	emit->typlen = attribute->attlen;
 	emit->typbyval = attribute->attbyval;
 	if (plain)
@@ -541,6 +544,7 @@ make_trigger_columns(EmitTarget *target, const WatchInfo *watch,
 		TriggerColumn *column = &target->triggers[target->ntriggers++];
 
 		column->attnum = map_column(map, attnum);
+		target->natts = Max(target->natts, column->attnum);
 		column->typlen = attribute->attlen;
 		column->typbyval = attribute->attbyval;
 	}
@@ -721,13 +725,78 @@ make_plan(Oid triggerid, Relation relation)
 	return plan;
 }
 
+/* Take a plan out of use; somebody up the stack may be in the midst of it. */
+static void
+retire_plan(EmitEntry *entry)
+{
+	if (entry->plan != NULL)
+		MemoryContextSetParent(entry->plan->context, TopTransactionContext);
+	entry->plan = NULL;
+}
+
+/* Forget all outdated plans; their triggers may be gone. */
+static void
+sweep_plans(void)
+{
+	HASH_SEQ_STATUS status;
+	EmitEntry  *entry;
+
+	hash_seq_init(&status, plans);
+	while ((entry = hash_seq_search(&status)) != NULL)
+	{
+		if (entry->valid)
+			continue;
+		retire_plan(entry);
+		hash_search(plans, &entry->triggerid, HASH_REMOVE, NULL);
+	}
+}
+
+/* Make the plan of a trigger, and keep it. */
+static EmitPlan *
+renew_plan(Oid triggerid, Relation relation)
+{
+	EmitEntry  *entry;
+	EmitPlan   *plan;
+	bool		found;
+
+	for (int tries = 1;; tries++)
+	{
+		sweep_plans();
+
+		/*
+		 * An invalidation that comes while the plan is made must not be lost:
+		 * the entry, still without a plan, is there to take it.
+		 */
+		entry = hash_search(plans, &triggerid, HASH_ENTER, &found);
+		if (!found)
+			entry->plan = NULL;
+		entry->valid = true;
+		plan = make_plan(triggerid, relation);
+
+		/* gone, or replaced, if making it fired this trigger */
+		entry = hash_search(plans, &triggerid, HASH_FIND, NULL);
+		if (entry != NULL && entry->valid)
+			break;
+
+		/* with debug_discard_caches there is no end: use it this once */
+		if (tries >= 3)
+		{
+			MemoryContextSetParent(plan->context, TopTransactionContext);
+			return plan;
+		}
+		MemoryContextDelete(plan->context);
+	}
+	retire_plan(entry);
+	MemoryContextSetParent(plan->context, TopMemoryContext);
+	entry->plan = plan;
+	return plan;
+}
+
 /* The plan of a trigger. */
 static EmitPlan *
 get_plan(Oid triggerid, Relation relation)
 {
 	EmitEntry  *entry;
-	EmitPlan   *plan;
-	bool		found;
 
 	if (unlikely(plans == NULL))
 	{
@@ -735,37 +804,9 @@ get_plan(Oid triggerid, Relation relation)
 		make_plan_table();
 	}
 	entry = hash_search(plans, &triggerid, HASH_FIND, NULL);
-	if (likely(entry != NULL && entry->valid))
+	if (likely(entry != NULL && entry->valid && entry->plan != NULL))
 		return entry->plan;
-
-	/*
-	 * What is invalidated while the plan is made must not get lost: the entry
-	 * is valid from the start, without plan, and any invalidation is its own.
-	 */
-	for (;;)
-	{
-		entry = hash_search(plans, &triggerid, HASH_ENTER, &found);
-		if (!found)
-			entry->plan = NULL;
-		if (entry->plan != NULL)
-		{
-			/* somebody up the stack may be using it */
-			MemoryContextSetParent(entry->plan->context,
-								   TopTransactionContext);
-			entry->plan = NULL;
-		}
-		entry->valid = true;
-		plan = make_plan(triggerid, relation);
-
-		/* making it may have fired this trigger, and entries move not */
-		if (entry->plan != NULL)
-			MemoryContextSetParent(entry->plan->context,
-								   TopTransactionContext);
-		MemoryContextSetParent(plan->context, TopMemoryContext);
-		entry->plan = plan;
-		if (entry->valid)
-			return plan;
-	}
+	return renew_plan(triggerid, relation);
 }
 
 /* -------------------------------------------------------------- conditions */
@@ -794,6 +835,30 @@ evaluate_condition(ExprState *state, ExprContext *context,
 	return !isnull && DatumGetBool(result);
 }
 
+/* Compile the condition, to be kept with the plan. */
+static void
+prepare_condition(EmitCondition *condition, MemoryContext plan_context)
+{
+	MemoryContext caller;
+
+	/* sessions behind a pooler change roles often: don't pile up */
+	condition->state = NULL;
+	if (condition->memory == NULL)
+		condition->memory = AllocSetContextCreate(plan_context,
+												  "chatroom condition",
+												  ALLOCSET_SMALL_SIZES);
+	if (condition->context != NULL)
+		FreeExprContext(condition->context, true);
+	condition->context = NULL;
+	MemoryContextReset(condition->memory);
+
+	caller = MemoryContextSwitchTo(condition->memory);
+	condition->context = CreateStandaloneExprContext();
+	condition->state = compile_condition(condition->expr);
+	condition->userid = GetUserId();
+	MemoryContextSwitchTo(caller);
+}
+
 /* Does a row meet a watch's condition? */
 static bool
 meets_condition(EmitCondition *condition, MemoryContext plan_context,
@@ -814,15 +879,7 @@ meets_condition(EmitCondition *condition, MemoryContext plan_context,
 		return result;
 	}
 	if (condition->state == NULL || condition->userid != GetUserId())
-	{
-		MemoryContext caller = MemoryContextSwitchTo(plan_context);
-
-		condition->state = compile_condition(condition->expr);
-		if (condition->context == NULL)
-			condition->context = CreateStandaloneExprContext();
-		condition->userid = GetUserId();
-		MemoryContextSwitchTo(caller);
-	}
+		prepare_condition(condition, plan_context);
 	condition->busy = true;
 	PG_TRY();
 	{
@@ -893,7 +950,7 @@ read_row(EmitPlan *plan, EmitTarget *target, TupleTableSlot *slot, Row *row)
 	int			n = target->descriptor.ncolumns;
 
 	row->matched = meets_condition(&target->condition, plan->context, slot);
-	slot_getallattrs(slot);
+	slot_getsomeattrs(slot, target->natts);
 	make_image(&row->image, n);
 	for (int i = 0; i < n; i++)
 	{
