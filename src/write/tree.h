@@ -22,7 +22,7 @@ extern void chatroom_run_ddl(const char *sql, Oid as_owner_of);
 /* A trigger's name: of a label, and for what. */
 extern char *chatroom_trigger_name(const char *label, const char *suffix);
 
-/* schema.table and strings, quoted for SQL. */
+/* schema.table, quoted for SQL. */
 extern char *chatroom_quote_relation(Oid relid);
 
 /*
@@ -32,4 +32,7 @@ extern char *chatroom_quote_relation(Oid relid);
  */
 extern void chatroom_settle_tree(Oid relid);
 
-#endif							/* CHATROOM_TREE_H */
+/* Disable the holders again that an ENABLE TRIGGER USER or ALL enabled. */
+extern void chatroom_disable_holders(Oid relid);
+
+#endif /* CHATROOM_TREE_H */

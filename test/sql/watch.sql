@@ -85,6 +85,10 @@ ALTER TABLE messages DISABLE TRIGGER chatroom_emit;
 SELECT relation, enabled FROM chatroom.watches;
 SELECT chatroom.watch('messages', columns => '{id,text}');
 SELECT relation, enabled FROM chatroom.watches;
+-- switching all triggers off and on leaves the holders disabled
+ALTER TABLE messages DISABLE TRIGGER USER;
+ALTER TABLE messages ENABLE TRIGGER USER;
+SELECT name, enabled FROM triggers('messages');
 SELECT chatroom.unwatch('messages');
 
 -- partitions and children get what they need, now and later
@@ -98,6 +102,9 @@ SELECT tgrelid::regclass, tgname, tgenabled FROM pg_trigger
 	WHERE tgname ~ '^chatroom' ORDER BY 1, 2;
 ALTER TABLE parted DETACH PARTITION parted_c;
 SELECT * FROM triggers('parted_c');
+ALTER TABLE parted DETACH PARTITION parted_b CONCURRENTLY;
+SELECT * FROM triggers('parted_b');
+ALTER TABLE parted ATTACH PARTITION parted_b FOR VALUES IN ('b');
 SELECT relation, topic FROM chatroom.watches;
 SELECT chatroom.watch('parted_b');
 SELECT chatroom.unwatch('parted');
@@ -259,8 +266,13 @@ SELECT relation FROM chatroom.watches;
 SELECT chatroom.watch('articles');
 SELECT chatroom.unwatch('users');
 SELECT chatroom.watch_assocs('articles', '{}');
+-- a part of a tree may belong to somebody else
 CREATE TABLE mine (id int PRIMARY KEY);
+RESET ROLE;
+CREATE TABLE of_mine () INHERITS (mine);
+SET ROLE chatroom_regress_user;
 SELECT chatroom.watch('mine');
+SELECT name, enabled FROM triggers('of_mine');
 -- a trigger written by hand emits in the name of its own table, or not at all
 CREATE TABLE forged (id int);
 CREATE TRIGGER forged AFTER INSERT ON forged FOR EACH ROW EXECUTE FUNCTION chatroom.emit();
