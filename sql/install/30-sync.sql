@@ -40,9 +40,9 @@ AS 'MODULE_PATHNAME', 'chatroom_pending';
 COMMENT ON FUNCTION chatroom.pending(text) IS
 'the events of the caller''s own open transaction, as sync() would tell them after a commit; their cursors are null';
 
-CREATE FUNCTION chatroom.cached_row(topic text)
+CREATE FUNCTION chatroom.cached(relation text, key jsonb)
 RETURNS json
-LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
-AS 'MODULE_PATHNAME', 'chatroom_cached_row';
-COMMENT ON FUNCTION chatroom.cached_row(text) IS
-'the newest version of the row that a topic BASE:KEY is of, from memory';
+LANGUAGE c VOLATILE PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'chatroom_cached';
+COMMENT ON FUNCTION chatroom.cached(text, jsonb) IS
+'the newest version of a row from memory; null if it is not cached';

@@ -152,6 +152,17 @@ chatroom_slot_acquire(const char *name)
 extern PGDLLIMPORT struct WaitEventSet *FeBeWaitSet;
 #define ChatroomClientSocketPos	0	/* FeBeWaitSetSocketPos */
 
+/* 16 replaced the checks of each kind of object's privileges by one. */
+#if PG_VERSION_NUM >= 160000
+#include "catalog/pg_namespace.h"
+#define ChatroomSchemaUsable(schema, user) \
+	(object_aclcheck(NamespaceRelationId, schema, user, ACL_USAGE) == \
+	 ACLCHECK_OK)
+#else
+#define ChatroomSchemaUsable(schema, user) \
+	(pg_namespace_aclcheck(schema, user, ACL_USAGE) == ACLCHECK_OK)
+#endif
+
 /* 16 split the column-number helpers of varattno off. */
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"

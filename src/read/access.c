@@ -314,11 +314,16 @@ void
 chatroom_relation_access(Oid relid, RelationAccess *access)
 {
 	Oid			user = GetUserId();
+	Oid			schema;
 	bool		missing = false;
 	int			natts;
 
 	memset(access, 0, sizeof(*access));
 	access->relid = relid;
+	/* where a SELECT could not even name the table, or it is gone */
+	schema = get_rel_namespace(relid);
+	if (!OidIsValid(schema) || !ChatroomSchemaUsable(schema, user))
+		return;
 	if (pg_class_aclcheck_ext(relid, user, ACL_SELECT, &missing) ==
 		ACLCHECK_OK && !missing)
 		access->any = access->all = true;

@@ -12,6 +12,8 @@
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "parser/parse_func.h"
 #include "read/sync.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -246,15 +248,29 @@ chatroom_events(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-CHATROOM_FUNCTION(chatroom_cached_row);
+/*
+ * The topic of a row, as chatroom.topic() tells it: called by its name in the
+ * catalog, with the caller's search_path to resolve the relation by.
+ */
+static text *
+row_topic(Datum relation, Datum key)
+{
+	static const Oid types[2] = {TEXTOID, JSONBOID};
+	List	   *name = list_make2(makeString("chatroom"),
+								  makeString("topic"));
+	Oid			function = LookupFuncName(name, 2, types, false);
+
+	return DatumGetTextPP(OidFunctionCall2(function, relation, key));
+}
+
+CHATROOM_FUNCTION(chatroom_cached);
 
 /*
- * cached_row(topic text) → json: the newest version of the row that a topic
- * of the form BASE:KEY is of; null where it isn't cached, was deleted, or the
- * caller may not see it.
+ * cached(relation text, key jsonb) → json: the newest version of a row; null
+ * where it isn't cached, was deleted, or the caller may not see it.
  */
 Datum
-chatroom_cached_row(PG_FUNCTION_ARGS)
+chatroom_cached(PG_FUNCTION_ARGS)
 {
 	SyncTopics	topics;
 	SyncAnswer	answer;
@@ -262,9 +278,13 @@ chatroom_cached_row(PG_FUNCTION_ARGS)
 	RingEvent  *event;
 	StringInfoData buf;
 
-	if (PG_ARGISNULL(0))
-		PG_RETURN_NULL();
-	chatroom_one_topic(PG_GETARG_TEXT_PP(0), &topics);
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("%s must not be null",
+						PG_ARGISNULL(0) ? "relation" : "key")));
+	chatroom_one_topic(row_topic(PG_GETARG_DATUM(0), PG_GETARG_DATUM(1)),
+					   &topics);
 	if (topics.topics[0].kind != TOPIC_WATCH ||
 		topics.topics[0].base_len == topics.topics[0].len ||
 		topics.topics[0].topic[topics.topics[0].base_len] != ':')
@@ -273,12 +293,12 @@ chatroom_cached_row(PG_FUNCTION_ARGS)
 				 errmsg("key must have all columns of the table's key, and "
 						"no others")));
 	event = chatroom_find_row(&topics, &answer);
-	if (event == NULL || event->row_len == 4)
+	if (event == NULL)
 		PG_RETURN_NULL();
 	initStringInfo(&buf);
 	chatroom_event_access(event, &access);
 	chatroom_append_allowed_row(&buf, event, &access);
-	if (buf.len == 4)
+	if (buf.data[0] != '{')
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(cstring_to_text_with_len(buf.data, buf.len));
 }

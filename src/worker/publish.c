@@ -364,7 +364,16 @@ chatroom_drop_database(Oid dboid)
 
 	db = hash_search(databases, &dboid, HASH_FIND, NULL);
 	if (db != NULL)
+	{
 		release_cache(db, true);
+		return;
+	}
+	/* a reader may have asked for a cache that wasn't made yet */
+	LWLockAcquire(&chatroom_control->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < CHATROOM_MAX_DATABASES; i++)
+		if (chatroom_control->databases[i].dboid == dboid)
+			chatroom_control->databases[i].dboid = InvalidOid;
+	LWLockRelease(&chatroom_control->lock);
 }
 
 /* The tailer stops for good: give all memory back. */
