@@ -12,11 +12,14 @@
 
 #include "postgres.h"
 
+#include "access/attmap.h"
 #include "access/xlog.h"
 #include "access/xlogreader.h"
 #include "fmgr.h"
 #include "replication/message.h"
 #include "replication/slot.h"
+#include "storage/lwlock.h"
+#include "utils/wait_event.h"
 
 #if PG_VERSION_NUM < 150000
 #error "chatroom needs PostgreSQL 15 or later"
@@ -83,6 +86,28 @@ chatroom_slot_acquire(const char *name)
 #define ChatroomSlotInvalid(slot) \
 	((slot)->data.invalidated_at != InvalidXLogRecPtr)
 #endif
+
+/* 19 names a tranche of locks when it is made, before each process did. */
+#if PG_VERSION_NUM >= 190000
+#define ChatroomNewTranche(name) LWLockNewTrancheId(name)
+#define ChatroomRegisterTranche(id, name) ((void) 0)
+#else
+#define ChatroomNewTranche(name) LWLockNewTrancheId()
+#define ChatroomRegisterTranche(id, name) LWLockRegisterTranche(id, name)
+#endif
+
+/* 19 added an error message to XLogFindNextRecord. */
+static inline XLogRecPtr
+chatroom_find_record(XLogReaderState *reader, XLogRecPtr lsn)
+{
+#if PG_VERSION_NUM >= 190000
+	char	   *error;
+
+	return XLogFindNextRecord(reader, lsn, &error);
+#else
+	return XLogFindNextRecord(reader, lsn);
+#endif
+}
 
 /* 17 renamed backend ids to process numbers. */
 #if PG_VERSION_NUM >= 170000

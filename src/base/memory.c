@@ -58,7 +58,7 @@ chatroom_attach_control(void)
 	if (!found)
 	{
 		memset(control, 0, sizeof(ChatroomControl));
-		control->tranche = LWLockNewTrancheId();
+		control->tranche = ChatroomNewTranche("chatroom");
 		/* when preloaded the postmaster starts the first tailer */
 		control->tailer_registered = chatroom_preloaded;
 		LWLockInitialize(&control->lock, control->tranche);
@@ -82,7 +82,7 @@ chatroom_attach_control(void)
 			control->databases[i].handle = DSM_HANDLE_INVALID;
 	}
 	LWLockRelease(AddinShmemInitLock);
-	LWLockRegisterTranche(control->tranche, "chatroom");
+	ChatroomRegisterTranche(control->tranche, "chatroom");
 	chatroom_control = control;
 }
 

@@ -200,7 +200,7 @@ first_record_after(XLogRecPtr lsn)
 
 	lsn = Max(lsn, Max(oldest, (XLogRecPtr) wal_segment_size));
 	reader = chatroom_open_wal(NULL);
-	found = XLogFindNextRecord(reader, lsn);
+	found = chatroom_find_record(reader, lsn);
 	chatroom_close_wal(reader);
 	return found;
 }
