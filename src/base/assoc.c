@@ -42,17 +42,17 @@
 /* A name that an association goes by; lower rank wins. */
 typedef struct AssocName
 {
-	char *name;
-	int rank;
+	char	   *name;
+	int			rank;
 } AssocName;
 
 /* A foreign key. */
 typedef struct ForeignKey
 {
-	Oid oid;
-	Oid referencing;
-	Oid referenced;
-	AssocKey key;
+	Oid			oid;
+	Oid			referencing;
+	Oid			referenced;
+	AssocKey	key;
 } ForeignKey;
 
 
@@ -60,10 +60,10 @@ typedef struct ForeignKey
 static ForeignKey *
 read_foreign_key(Oid constraintid)
 {
-	Relation catalog = table_open(ConstraintRelationId, AccessShareLock);
+	Relation	catalog = table_open(ConstraintRelationId, AccessShareLock);
 	ScanKeyData key;
 	SysScanDesc scan;
-	HeapTuple tuple;
+	HeapTuple	tuple;
 	ForeignKey *result = NULL;
 
 	ScanKeyInit(&key, Anum_pg_constraint_oid, BTEqualStrategyNumber, F_OIDEQ,
@@ -105,13 +105,13 @@ compare_oids(const ListCell *a, const ListCell *b)
 static List *
 foreign_keys(Oid relid)
 {
-	List *oids = NIL;
-	List *keys = NIL;
-	Relation catalog = table_open(DependRelationId, AccessShareLock);
+	List	   *oids = NIL;
+	List	   *keys = NIL;
+	Relation	catalog = table_open(DependRelationId, AccessShareLock);
 	ScanKeyData scankeys[2];
 	SysScanDesc scan;
-	HeapTuple tuple;
-	ListCell *lc;
+	HeapTuple	tuple;
+	ListCell   *lc;
 
 	ScanKeyInit(&scankeys[0], Anum_pg_depend_refclassid,
 				BTEqualStrategyNumber, F_OIDEQ,
@@ -147,7 +147,7 @@ index_within(Form_pg_index index, const AttrNumber *columns, int n)
 {
 	for (int i = 0; i < index->indnkeyatts; i++)
 	{
-		bool found = false;
+		bool		found = false;
 
 		for (int j = 0; j < n; j++)
 			if (index->indkey.values[i] == columns[j])
@@ -162,11 +162,11 @@ index_within(Form_pg_index index, const AttrNumber *columns, int n)
 static bool
 are_unique(Oid relid, const AttrNumber *columns, int n)
 {
-	bool found = false;
-	Relation catalog = table_open(IndexRelationId, AccessShareLock);
+	bool		found = false;
+	Relation	catalog = table_open(IndexRelationId, AccessShareLock);
 	ScanKeyData key;
 	SysScanDesc scan;
-	HeapTuple tuple;
+	HeapTuple	tuple;
 
 	ScanKeyInit(&key, Anum_pg_index_indrelid, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(relid));
@@ -189,7 +189,7 @@ are_unique(Oid relid, const AttrNumber *columns, int n)
 static void
 add_name(Assoc *assoc, char *name, int rank)
 {
-	AssocName *entry = palloc(sizeof(AssocName));
+	AssocName  *entry = palloc(sizeof(AssocName));
 
 	entry->name = name;
 	entry->rank = rank;
@@ -202,9 +202,9 @@ name_belongs_to(Assoc *assoc)
 {
 	if (assoc->key.n == 1)
 	{
-		char *column = get_attname(assoc->from,
-								   assoc->key.referencing[0], false);
-		int len = strlen(column);
+		char	   *column = get_attname(assoc->from,
+										 assoc->key.referencing[0], false);
+		int			len = strlen(column);
 
 		if (len > 3 && strcmp(column + len - 3, "_id") == 0)
 			add_name(assoc, pnstrdup(column, len - 3), 1);
@@ -217,7 +217,7 @@ name_belongs_to(Assoc *assoc)
 static Assoc *
 belongs_to(const ForeignKey *key)
 {
-	Assoc *assoc = palloc0(sizeof(Assoc));
+	Assoc	   *assoc = palloc0(sizeof(Assoc));
 
 	assoc->kind = ASSOC_BELONGS_TO;
 	assoc->from = key->referencing;
@@ -231,19 +231,20 @@ belongs_to(const ForeignKey *key)
 static Assoc *
 has(const ForeignKey *key)
 {
-	Assoc *assoc = palloc0(sizeof(Assoc));
-	char *table = get_rel_name(key->referencing);
+	Assoc	   *assoc = palloc0(sizeof(Assoc));
+	char	   *table = get_rel_name(key->referencing);
 
 	assoc->kind = are_unique(key->referencing, key->key.referencing,
-							 key->key.n) ?
-		ASSOC_HAS_ONE :
-		ASSOC_HAS_MANY;
+							 key->key.n) ? ASSOC_HAS_ONE : ASSOC_HAS_MANY;
 	assoc->from = key->referenced;
 	assoc->to = key->referencing;
 	assoc->key = key->key;
 	add_name(assoc, table, 2);
 	for (int i = 0; i < key->key.n; i++)
-		add_name(assoc, psprintf("%s:%s", table, get_attname(key->referencing, key->key.referencing[i], false)), 1);
+		add_name(assoc, psprintf("%s:%s", table,
+								 get_attname(key->referencing,
+											 key->key.referencing[i],
+											 false)), 1);
 	return assoc;
 }
 
@@ -251,9 +252,9 @@ has(const ForeignKey *key)
 static Assoc *
 many_to_many(const ForeignKey *ours, const ForeignKey *theirs)
 {
-	Assoc *assoc = palloc0(sizeof(Assoc));
-	AttrNumber columns[INDEX_MAX_KEYS * 2];
-	int n = 0;
+	Assoc	   *assoc = palloc0(sizeof(Assoc));
+	AttrNumber	columns[INDEX_MAX_KEYS * 2];
+	int			n = 0;
 
 	for (int i = 0; i < ours->key.n; i++)
 		columns[n++] = ours->key.referencing[i];
@@ -269,7 +270,10 @@ many_to_many(const ForeignKey *ours, const ForeignKey *theirs)
 	assoc->pure_join = are_unique(ours->referencing, columns, n);
 	add_name(assoc, get_rel_name(assoc->to), assoc->pure_join ? 4 : 5);
 	for (int i = 0; i < theirs->key.n; i++)
-		add_name(assoc, psprintf("%s/%s", get_rel_name(assoc->join), get_attname(assoc->join, theirs->key.referencing[i], false)), 1);
+		add_name(assoc, psprintf("%s/%s", get_rel_name(assoc->join),
+								 get_attname(assoc->join,
+											 theirs->key.referencing[i],
+											 false)), 1);
 	return assoc;
 }
 
@@ -277,10 +281,10 @@ many_to_many(const ForeignKey *ours, const ForeignKey *theirs)
 List *
 chatroom_associations(Oid relid)
 {
-	List *assocs = NIL;
-	List *keys = foreign_keys(relid);
-	ListCell *lc;
-	ListCell *lj;
+	List	   *assocs = NIL;
+	List	   *keys = foreign_keys(relid);
+	ListCell   *lc;
+	ListCell   *lj;
 
 	foreach(lc, keys)
 		if (((ForeignKey *) lfirst(lc))->referencing == relid)
@@ -317,20 +321,20 @@ compare_names(const ListCell *a, const ListCell *b)
 static char *
 list_names(List *assocs, const char *wanted, int rank)
 {
-	List *names = NIL;
+	List	   *names = NIL;
 	StringInfoData buf;
-	ListCell *lc;
-	ListCell *ln;
+	ListCell   *lc;
+	ListCell   *ln;
 	const char *last = NULL;
 
 	foreach(lc, assocs)
 	{
-		Assoc *assoc = lfirst(lc);
-		bool meant = wanted == NULL;
+		Assoc	   *assoc = lfirst(lc);
+		bool		meant = wanted == NULL;
 
 		foreach(ln, assoc->names)
 		{
-			AssocName *name = lfirst(ln);
+			AssocName  *name = lfirst(ln);
 
 			if (wanted != NULL && strcmp(name->name, wanted) == 0 &&
 				name->rank == rank)
@@ -340,10 +344,10 @@ list_names(List *assocs, const char *wanted, int rank)
 			continue;
 		foreach(ln, assoc->names)
 		{
-			AssocName *name = lfirst(ln);
+			AssocName  *name = lfirst(ln);
 
 			if (wanted == NULL ? ln == list_head(assoc->names) :
-								 name->rank == 1)
+				name->rank == 1)
 			{
 				names = lappend(names, name->name);
 				break;
@@ -367,20 +371,20 @@ list_names(List *assocs, const char *wanted, int rank)
 Assoc *
 chatroom_find_association(Oid relid, const char *name)
 {
-	List *assocs = chatroom_associations(relid);
-	Assoc *best = NULL;
-	int best_rank = INT_MAX;
-	bool ambiguous = false;
-	ListCell *lc;
-	ListCell *ln;
+	List	   *assocs = chatroom_associations(relid);
+	Assoc	   *best = NULL;
+	int			best_rank = INT_MAX;
+	bool		ambiguous = false;
+	ListCell   *lc;
+	ListCell   *ln;
 
 	foreach(lc, assocs)
 	{
-		Assoc *assoc = lfirst(lc);
+		Assoc	   *assoc = lfirst(lc);
 
 		foreach(ln, assoc->names)
 		{
-			AssocName *candidate = lfirst(ln);
+			AssocName  *candidate = lfirst(ln);
 
 			if (strcmp(candidate->name, name) != 0 ||
 				candidate->rank > best_rank)
@@ -392,15 +396,15 @@ chatroom_find_association(Oid relid, const char *name)
 	}
 	if (best == NULL)
 	{
-		char *names = list_names(assocs, NULL, 0);
+		char	   *names = list_names(assocs, NULL, 0);
 
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("table \"%s\" has no association \"%s\"",
 						get_rel_name(relid), name),
 				 names[0] == '\0' ?
-					 errdetail("It has no foreign keys, and none refer to it.") :
-					 errdetail("Its associations are: %s.", names),
+				 errdetail("It has no foreign keys, and none refer to it.") :
+				 errdetail("Its associations are: %s.", names),
 				 errhint("Associations are told by foreign keys.")));
 	}
 	if (ambiguous)
@@ -417,7 +421,7 @@ chatroom_find_association(Oid relid, const char *name)
 List *
 chatroom_split_path(const char *path)
 {
-	List *names;
+	List	   *names;
 
 	if (!SplitIdentifierString(pstrdup(path), '.', &names) || names == NIL)
 		ereport(ERROR,

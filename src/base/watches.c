@@ -58,8 +58,8 @@
 Oid
 chatroom_trigger_function(const char *name)
 {
-	Oid schema = get_namespace_oid(CHATROOM_SCHEMA, true);
-	oidvector *no_arguments;
+	Oid			schema = get_namespace_oid(CHATROOM_SCHEMA, true);
+	oidvector  *no_arguments;
 
 	if (!OidIsValid(schema))
 		return InvalidOid;
@@ -74,13 +74,13 @@ chatroom_trigger_function(const char *name)
 static char **
 split_arguments(bytea *packed, int nargs)
 {
-	char *data = VARDATA_ANY(packed);
-	char *end = data + VARSIZE_ANY_EXHDR(packed);
-	char **args = palloc0(sizeof(char *) * Max(nargs, 1));
+	char	   *data = VARDATA_ANY(packed);
+	char	   *end = data + VARSIZE_ANY_EXHDR(packed);
+	char	  **args = palloc0(sizeof(char *) * Max(nargs, 1));
 
 	for (int i = 0; i < nargs; i++)
 	{
-		int len = strnlen(data, end - data);
+		int			len = strnlen(data, end - data);
 
 		args[i] = pnstrdup(data, len);
 		data += Min(len + 1, end - data);
@@ -94,8 +94,8 @@ read_trigger(HeapTuple tuple, TupleDesc tupdesc)
 {
 	Form_pg_trigger form = (Form_pg_trigger) GETSTRUCT(tuple);
 	TriggerRow *row = palloc0(sizeof(TriggerRow));
-	Datum datum;
-	bool isnull;
+	Datum		datum;
+	bool		isnull;
 
 	row->oid = form->oid;
 	row->relid = form->tgrelid;
@@ -109,9 +109,8 @@ read_trigger(HeapTuple tuple, TupleDesc tupdesc)
 	if (isnull)
 		row->nargs = 0;
 	row->args = split_arguments(isnull ?
-									(bytea *) cstring_to_text("") :
-									DatumGetByteaPP(datum),
-								row->nargs);
+								(bytea *) cstring_to_text("") :
+								DatumGetByteaPP(datum), row->nargs);
 	row->ncolumns = form->tgattr.dim1;
 	row->columns = palloc(sizeof(AttrNumber) * Max(row->ncolumns, 1));
 	for (int i = 0; i < row->ncolumns; i++)
@@ -127,10 +126,10 @@ TriggerRow *
 chatroom_get_trigger(Oid triggerid, Snapshot snapshot)
 {
 	TriggerRow *row = NULL;
-	Relation catalog = table_open(TriggerRelationId, AccessShareLock);
+	Relation	catalog = table_open(TriggerRelationId, AccessShareLock);
 	ScanKeyData key;
 	SysScanDesc scan;
-	HeapTuple tuple;
+	HeapTuple	tuple;
 
 	ScanKeyInit(&key, Anum_pg_trigger_oid, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(triggerid));
@@ -148,13 +147,13 @@ chatroom_get_trigger(Oid triggerid, Snapshot snapshot)
 List *
 chatroom_function_triggers(Oid function)
 {
-	List *oids = NIL;
-	List *rows = NIL;
-	Relation catalog;
+	List	   *oids = NIL;
+	List	   *rows = NIL;
+	Relation	catalog;
 	ScanKeyData keys[2];
 	SysScanDesc scan;
-	HeapTuple tuple;
-	ListCell *lc;
+	HeapTuple	tuple;
+	ListCell   *lc;
 
 	if (!OidIsValid(function))
 		return NIL;
@@ -191,8 +190,8 @@ chatroom_function_triggers(Oid function)
 static int
 compare_triggers(const ListCell *a, const ListCell *b)
 {
-	Oid left = ((TriggerRow *) lfirst(a))->oid;
-	Oid right = ((TriggerRow *) lfirst(b))->oid;
+	Oid			left = ((TriggerRow *) lfirst(a))->oid;
+	Oid			right = ((TriggerRow *) lfirst(b))->oid;
 
 	return left < right ? -1 : left > right;
 }
@@ -201,11 +200,11 @@ compare_triggers(const ListCell *a, const ListCell *b)
 List *
 chatroom_relation_triggers(Oid relid)
 {
-	List *rows = NIL;
-	Relation catalog = table_open(TriggerRelationId, AccessShareLock);
+	List	   *rows = NIL;
+	Relation	catalog = table_open(TriggerRelationId, AccessShareLock);
 	ScanKeyData key;
 	SysScanDesc scan;
-	HeapTuple tuple;
+	HeapTuple	tuple;
 
 	ScanKeyInit(&key, Anum_pg_trigger_tgrelid, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(relid));
@@ -229,9 +228,9 @@ chatroom_relation_triggers(Oid relid)
 /* A label, and the main trigger that has it. */
 typedef struct Label
 {
-	char *label;
-	Oid triggerid;
-	Oid relid;
+	char	   *label;
+	Oid			triggerid;
+	Oid			relid;
 } Label;
 
 /*
@@ -253,9 +252,9 @@ invalidate_labels(Datum arg, Oid relid)
 static void
 read_labels(void)
 {
-	List *triggers;
+	List	   *triggers;
 	MemoryContext caller;
-	ListCell *lc;
+	ListCell   *lc;
 
 	if (labels_context == NULL)
 	{
@@ -274,8 +273,8 @@ read_labels(void)
 	foreach(lc, triggers)
 	{
 		TriggerRow *trigger = lfirst(lc);
-		char *label = chatroom_trigger_label(trigger);
-		Label *entry;
+		char	   *label = chatroom_trigger_label(trigger);
+		Label	   *entry;
 
 		if (label == NULL || chatroom_trigger_is_child(trigger))
 			continue;
@@ -292,13 +291,13 @@ read_labels(void)
 Oid
 chatroom_label_trigger(const char *label, Oid *relid)
 {
-	ListCell *lc;
+	ListCell   *lc;
 
 	if (!labels_valid)
 		read_labels();
 	foreach(lc, labels)
 	{
-		Label *entry = lfirst(lc);
+		Label	   *entry = lfirst(lc);
 
 		if (strcmp(entry->label, label) != 0)
 			continue;
@@ -331,7 +330,7 @@ chatroom_trigger_is_child(const TriggerRow *trigger)
 static const char *
 option_value(const char *argument, const char *name)
 {
-	int len = strlen(name);
+	int			len = strlen(name);
 
 	if (strncmp(argument, name, len) == 0 && argument[len] == '=')
 		return argument + len + 1;
@@ -345,15 +344,17 @@ parse_events(const char *text)
 	static const struct
 	{
 		const char *name;
-		int event;
-	} names[] = {
-		{"insert", WATCH_INSERT}, {"update", WATCH_UPDATE}, {"delete", WATCH_DELETE}, {"truncate", WATCH_TRUNCATE}};
-	int events = 0;
+		int			event;
+	}			names[] = {
+		{"insert", WATCH_INSERT}, {"update", WATCH_UPDATE},
+		{"delete", WATCH_DELETE}, {"truncate", WATCH_TRUNCATE}
+	};
+	int			events = 0;
 
 	for (;;)
 	{
-		int len = strcspn(text, ",");
-		int event = 0;
+		int			len = strcspn(text, ",");
+		int			event = 0;
 
 		for (int i = 0; i < lengthof(names); i++)
 			if (strlen(names[i].name) == len &&
@@ -376,8 +377,8 @@ parse_events(const char *text)
 static bool
 parse_extra(const char *text, WatchTopic *topic, int *column)
 {
-	int len = strcspn(text, "{");
-	char *end;
+	int			len = strcspn(text, "{");
+	char	   *end;
 
 	topic->name = pnstrdup(text, len);
 	topic->attnum = 0;
@@ -398,7 +399,7 @@ static TriggerRow *
 find_holder(List *triggers, Oid function, const char *kind,
 			const char *label)
 {
-	ListCell *lc;
+	ListCell   *lc;
 
 	foreach(lc, triggers)
 	{
@@ -417,7 +418,7 @@ find_holder(List *triggers, Oid function, const char *kind,
 static Bitmapset *
 holder_columns(const TriggerRow *holder)
 {
-	Bitmapset *set = NULL;
+	Bitmapset  *set = NULL;
 
 	for (int i = 0; i < holder->ncolumns; i++)
 		set = bms_add_member(set, holder->columns[i]);
@@ -442,8 +443,8 @@ apply_holder(WatchInfo *watch, const char *kind, const TriggerRow *holder,
 	}
 	else if (strcmp(kind, HOLDER_TOPIC_COLUMNS) == 0)
 	{
-		Bitmapset *set = holder_columns(holder);
-		int attnum = -1;
+		Bitmapset  *set = holder_columns(holder);
+		int			attnum = -1;
 
 		watch->default_topics = false;
 		while ((attnum = bms_next_member(set, attnum)) >= 0 &&
@@ -490,10 +491,11 @@ read_watch(const TriggerRow *trigger, List *triggers, WatchInfo *watch)
 {
 	static const char *const kinds[] = {
 		HOLDER_COLUMNS, HOLDER_TRIGGER_COLUMNS, HOLDER_TOPIC_COLUMNS,
-		HOLDER_EXTRA_COLUMNS, HOLDER_CONDITION};
-	bool wanted[lengthof(kinds)] = {false};
-	int extra_columns[CHATROOM_MAX_EXTRA] = {0};
-	Oid option_function = chatroom_trigger_function("watch_option");
+		HOLDER_EXTRA_COLUMNS, HOLDER_CONDITION
+	};
+	bool		wanted[lengthof(kinds)] = {false};
+	int			extra_columns[CHATROOM_MAX_EXTRA] = {0};
+	Oid			option_function = chatroom_trigger_function("watch_option");
 
 	memset(watch, 0, sizeof(*watch));
 	watch->relid = trigger->relid;
@@ -515,7 +517,7 @@ read_watch(const TriggerRow *trigger, List *triggers, WatchInfo *watch)
 	{
 		const char *argument = trigger->args[i];
 		const char *value;
-		bool known = false;
+		bool		known = false;
 
 		for (int j = 0; j < lengthof(kinds); j++)
 			if (strcmp(argument, kinds[j]) == 0)
@@ -578,10 +580,10 @@ read_watch(const TriggerRow *trigger, List *triggers, WatchInfo *watch)
 List *
 chatroom_relation_watches(Oid relid)
 {
-	List *watches = NIL;
-	List *triggers;
-	Oid function = chatroom_trigger_function("emit");
-	ListCell *lc;
+	List	   *watches = NIL;
+	List	   *triggers;
+	Oid			function = chatroom_trigger_function("emit");
+	ListCell   *lc;
 
 	if (!OidIsValid(function))
 		return NIL;
@@ -589,7 +591,7 @@ chatroom_relation_watches(Oid relid)
 	foreach(lc, triggers)
 	{
 		TriggerRow *trigger = lfirst(lc);
-		WatchInfo *watch;
+		WatchInfo  *watch;
 
 		if (trigger->function != function || OidIsValid(trigger->parentid) ||
 			chatroom_trigger_is_child(trigger))
@@ -605,11 +607,11 @@ chatroom_relation_watches(Oid relid)
 List *
 chatroom_all_watches(void)
 {
-	List *relations = NIL;
-	List *watches = NIL;
-	List *triggers =
+	List	   *relations = NIL;
+	List	   *watches = NIL;
+	List	   *triggers =
 		chatroom_function_triggers(chatroom_trigger_function("emit"));
-	ListCell *lc;
+	ListCell   *lc;
 
 	foreach(lc, triggers)
 		relations = list_append_unique_oid(relations,
@@ -624,14 +626,14 @@ chatroom_all_watches(void)
 bool
 chatroom_relation_watch(Oid relid, const char *label, WatchInfo *watch)
 {
-	ListCell *lc;
+	ListCell   *lc;
 
 	foreach(lc, chatroom_relation_watches(relid))
 	{
-		WatchInfo *candidate = lfirst(lc);
+		WatchInfo  *candidate = lfirst(lc);
 
 		if (label == NULL ? candidate->label == NULL :
-							candidate->label != NULL && strcmp(candidate->label, label) == 0)
+			candidate->label != NULL && strcmp(candidate->label, label) == 0)
 		{
 			*watch = *candidate;
 			return true;
@@ -644,8 +646,8 @@ chatroom_relation_watch(Oid relid, const char *label, WatchInfo *watch)
 bool
 chatroom_find_watch(const char *base, int len, WatchInfo *watch)
 {
-	Oid relid = chatroom_base_relation(base, len);
-	char *label;
+	Oid			relid = chatroom_base_relation(base, len);
+	char	   *label;
 
 	if (OidIsValid(relid) && chatroom_relation_watch(relid, NULL, watch))
 		return true;
@@ -675,8 +677,8 @@ chatroom_spell_base(const char *schema, const char *table)
 char *
 chatroom_relation_base(Oid relid)
 {
-	char *name = get_rel_name(relid);
-	char *schema;
+	char	   *name = get_rel_name(relid);
+	char	   *schema;
 
 	if (name == NULL)
 		return NULL;
@@ -702,7 +704,7 @@ take_identifier(const char **text, const char *end)
 
 		while (pos < end)
 		{
-			char c = *pos++;
+			char		c = *pos++;
 
 			if (c == '"')
 			{
@@ -728,7 +730,8 @@ take_identifier(const char **text, const char *end)
 	/* one spelling only, so that a topic has one name */
 	initStringInfo(&again);
 	chatroom_append_identifier(&again, buf.data, buf.len);
-	if (again.len != *text - start || memcmp(again.data, start, again.len) != 0)
+	if (again.len != *text - start ||
+		memcmp(again.data, start, again.len) != 0)
 		return NULL;
 	return buf.data;
 }
@@ -739,9 +742,9 @@ chatroom_base_relation(const char *base, int len)
 {
 	const char *pos = base;
 	const char *end = base + len;
-	char *schema;
-	char *name;
-	Oid namespace;
+	char	   *schema;
+	char	   *name;
+	Oid			namespace;
 
 	schema = take_identifier(&pos, end);
 	if (schema == NULL || pos >= end || *pos++ != '.')
@@ -751,7 +754,7 @@ chatroom_base_relation(const char *base, int len)
 		return InvalidOid;
 	namespace = get_namespace_oid(schema, true);
 	return OidIsValid(namespace) ? get_relname_relid(name, namespace) :
-								   InvalidOid;
+		InvalidOid;
 }
 
 /*
@@ -761,8 +764,8 @@ chatroom_base_relation(const char *base, int len)
 bool
 chatroom_label_valid(const char *label, const char **detail)
 {
-	int len = strlen(label);
-	char *schema = pnstrdup(label, strcspn(label, "."));
+	int			len = strlen(label);
+	char	   *schema = pnstrdup(label, strcspn(label, "."));
 
 	*detail = NULL;
 	if (len == 0)
@@ -788,7 +791,7 @@ chatroom_label_valid(const char *label, const char **detail)
 char *
 chatroom_extra_prefix(Oid relid, const WatchTopic *topic)
 {
-	char *schema = get_namespace_name(get_rel_namespace(relid));
+	char	   *schema = get_namespace_name(get_rel_namespace(relid));
 	StringInfoData buf;
 
 	if (schema == NULL)
@@ -831,12 +834,12 @@ chatroom_append_column_topic(StringInfo buf, const char *base,
 List *
 chatroom_key_columns(Oid relid)
 {
-	List *columns = NIL;
-	bool primary = false;
-	Relation catalog = table_open(IndexRelationId, AccessShareLock);
+	List	   *columns = NIL;
+	bool		primary = false;
+	Relation	catalog = table_open(IndexRelationId, AccessShareLock);
 	ScanKeyData key;
 	SysScanDesc scan;
-	HeapTuple tuple;
+	HeapTuple	tuple;
 
 	ScanKeyInit(&key, Anum_pg_index_indrelid, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(relid));
@@ -864,11 +867,11 @@ chatroom_key_columns(Oid relid)
 List *
 chatroom_foreign_key_columns(Oid relid)
 {
-	List *columns = NIL;
-	Relation catalog = table_open(ConstraintRelationId, AccessShareLock);
+	List	   *columns = NIL;
+	Relation	catalog = table_open(ConstraintRelationId, AccessShareLock);
 	ScanKeyData key;
 	SysScanDesc scan;
-	HeapTuple tuple;
+	HeapTuple	tuple;
 
 	ScanKeyInit(&key, Anum_pg_constraint_conrelid, BTEqualStrategyNumber,
 				F_OIDEQ, ObjectIdGetDatum(relid));
@@ -877,9 +880,9 @@ chatroom_foreign_key_columns(Oid relid)
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT(tuple);
-		AttrNumber conkey[INDEX_MAX_KEYS];
-		AttrNumber confkey[INDEX_MAX_KEYS];
-		int nkeys;
+		AttrNumber	conkey[INDEX_MAX_KEYS];
+		AttrNumber	confkey[INDEX_MAX_KEYS];
+		int			nkeys;
 
 		if (form->contype != CONSTRAINT_FOREIGN)
 			continue;
@@ -898,7 +901,7 @@ chatroom_foreign_key_columns(Oid relid)
 List *
 chatroom_topic_columns(const WatchInfo *watch)
 {
-	List *columns = NIL;
+	List	   *columns = NIL;
 
 	if (watch->default_topics)
 		return list_truncate(chatroom_foreign_key_columns(watch->relid),
@@ -912,15 +915,15 @@ chatroom_topic_columns(const WatchInfo *watch)
 List *
 chatroom_ancestors(Oid relid, Snapshot snapshot)
 {
-	List *found = NIL;
-	List *todo = list_make1_oid(relid);
-	Relation catalog = table_open(InheritsRelationId, AccessShareLock);
+	List	   *found = NIL;
+	List	   *todo = list_make1_oid(relid);
+	Relation	catalog = table_open(InheritsRelationId, AccessShareLock);
 
 	for (int i = 0; i < list_length(todo); i++)
 	{
 		ScanKeyData key;
 		SysScanDesc scan;
-		HeapTuple tuple;
+		HeapTuple	tuple;
 
 		ScanKeyInit(&key, Anum_pg_inherits_inhrelid, BTEqualStrategyNumber,
 					F_OIDEQ, ObjectIdGetDatum(list_nth_oid(todo, i)));
@@ -928,10 +931,10 @@ chatroom_ancestors(Oid relid, Snapshot snapshot)
 								  snapshot, 1, &key);
 		while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 		{
-			Oid parent = ((Form_pg_inherits) GETSTRUCT(tuple))->inhparent;
+			Form_pg_inherits form = (Form_pg_inherits) GETSTRUCT(tuple);
 
-			found = list_append_unique_oid(found, parent);
-			todo = list_append_unique_oid(todo, parent);
+			found = list_append_unique_oid(found, form->inhparent);
+			todo = list_append_unique_oid(todo, form->inhparent);
 		}
 		systable_endscan(scan);
 	}

@@ -20,76 +20,76 @@
 #include "utils/snapshot.h"
 
 /* The schema of everything. */
-#define CHATROOM_SCHEMA "chatroom"
+#define CHATROOM_SCHEMA			"chatroom"
 
 /* Longest label, in bytes. */
-#define CHATROOM_MAX_LABEL 63
+#define CHATROOM_MAX_LABEL		63
 
 /* Most topics that a watch adds to each event beyond its own. */
-#define CHATROOM_MAX_EXTRA 4
+#define CHATROOM_MAX_EXTRA		4
 
 /* Kinds of change that a watch can emit. */
-#define WATCH_INSERT 0x01
-#define WATCH_UPDATE 0x02
-#define WATCH_DELETE 0x04
-#define WATCH_TRUNCATE 0x08
-#define WATCH_ROW_EVENTS (WATCH_INSERT | WATCH_UPDATE | WATCH_DELETE)
-#define WATCH_ALL_EVENTS (WATCH_ROW_EVENTS | WATCH_TRUNCATE)
+#define WATCH_INSERT			0x01
+#define WATCH_UPDATE			0x02
+#define WATCH_DELETE			0x04
+#define WATCH_TRUNCATE			0x08
+#define WATCH_ROW_EVENTS		(WATCH_INSERT | WATCH_UPDATE | WATCH_DELETE)
+#define WATCH_ALL_EVENTS		(WATCH_ROW_EVENTS | WATCH_TRUNCATE)
 
 /* A topic beyond a watch's own; see chatroom_extra_prefix(). */
 typedef struct WatchTopic
 {
-	char *name; /* "room:", "rooms" or "*" */
-	AttrNumber attnum; /* its value is appended; 0: none */
+	char	   *name;			/* "room:", "rooms" or "*" */
+	AttrNumber	attnum;			/* its value is appended; 0: none */
 } WatchTopic;
 
 typedef struct WatchInfo
 {
-	Oid relid; /* relation that the watch was made on */
-	Oid triggerid;
-	char *trigger; /* its name */
-	char *label; /* NULL: none */
-	char *base; /* topic: schema.table, or the label */
-	int events; /* WATCH_* */
-	bool enabled; /* fires in an ordinary session */
-	bool always; /* and in one that applies replicated rows */
-	bool big_numbers_text;
-	bool broken; /* a holder is gone: show keys only */
-	bool all_columns; /* else those of "columns" */
-	Bitmapset *columns;
-	bool any_column; /* else an update of "trigger_columns" counts */
-	Bitmapset *trigger_columns;
-	bool default_topics; /* topic columns are the foreign keys */
-	int ntopics;
-	AttrNumber topics[CHATROOM_MAX_TOPIC_COLUMNS]; /* ascending */
-	Node *condition; /* over NEW (varno 2), or NULL */
-	int nextra;
-	WatchTopic extra[CHATROOM_MAX_EXTRA];
-	List *holders; /* names of the holders' triggers */
+	Oid			relid;			/* relation that the watch was made on */
+	Oid			triggerid;
+	char	   *trigger;		/* its name */
+	char	   *label;			/* NULL: none */
+	char	   *base;			/* topic: schema.table, or the label */
+	int			events;			/* WATCH_* */
+	bool		enabled;		/* fires in an ordinary session */
+	bool		always;			/* and in one that applies replicated rows */
+	bool		big_numbers_text;
+	bool		broken;			/* a holder is gone: show keys only */
+	bool		all_columns;	/* else those of "columns" */
+	Bitmapset  *columns;
+	bool		any_column;		/* else an update of "trigger_columns" counts */
+	Bitmapset  *trigger_columns;
+	bool		default_topics; /* topic columns are the foreign keys */
+	int			ntopics;
+	AttrNumber	topics[CHATROOM_MAX_TOPIC_COLUMNS]; /* ascending */
+	Node	   *condition;		/* over NEW (varno 2), or NULL */
+	int			nextra;
+	WatchTopic	extra[CHATROOM_MAX_EXTRA];
+	List	   *holders;		/* names of the holders' triggers */
 } WatchInfo;
 
 /* What a trigger's arguments and those of holders begin with. */
-#define HOLDER_COLUMNS "columns"
-#define HOLDER_TRIGGER_COLUMNS "trigger_columns"
-#define HOLDER_TOPIC_COLUMNS "topic_columns"
-#define HOLDER_EXTRA_COLUMNS "extra_columns"
-#define HOLDER_CONDITION "condition"
+#define HOLDER_COLUMNS			"columns"
+#define HOLDER_TRIGGER_COLUMNS	"trigger_columns"
+#define HOLDER_TOPIC_COLUMNS	"topic_columns"
+#define HOLDER_EXTRA_COLUMNS	"extra_columns"
+#define HOLDER_CONDITION		"condition"
 
 /* One row of pg_trigger, as far as it matters here. */
 typedef struct TriggerRow
 {
-	Oid oid;
-	Oid relid;
-	Oid parentid; /* of a partition's clone */
-	Oid function;
-	char *name;
-	char enabled;
-	int16 type; /* TRIGGER_TYPE_* */
-	int nargs;
-	char **args;
-	int ncolumns; /* UPDATE OF */
+	Oid			oid;
+	Oid			relid;
+	Oid			parentid;		/* of a partition's clone */
+	Oid			function;
+	char	   *name;
+	char		enabled;
+	int16		type;			/* TRIGGER_TYPE_* */
+	int			nargs;
+	char	  **args;
+	int			ncolumns;		/* UPDATE OF */
 	AttrNumber *columns;
-	char *qual; /* WHEN as a node string, or NULL */
+	char	   *qual;			/* WHEN as a node string, or NULL */
 } TriggerRow;
 
 /* Is this trigger the copy that an inheritance child has? */
@@ -98,7 +98,7 @@ extern bool chatroom_trigger_is_child(const TriggerRow *trigger);
 /* The label that a trigger's arguments begin with; NULL: none. */
 extern char *chatroom_trigger_label(const TriggerRow *trigger);
 
-extern Oid chatroom_trigger_function(const char *name);
+extern Oid	chatroom_trigger_function(const char *name);
 extern TriggerRow *chatroom_get_trigger(Oid triggerid, Snapshot snapshot);
 extern List *chatroom_function_triggers(Oid function);
 extern List *chatroom_relation_triggers(Oid relid);
@@ -121,13 +121,13 @@ extern char *chatroom_relation_base(Oid relid);
 extern char *chatroom_spell_base(const char *schema, const char *table);
 
 /* The relation of such a text, spelled exactly so; or InvalidOid. */
-extern Oid chatroom_base_relation(const char *base, int len);
+extern Oid	chatroom_base_relation(const char *base, int len);
 
 /* Can this text be a label?  Else says why in *detail. */
 extern bool chatroom_label_valid(const char *label, const char **detail);
 
 /* The main trigger that has a label: the oldest, if there are several. */
-extern Oid chatroom_label_trigger(const char *label, Oid *relid);
+extern Oid	chatroom_label_trigger(const char *label, Oid *relid);
 
 /* The key's columns, ascending: primary key, replica identity, or none. */
 extern List *chatroom_key_columns(Oid relid);
@@ -145,8 +145,8 @@ extern List *chatroom_ancestors(Oid relid, Snapshot snapshot);
 extern char *chatroom_extra_prefix(Oid relid, const WatchTopic *topic);
 
 /*
- * Append the topic of a row: base:KEY, or of an association: base.column:VALUE.
- * The values are as events carry them.
+ * Append the topic of a row, base:KEY, or of an association,
+ * base.column:VALUE.  The values are as events carry them.
  */
 extern void chatroom_append_row_topic(StringInfo buf, const char *base,
 									  const Piece *values, int nvalues);
@@ -154,4 +154,4 @@ extern void chatroom_append_column_topic(StringInfo buf, const char *base,
 										 const char *column,
 										 const Piece *value);
 
-#endif /* CHATROOM_WATCHES_H */
+#endif							/* CHATROOM_WATCHES_H */

@@ -31,7 +31,7 @@
 static void
 condition_error(void *arg)
 {
-	int position = geterrposition();
+	int			position = geterrposition();
 
 	if (position > 0)
 	{
@@ -46,9 +46,9 @@ condition_error(void *arg)
 static Node *
 parse_expression(const char *text)
 {
-	List *statements = raw_parser(text, RAW_PARSE_PLPGSQL_EXPR);
+	List	   *statements = raw_parser(text, RAW_PARSE_PLPGSQL_EXPR);
 	SelectStmt *statement;
-	ResTarget *target;
+	ResTarget  *target;
 
 	statement = (SelectStmt *) linitial_node(RawStmt, statements)->stmt;
 	if (!IsA(statement, SelectStmt) ||
@@ -78,7 +78,7 @@ check_columns(Node *node, void *context)
 		return false;
 	if (IsA(node, Var))
 	{
-		Var *var = (Var *) node;
+		Var		   *var = (Var *) node;
 
 		if (var->varattno < 0)
 			ereport(ERROR,
@@ -93,11 +93,11 @@ check_columns(Node *node, void *context)
 Node *
 chatroom_parse_condition(Oid relid, const char *text)
 {
-	Relation relation = table_open(relid, NoLock);
+	Relation	relation = table_open(relid, NoLock);
 	ParseState *pstate = make_parsestate(NULL);
 	ParseNamespaceItem *item;
 	ErrorContextCallback callback;
-	Node *expr;
+	Node	   *expr;
 
 	callback.callback = condition_error;
 	callback.arg = (void *) text;
@@ -123,7 +123,7 @@ chatroom_parse_condition(Oid relid, const char *text)
 char *
 chatroom_condition_text(Oid relid, Node *condition, int varno, bool for_when)
 {
-	Node *expr = copyObject(condition);
+	Node	   *expr = copyObject(condition);
 	const char *alias = for_when ? "new" : get_rel_name(relid);
 
 	if (varno != 1)

@@ -26,4 +26,4 @@ extern Node *chatroom_parse_condition(Oid relid, const char *text);
 extern char *chatroom_condition_text(Oid relid, Node *condition, int varno,
 									 bool for_when);
 
-#endif /* CHATROOM_CONDITION_H */
+#endif							/* CHATROOM_CONDITION_H */

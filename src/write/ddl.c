@@ -52,18 +52,18 @@
 /* One object that DDL made, changed or dropped. */
 typedef struct DdlObject
 {
-	Oid classid;
-	Oid objid;
+	Oid			classid;
+	Oid			objid;
 } DdlObject;
 
 /* What is to be done, found out for one command. */
 typedef struct DdlWork
 {
-	Snapshot before; /* as before this transaction */
-	List *resets; /* bases, each once */
+	Snapshot	before;			/* as before this transaction */
+	List	   *resets;			/* bases, each once */
 } DdlWork;
 
-typedef void (*DdlHandler)(DdlWork *work, Node *statement);
+typedef void (*DdlHandler) (DdlWork *work, Node *statement);
 
 CHATROOM_FUNCTION(chatroom_on_ddl);
 CHATROOM_FUNCTION(chatroom_on_drop);
@@ -74,11 +74,11 @@ CHATROOM_FUNCTION(chatroom_on_drop);
 static bool
 function_in_use(Oid function, Snapshot snapshot)
 {
-	Relation catalog = table_open(DependRelationId, AccessShareLock);
+	Relation	catalog = table_open(DependRelationId, AccessShareLock);
 	ScanKeyData keys[2];
 	SysScanDesc scan;
-	HeapTuple tuple;
-	bool found = false;
+	HeapTuple	tuple;
+	bool		found = false;
 
 	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber,
 				F_OIDEQ, ObjectIdGetDatum(ProcedureRelationId));
@@ -98,7 +98,7 @@ function_in_use(Oid function, Snapshot snapshot)
 static Snapshot
 snapshot_before(void)
 {
-	Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
 
 	/* what we did since then is not in it */
 	snapshot->curcid = FirstCommandId;
@@ -109,9 +109,9 @@ snapshot_before(void)
 static bool
 anything_watched(void)
 {
-	Oid emit = chatroom_trigger_function("emit");
-	Snapshot before;
-	bool found;
+	Oid			emit = chatroom_trigger_function("emit");
+	Snapshot	before;
+	bool		found;
 
 	if (!OidIsValid(emit))
 		return false;
@@ -128,10 +128,10 @@ static HeapTuple
 catalog_row(Oid catalogid, Oid indexid, AttrNumber oid_column, Oid oid,
 			Snapshot snapshot)
 {
-	Relation catalog = table_open(catalogid, AccessShareLock);
+	Relation	catalog = table_open(catalogid, AccessShareLock);
 	ScanKeyData key;
 	SysScanDesc scan;
-	HeapTuple tuple;
+	HeapTuple	tuple;
 
 	ScanKeyInit(&key, oid_column, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(oid));
@@ -148,9 +148,9 @@ catalog_row(Oid catalogid, Oid indexid, AttrNumber oid_column, Oid oid,
 static char *
 base_before(Oid relid, Snapshot snapshot)
 {
-	HeapTuple class = catalog_row(RelationRelationId, ClassOidIndexId,
-								  Anum_pg_class_oid, relid, snapshot);
-	HeapTuple namespace;
+	HeapTuple	class = catalog_row(RelationRelationId, ClassOidIndexId,
+									Anum_pg_class_oid, relid, snapshot);
+	HeapTuple	namespace;
 	Form_pg_class form;
 
 	if (!HeapTupleIsValid(class))
@@ -162,8 +162,7 @@ base_before(Oid relid, Snapshot snapshot)
 	if (!HeapTupleIsValid(namespace))
 		return NULL;
 	return chatroom_spell_base(NameStr(((Form_pg_namespace)
-											GETSTRUCT(namespace))
-										   ->nspname),
+										GETSTRUCT(namespace))->nspname),
 							   NameStr(form->relname));
 }
 
@@ -171,19 +170,18 @@ base_before(Oid relid, Snapshot snapshot)
 static Oid
 policy_relation(Oid policyid, Snapshot snapshot)
 {
-	HeapTuple tuple = catalog_row(PolicyRelationId, PolicyOidIndexId,
-								  Anum_pg_policy_oid, policyid, snapshot);
+	HeapTuple	tuple = catalog_row(PolicyRelationId, PolicyOidIndexId,
+									Anum_pg_policy_oid, policyid, snapshot);
 
 	return HeapTupleIsValid(tuple) ?
-		((Form_pg_policy) GETSTRUCT(tuple))->polrelid :
-		InvalidOid;
+		((Form_pg_policy) GETSTRUCT(tuple))->polrelid : InvalidOid;
 }
 
 /* The objects that the command was about, as a query tells them. */
 static List *
 ddl_objects(const char *query)
 {
-	List *objects = NIL;
+	List	   *objects = NIL;
 	MemoryContext caller = CurrentMemoryContext;
 
 	if (SPI_connect() != SPI_OK_CONNECT)
@@ -192,11 +190,11 @@ ddl_objects(const char *query)
 		elog(ERROR, "could not execute: %s", query);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
-		HeapTuple tuple = SPI_tuptable->vals[i];
-		TupleDesc tupdesc = SPI_tuptable->tupdesc;
-		DdlObject *object = MemoryContextAlloc(caller, sizeof(DdlObject));
+		HeapTuple	tuple = SPI_tuptable->vals[i];
+		TupleDesc	tupdesc = SPI_tuptable->tupdesc;
+		DdlObject  *object = MemoryContextAlloc(caller, sizeof(DdlObject));
 		MemoryContext spi_context;
-		bool isnull;
+		bool		isnull;
 
 		object->classid = DatumGetObjectId(SPI_getbinval(tuple, tupdesc, 1,
 														 &isnull));
@@ -216,7 +214,7 @@ ddl_objects(const char *query)
 static void
 add_reset(DdlWork *work, const char *base)
 {
-	ListCell *lc;
+	ListCell   *lc;
 
 	if (base == NULL)
 		return;
@@ -231,7 +229,7 @@ static void
 add_watch(DdlWork *work, Oid relid, const char *label)
 {
 	const char *detail;
-	Oid owner;
+	Oid			owner;
 
 	if (label != NULL)
 	{
@@ -250,7 +248,7 @@ add_watch(DdlWork *work, Oid relid, const char *label)
 static void
 add_relation(DdlWork *work, Oid relid)
 {
-	ListCell *lc;
+	ListCell   *lc;
 
 	foreach(lc, chatroom_relation_watches(relid))
 		add_watch(work, relid, ((WatchInfo *) lfirst(lc))->label);
@@ -260,8 +258,8 @@ add_relation(DdlWork *work, Oid relid)
 static void
 add_tree(DdlWork *work, Oid relid)
 {
-	List *relations = list_make1_oid(relid);
-	ListCell *lc;
+	List	   *relations = list_make1_oid(relid);
+	ListCell   *lc;
 
 	if (!OidIsValid(get_rel_namespace(relid)))
 		return;
@@ -282,7 +280,7 @@ static void
 add_trigger(DdlWork *work, Oid triggerid, Snapshot snapshot)
 {
 	TriggerRow *trigger = chatroom_get_trigger(triggerid, snapshot);
-	ListCell *lc;
+	ListCell   *lc;
 
 	while (trigger != NULL && OidIsValid(trigger->parentid))
 		trigger = chatroom_get_trigger(trigger->parentid, snapshot);
@@ -307,11 +305,11 @@ add_trigger(DdlWork *work, Oid triggerid, Snapshot snapshot)
 static void
 add_schema(DdlWork *work, Oid schema)
 {
-	ListCell *lc;
+	ListCell   *lc;
 
 	foreach(lc, chatroom_all_watches())
 	{
-		WatchInfo *watch = lfirst(lc);
+		WatchInfo  *watch = lfirst(lc);
 
 		if (get_rel_namespace(watch->relid) == schema)
 			add_watch(work, watch->relid, watch->label);
@@ -322,7 +320,7 @@ add_schema(DdlWork *work, Oid schema)
 static void
 log_resets(DdlWork *work, ResetReason reason)
 {
-	ListCell *lc;
+	ListCell   *lc;
 
 	foreach(lc, work->resets)
 		chatroom_log_reset(lfirst(lc), reason);
@@ -361,7 +359,7 @@ is_harmless(AlterTableType type)
 static bool
 is_harmless_command(Node *statement)
 {
-	ListCell *lc;
+	ListCell   *lc;
 
 	switch (nodeTag(statement))
 	{
@@ -393,7 +391,7 @@ is_harmless_command(Node *statement)
 static void
 settle_changed(Node *statement, Oid relid)
 {
-	ListCell *lc;
+	ListCell   *lc;
 
 	if (IsA(statement, CreateStmt))
 		chatroom_settle_tree(relid);
@@ -402,7 +400,7 @@ settle_changed(Node *statement, Oid relid)
 	foreach(lc, ((AlterTableStmt *) statement)->cmds)
 	{
 		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
-		Oid partition = InvalidOid;
+		Oid			partition = InvalidOid;
 
 		switch (cmd->subtype)
 		{
@@ -418,8 +416,7 @@ settle_changed(Node *statement, Oid relid)
 			case AT_DetachPartition:
 			case AT_DetachPartitionFinalize:
 				partition = RangeVarGetRelid(castNode(PartitionCmd,
-													  cmd->def)
-												 ->name,
+													  cmd->def)->name,
 											 NoLock, true);
 				if (OidIsValid(partition) &&
 					(get_rel_relkind(partition) == RELKIND_RELATION ||
@@ -436,14 +433,14 @@ settle_changed(Node *statement, Oid relid)
 static void
 handle_ddl(DdlWork *work, Node *statement)
 {
-	List *objects =
+	List	   *objects =
 		ddl_objects("SELECT classid, objid "
 					"FROM pg_catalog.pg_event_trigger_ddl_commands()");
-	ListCell *lc;
+	ListCell   *lc;
 
 	foreach(lc, objects)
 	{
-		DdlObject *object = lfirst(lc);
+		DdlObject  *object = lfirst(lc);
 
 		if (object->classid == RelationRelationId)
 		{
@@ -466,15 +463,15 @@ handle_ddl(DdlWork *work, Node *statement)
 static void
 handle_drop(DdlWork *work, Node *statement)
 {
-	List *objects =
+	List	   *objects =
 		ddl_objects("SELECT classid, objid "
 					"FROM pg_catalog.pg_event_trigger_dropped_objects() "
 					"WHERE object_type IN ('trigger', 'policy')");
-	ListCell *lc;
+	ListCell   *lc;
 
 	foreach(lc, objects)
 	{
-		DdlObject *object = lfirst(lc);
+		DdlObject  *object = lfirst(lc);
 
 		if (object->classid == TriggerRelationId)
 			add_trigger(work, object->objid, work->before);
@@ -502,7 +499,7 @@ run_handler(DdlHandler handler, Node *statement)
 	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
-		DdlWork work = {0};
+		DdlWork		work = {0};
 
 		work.before = snapshot_before();
 		handler(&work, statement);
@@ -511,7 +508,7 @@ run_handler(DdlHandler handler, Node *statement)
 	}
 	PG_CATCH();
 	{
-		ErrorData *error;
+		ErrorData  *error;
 
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();

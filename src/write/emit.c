@@ -73,51 +73,51 @@
 /* One column of the descriptor, and where the firing relation has it. */
 typedef struct EmitColumn
 {
-	AttrNumber attnum; /* in the relation that fires */
-	int16 typlen;
-	bool typbyval;
-	bool needed; /* for key, topics or policies */
+	AttrNumber	attnum;			/* in the relation that fires */
+	int16		typlen;
+	bool		typbyval;
+	bool		needed;			/* for key, topics or policies */
 	ValueWriter writer;
 } EmitColumn;
 
 /* A column that an update must change to count. */
 typedef struct TriggerColumn
 {
-	AttrNumber attnum; /* in the relation that fires */
-	int16 typlen;
-	bool typbyval;
+	AttrNumber	attnum;			/* in the relation that fires */
+	int16		typlen;
+	bool		typbyval;
 } TriggerColumn;
 
 /* A watch's WHEN, over rows of the relation that fires. */
 typedef struct EmitCondition
 {
-	Expr *expr; /* NULL: none */
-	MemoryContext memory; /* holds what is compiled */
-	ExprState *state; /* NULL: not compiled yet */
+	Expr	   *expr;			/* NULL: none */
+	MemoryContext memory;		/* holds what is compiled */
+	ExprState  *state;			/* NULL: not compiled yet */
 	ExprContext *context;
-	Oid userid; /* compiled with this user's rights */
-	bool busy; /* being evaluated */
+	Oid			userid;			/* compiled with this user's rights */
+	bool		busy;			/* being evaluated */
 } EmitCondition;
 
 /* One watch that a trigger emits for. */
 typedef struct EmitTarget
 {
-	Oid watchid; /* the watch's main trigger */
-	int events; /* WATCH_* */
-	Descriptor descriptor;
-	char *message; /* the descriptor's, ready to be logged */
-	int message_len;
-	int slot; /* in chatroom_control->logged */
-	uint64 logged; /* what the slot holds when it is logged */
-	XLogRecPtr logged_redo; /* ... after this redo point */
-	uint64 logged_epoch; /* ... in this epoch */
-	bool known; /* this backend knows it to be logged */
+	Oid			watchid;		/* the watch's main trigger */
+	int			events;			/* WATCH_* */
+	Descriptor	descriptor;
+	char	   *message;		/* the descriptor's, ready to be logged */
+	int			message_len;
+	int			slot;			/* in chatroom_control->logged */
+	uint64		logged;			/* what the slot holds when it is logged */
+	XLogRecPtr	logged_redo;	/* ... after this redo point */
+	uint64		logged_epoch;	/* ... in this epoch */
+	bool		known;			/* this backend knows it to be logged */
 	EmitColumn *columns;
-	int natts; /* of the relation that fires: the last one */
-	bool old_whole; /* no key: updates carry the old row */
-	bool pin;
-	bool pin_settings;
-	int ntriggers; /* -1: any column */
+	int			natts;			/* of the relation that fires: the last one */
+	bool		old_whole;		/* no key: updates carry the old row */
+	bool		pin;
+	bool		pin_settings;
+	int			ntriggers;		/* -1: any column */
 	TriggerColumn *triggers;
 	EmitCondition condition;
 } EmitTarget;
@@ -125,69 +125,70 @@ typedef struct EmitTarget
 /* What a trigger does; hashed by the trigger's oid. */
 typedef struct EmitPlan
 {
-	MemoryContext context; /* holds this plan */
-	TupleDesc tupdesc; /* of the relation that fires */
-	int ntargets;
+	MemoryContext context;		/* holds this plan */
+	TupleDesc	tupdesc;		/* of the relation that fires */
+	int			ntargets;
 	EmitTarget *targets;
-	int nrelations; /* that this was made from */
-	Oid *relations;
+	int			nrelations;		/* that this was made from */
+	Oid		   *relations;
 } EmitPlan;
 
 typedef struct EmitEntry
 {
-	Oid triggerid; /* hash key */
-	bool valid;
-	EmitPlan *plan; /* NULL: none yet */
+	Oid			triggerid;		/* hash key */
+	bool		valid;
+	EmitPlan   *plan;			/* NULL: none yet */
 } EmitEntry;
 
 /* Some columns' values of a row. */
 typedef struct Image
 {
-	Datum *values;
-	bool *nulls;
+	Datum	   *values;
+	bool	   *nulls;
 } Image;
 
 /* A row as one target sees it. */
 typedef struct Row
 {
-	Image image; /* the descriptor's columns */
-	Image triggers; /* the trigger columns */
-	bool matched; /* does it meet the condition? */
+	Image		image;			/* the descriptor's columns */
+	Image		triggers;		/* the trigger columns */
+	bool		matched;		/* does it meet the condition? */
 } Row;
 
 /* The first half of an update that moves a row to another partition. */
 typedef struct PendingMove
 {
-	Oid watchid;
-	CommandId command;
+	Oid			watchid;
+	CommandId	command;
 	SubTransactionId subid;
-	EmitTarget *target; /* of the partition that it left */
-	Row row;
-	char *message; /* the delete event, in case; or NULL */
-	int message_len;
+	EmitTarget *target;			/* of the partition that it left */
+	Row			row;
+	char	   *message;		/* the delete event, in case; or NULL */
+	int			message_len;
 } PendingMove;
 
 static HTAB *plans = NULL;
-static List *pending_moves = NIL; /* in TopTransactionContext */
+static List *pending_moves = NIL;	/* in TopTransactionContext */
 
 CHATROOM_FUNCTION(chatroom_emit);
 CHATROOM_FUNCTION(chatroom_emit_truncate);
 CHATROOM_FUNCTION(chatroom_watch_option);
 
-/* ------------------------------------------------------- descriptors in WAL */
+/* ------------------------------------------------------ descriptors in WAL */
 
 /* What a descriptor's slot holds if it was logged since the redo point. */
 static uint64
 logged_value(EmitTarget *target)
 {
-	XLogRecPtr redo;
-	bool page_writes;
-	uint64 epoch = pg_atomic_read_u64(&chatroom_control->descriptor_epoch);
+	XLogRecPtr	redo;
+	bool		page_writes;
+	uint64		epoch;
 
+	epoch = pg_atomic_read_u64(&chatroom_control->descriptor_epoch);
 	GetFullPageWriteInfo(&redo, &page_writes);
 	if (target->logged_redo != redo || target->logged_epoch != epoch)
 	{
-		uint64 place;
+		uint64		place;
 
 		place = hash_combine64(redo, epoch);
 		place = hash_combine64(place, MyDatabaseId);
@@ -203,7 +204,7 @@ logged_value(EmitTarget *target)
 static void
 log_descriptor(EmitTarget *target)
 {
-	uint64 value = logged_value(target);
+	uint64		value = logged_value(target);
 	pg_atomic_uint64 *slot = &chatroom_control->logged[target->slot];
 
 	if (target->known)
@@ -226,7 +227,7 @@ log_descriptor(EmitTarget *target)
 static void
 log_event(EmitTarget *target, const char *message, int len)
 {
-	XLogRecPtr lsn;
+	XLogRecPtr	lsn;
 
 	log_descriptor(target);
 	lsn = chatroom_log_message(CHATROOM_PREFIX, message, len, true);
@@ -239,7 +240,7 @@ static void
 log_reset(ResetScope scope, const char *base, ResetReason reason)
 {
 	StringInfoData buf;
-	ResetEvent event;
+	ResetEvent	event;
 
 	chatroom_attach_control();
 	event.scope = scope;
@@ -275,7 +276,7 @@ static void
 invalidate_plans(Datum arg, Oid relid)
 {
 	HASH_SEQ_STATUS status;
-	EmitEntry *entry;
+	EmitEntry  *entry;
 
 	hash_seq_init(&status, plans);
 	while ((entry = hash_seq_search(&status)) != NULL)
@@ -304,7 +305,7 @@ invalidate_all_plans(Datum arg, int cacheid, uint32 hashvalue)
 static void
 make_plan_table(void)
 {
-	HASHCTL control;
+	HASHCTL		control;
 
 	control.keysize = sizeof(Oid);
 	control.entrysize = sizeof(EmitEntry);
@@ -320,8 +321,8 @@ make_plan_table(void)
 /* Which columns does an expression read?  Sublinks included. */
 typedef struct ColumnWalk
 {
-	int depth; /* of subqueries */
-	Bitmapset *columns; /* offset as pull_varattnos does */
+	int			depth;			/* of subqueries */
+	Bitmapset  *columns;		/* offset as pull_varattnos does */
 } ColumnWalk;
 
 static bool
@@ -333,20 +334,24 @@ collect_columns(Node *node, void *context)
 		return false;
 	if (IsA(node, Var))
 	{
-		Var *var = (Var *) node;
+		Var		   *var = (Var *) node;
 
 		if (var->varno == 1 && (int) var->varlevelsup == walk->depth)
-			walk->columns =
-				bms_add_member(walk->columns,
-							   var->varattno - FirstLowInvalidHeapAttributeNumber);
+		{
+			int			member;
+
+			member = var->varattno - FirstLowInvalidHeapAttributeNumber;
+			walk->columns = bms_add_member(walk->columns, member);
+		}
 		return false;
 	}
 	if (IsA(node, Query))
 	{
-		bool result;
+		bool		result;
 
 		walk->depth++;
-		result = query_tree_walker((Query *) node, collect_columns, context, 0);
+		result = query_tree_walker((Query *) node, collect_columns, context,
+								   0);
 		walk->depth--;
 		return result;
 	}
@@ -357,10 +362,10 @@ collect_columns(Node *node, void *context)
 static Bitmapset *
 policy_columns(Relation root)
 {
-	ColumnWalk walk = {0, NULL};
-	Bitmapset *columns = NULL;
-	bool whole;
-	ListCell *lc;
+	ColumnWalk	walk = {0, NULL};
+	Bitmapset  *columns = NULL;
+	bool		whole;
+	ListCell   *lc;
 
 	if (!root->rd_rel->relrowsecurity || root->rd_rsdesc == NULL)
 		return NULL;
@@ -374,7 +379,8 @@ policy_columns(Relation root)
 	whole = bms_is_member(0 - FirstLowInvalidHeapAttributeNumber,
 						  walk.columns);
 	for (int i = 1; i <= RelationGetNumberOfAttributes(root); i++)
-		if (whole || bms_is_member(i - FirstLowInvalidHeapAttributeNumber, walk.columns))
+		if (whole || bms_is_member(i - FirstLowInvalidHeapAttributeNumber,
+								   walk.columns))
 			columns = bms_add_member(columns, i);
 	return columns;
 }
@@ -383,8 +389,8 @@ policy_columns(Relation root)
 static Bitmapset *
 list_set(List *columns)
 {
-	Bitmapset *set = NULL;
-	ListCell *lc;
+	Bitmapset  *set = NULL;
+	ListCell   *lc;
 
 	foreach(lc, columns)
 		set = bms_add_member(set, lfirst_int(lc));
@@ -395,14 +401,14 @@ list_set(List *columns)
 static Piece
 copy_piece(const char *text)
 {
-	Piece piece;
+	Piece		piece;
 
 	piece.data = pstrdup(text);
 	piece.len = strlen(text);
 	return piece;
 }
 
-/* Where the relation that fires has a column of the watched one; 0: nowhere. */
+/* Where the relation that fires has a column of the watched one. */
 static AttrNumber
 map_column(const AttrMap *map, AttrNumber attnum)
 {
@@ -454,11 +460,11 @@ static void
 make_columns(EmitTarget *target, const WatchInfo *watch, Relation root,
 			 const AttrMap *map)
 {
-	TupleDesc tupdesc = RelationGetDescr(root);
-	Bitmapset *key = list_set(chatroom_key_columns(watch->relid));
-	Bitmapset *topics = list_set(chatroom_topic_columns(watch));
-	Bitmapset *policies = policy_columns(root);
-	Bitmapset *extra = NULL;
+	TupleDesc	tupdesc = RelationGetDescr(root);
+	Bitmapset  *key = list_set(chatroom_key_columns(watch->relid));
+	Bitmapset  *topics = list_set(chatroom_topic_columns(watch));
+	Bitmapset  *policies = policy_columns(root);
+	Bitmapset  *extra = NULL;
 
 	for (int i = 0; i < watch->nextra; i++)
 		if (watch->extra[i].attnum > 0)
@@ -471,9 +477,9 @@ make_columns(EmitTarget *target, const WatchInfo *watch, Relation root,
 	for (int i = 1; i <= tupdesc->natts; i++)
 	{
 		Form_pg_attribute attribute = TupleDescAttr(tupdesc, i - 1);
-		uint8 flags = 0;
-		int index = target->descriptor.ncolumns;
-		bool plain;
+		uint8		flags = 0;
+		int			index = target->descriptor.ncolumns;
+		bool		plain;
 
 		if (attribute->attisdropped || ChatroomIsVirtual(attribute))
 			continue;
@@ -528,7 +534,7 @@ static void
 make_trigger_columns(EmitTarget *target, const WatchInfo *watch,
 					 Relation root, const AttrMap *map)
 {
-	int attnum = -1;
+	int			attnum = -1;
 
 	target->ntriggers = -1;
 	if (watch->any_column)
@@ -554,8 +560,8 @@ static void
 make_condition(EmitTarget *target, const WatchInfo *watch, Relation relation,
 			   const AttrMap *map)
 {
-	Node *expr = watch->condition;
-	bool whole_row;
+	Node	   *expr = watch->condition;
+	bool		whole_row;
 
 	if (expr == NULL)
 		return;
@@ -571,11 +577,11 @@ static void
 make_target(EmitTarget *target, const WatchInfo *watch, Relation relation,
 			bool child)
 {
-	Relation root = relation;
-	AttrMap *map = NULL;
-	char *table;
+	Relation	root = relation;
+	AttrMap    *map = NULL;
+	char	   *table;
 	StringInfoData buf;
-	int header;
+	int			header;
 
 	if (watch->relid != RelationGetRelid(relation))
 	{
@@ -619,14 +625,14 @@ make_target(EmitTarget *target, const WatchInfo *watch, Relation relation,
 }
 
 /*
- * Complain about a trigger that is no watch's.  Arguments that were not made by
- * chatroom.watch are an error of whoever wrote them.  A label may have been
+ * Complain about a trigger that is no watch's.  Arguments that were not made
+ * by chatroom.watch are an error of whoever wrote them.  A label may have been
  * good once; no writer fails for that, but nothing is emitted.
  */
 static void
 bad_trigger(const TriggerRow *trigger, Relation relation)
 {
-	char *label = chatroom_trigger_label(trigger);
+	char	   *label = chatroom_trigger_label(trigger);
 	const char *detail;
 
 	if (label != NULL && chatroom_label_valid(label, &detail) &&
@@ -653,10 +659,10 @@ bad_trigger(const TriggerRow *trigger, Relation relation)
 static List *
 trigger_watches(const TriggerRow *trigger, Relation relation, List **relations)
 {
-	List *watches = NIL;
-	WatchInfo *watch;
+	List	   *watches = NIL;
+	WatchInfo  *watch;
 	const TriggerRow *root = trigger;
-	ListCell *lc;
+	ListCell   *lc;
 
 	if (chatroom_trigger_is_child(trigger))
 	{
@@ -702,10 +708,10 @@ make_plan(Oid triggerid, Relation relation)
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(scratch);
 	TriggerRow *trigger = chatroom_get_trigger(triggerid, NULL);
-	List *relations = list_make1_oid(RelationGetRelid(relation));
-	List *watches;
-	EmitPlan *plan;
-	ListCell *lc;
+	List	   *relations = list_make1_oid(RelationGetRelid(relation));
+	List	   *watches;
+	EmitPlan   *plan;
+	ListCell   *lc;
 
 	if (trigger == NULL)
 		elog(ERROR, "could not find trigger %u", triggerid);
@@ -742,7 +748,7 @@ static void
 sweep_plans(void)
 {
 	HASH_SEQ_STATUS status;
-	EmitEntry *entry;
+	EmitEntry  *entry;
 
 	hash_seq_init(&status, plans);
 	while ((entry = hash_seq_search(&status)) != NULL)
@@ -758,9 +764,9 @@ sweep_plans(void)
 static EmitPlan *
 renew_plan(Oid triggerid, Relation relation)
 {
-	EmitEntry *entry;
-	EmitPlan *plan;
-	bool found;
+	EmitEntry  *entry;
+	EmitPlan   *plan;
+	bool		found;
 
 	for (int tries = 1;; tries++)
 	{
@@ -799,7 +805,7 @@ renew_plan(Oid triggerid, Relation relation)
 static EmitPlan *
 get_plan(Oid triggerid, Relation relation)
 {
-	EmitEntry *entry;
+	EmitEntry  *entry;
 
 	if (unlikely(plans == NULL))
 	{
@@ -818,7 +824,7 @@ get_plan(Oid triggerid, Relation relation)
 static ExprState *
 compile_condition(const Expr *condition)
 {
-	Node *expr = (Node *) copyObject(condition);
+	Node	   *expr = (Node *) copyObject(condition);
 
 	return ExecInitExpr(expression_planner((Expr *) expr), NULL);
 }
@@ -828,8 +834,8 @@ static bool
 evaluate_condition(ExprState *state, ExprContext *context,
 				   TupleTableSlot *slot)
 {
-	Datum result;
-	bool isnull;
+	Datum		result;
+	bool		isnull;
 
 	ResetExprContext(context);
 	context->ecxt_scantuple = slot;
@@ -867,7 +873,7 @@ static bool
 meets_condition(EmitCondition *condition, MemoryContext plan_context,
 				TupleTableSlot *slot)
 {
-	bool result;
+	bool		result;
 
 	if (condition->expr == NULL)
 		return true;
@@ -897,7 +903,7 @@ meets_condition(EmitCondition *condition, MemoryContext plan_context,
 	return result;
 }
 
-/* ------------------------------------------------------------ making events */
+/* ----------------------------------------------------------- making events */
 
 /* Are two values of a column the same, byte by byte? */
 static bool
@@ -910,7 +916,7 @@ same_value(Datum a, bool a_null, Datum b, bool b_null, bool typbyval,
 	{
 		struct varlena *left = (struct varlena *) DatumGetPointer(a);
 		struct varlena *right = (struct varlena *) DatumGetPointer(b);
-		Size size;
+		Size		size;
 
 		/* untouched TOASTed values have the same pointer */
 		if (VARATT_IS_EXTERNAL_ONDISK(left) &&
@@ -950,14 +956,14 @@ make_image(Image *image, int n)
 static void
 read_row(EmitPlan *plan, EmitTarget *target, TupleTableSlot *slot, Row *row)
 {
-	int n = target->descriptor.ncolumns;
+	int			n = target->descriptor.ncolumns;
 
 	row->matched = meets_condition(&target->condition, plan->context, slot);
 	slot_getsomeattrs(slot, target->natts);
 	make_image(&row->image, n);
 	for (int i = 0; i < n; i++)
 	{
-		int index = target->columns[i].attnum - 1;
+		int			index = target->columns[i].attnum - 1;
 
 		row->image.values[i] = slot->tts_values[index];
 		row->image.nulls[i] = slot->tts_isnull[index];
@@ -967,7 +973,7 @@ read_row(EmitPlan *plan, EmitTarget *target, TupleTableSlot *slot, Row *row)
 	make_image(&row->triggers, target->ntriggers);
 	for (int i = 0; i < target->ntriggers; i++)
 	{
-		int index = target->triggers[i].attnum - 1;
+		int			index = target->triggers[i].attnum - 1;
 
 		row->triggers.values[i] = slot->tts_values[index];
 		row->triggers.nulls[i] = slot->tts_isnull[index];
@@ -978,11 +984,11 @@ read_row(EmitPlan *plan, EmitTarget *target, TupleTableSlot *slot, Row *row)
 typedef struct EventBuild
 {
 	EmitTarget *target;
-	RowEvent event;
-	const Image *new; /* or NULL */
-	const Image *old; /* or NULL */
-	char *scratch; /* VALUE_SCRATCH bytes a value */
-	Size room; /* bytes that the event may have */
+	RowEvent	event;
+	const Image *new;			/* or NULL */
+	const Image *old;			/* or NULL */
+	char	   *scratch;		/* VALUE_SCRATCH bytes a value */
+	Size		room;			/* bytes that the event may have */
 } EventBuild;
 
 /* Which columns of the old image does the event carry? */
@@ -1002,7 +1008,7 @@ static Size
 build_size(const EventBuild *build, bool partial)
 {
 	const EmitTarget *target = build->target;
-	Size size = 0;
+	Size		size = 0;
 
 	for (int i = 0; i < target->descriptor.ncolumns; i++)
 	{
@@ -1043,13 +1049,13 @@ static bool
 build_values(EventBuild *build, bool partial)
 {
 	const EmitTarget *target = build->target;
-	int n = target->descriptor.ncolumns;
-	Size size = 0;
+	int			n = target->descriptor.ncolumns;
+	Size		size = 0;
 	static const Piece absent = {NULL, PIECE_ABSENT};
 
 	for (int i = 0; i < n; i++)
 	{
-		bool skip = partial && !target->columns[i].needed;
+		bool		skip = partial && !target->columns[i].needed;
 
 		if (build->new != NULL)
 		{
@@ -1077,8 +1083,8 @@ build_values(EventBuild *build, bool partial)
 static bool
 build_images(EventBuild *build, bool partial)
 {
-	ValuePins pins;
-	bool result;
+	ValuePins	pins;
+	bool		result;
 
 	if (build_size(build, partial) > build->room)
 		return false;
@@ -1121,9 +1127,9 @@ static bool
 build_event(EmitTarget *target, EventType type, CommandId command,
 			const Image *old, const Image *new, StringInfo message)
 {
-	EventBuild build = {0};
-	int n = target->descriptor.ncolumns;
-	bool fits;
+	EventBuild	build = {0};
+	int			n = target->descriptor.ncolumns;
+	bool		fits;
 
 	build.target = target;
 	build.old = old;
@@ -1136,8 +1142,7 @@ build_event(EmitTarget *target, EventType type, CommandId command,
 	build.event.command = command;
 	build.event.origin.data = chatroom_origin;
 	build.event.origin.len = chatroom_origin && chatroom_origin[0] ?
-		(int) strlen(chatroom_origin) :
-		PIECE_NULL;
+		(int) strlen(chatroom_origin) : PIECE_NULL;
 	if (new != NULL)
 		build.event.values = palloc(sizeof(Piece) * Max(n, 1));
 	if (old != NULL)
@@ -1217,7 +1222,7 @@ static void
 moves_at_subend(SubXactEvent event, SubTransactionId subid,
 				SubTransactionId parent, void *arg)
 {
-	ListCell *lc;
+	ListCell   *lc;
 
 	if (event != SUBXACT_EVENT_PRE_COMMIT_SUB &&
 		event != SUBXACT_EVENT_ABORT_SUB)
@@ -1242,10 +1247,10 @@ copy_image(Image *to, const Image *from, int n, bool triggers,
 	make_image(to, n);
 	for (int i = 0; i < n; i++)
 	{
-		bool typbyval = triggers ? target->triggers[i].typbyval :
-								   target->columns[i].typbyval;
-		int16 typlen = triggers ? target->triggers[i].typlen :
-								  target->columns[i].typlen;
+		bool		typbyval = triggers ? target->triggers[i].typbyval :
+			target->columns[i].typbyval;
+		int16		typlen = triggers ? target->triggers[i].typlen :
+			target->columns[i].typlen;
 
 		to->nulls[i] = from->nulls[i];
 		if (!from->nulls[i])
@@ -1257,7 +1262,7 @@ copy_image(Image *to, const Image *from, int n, bool triggers,
 static PendingMove *
 find_move(const EmitTarget *target, CommandId command)
 {
-	ListCell *lc;
+	ListCell   *lc;
 
 	foreach(lc, pending_moves)
 	{
@@ -1359,9 +1364,11 @@ has_header(Relation relation, HeapTuple tuple)
 static CommandId
 insert_command(Relation relation, HeapTuple tuple)
 {
+	HeapTupleHeader header = tuple->t_data;
+
 	if (has_header(relation, tuple) &&
-		TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data)))
-		return HeapTupleHeaderGetCmin(tuple->t_data);
+		TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(header)))
+		return HeapTupleHeaderGetCmin(header);
 	return GetCurrentCommandId(false);
 }
 
@@ -1369,13 +1376,15 @@ insert_command(Relation relation, HeapTuple tuple)
 static CommandId
 delete_command(Relation relation, HeapTuple tuple, bool *moved)
 {
+	HeapTupleHeader header = tuple->t_data;
+
 	*moved = false;
 	if (has_header(relation, tuple) &&
-		(tuple->t_data->t_infomask & HEAP_XMAX_INVALID) == 0 &&
-		TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetUpdateXid(tuple->t_data)))
+		(header->t_infomask & HEAP_XMAX_INVALID) == 0 &&
+		TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetUpdateXid(header)))
 	{
-		*moved = HeapTupleHeaderIndicatesMovedPartitions(tuple->t_data);
-		return HeapTupleHeaderGetCmax(tuple->t_data);
+		*moved = HeapTupleHeaderIndicatesMovedPartitions(header);
+		return HeapTupleHeaderGetCmax(header);
 	}
 	return GetCurrentCommandId(false);
 }
@@ -1384,10 +1393,10 @@ delete_command(Relation relation, HeapTuple tuple, bool *moved)
 static void
 emit_insert(EmitPlan *plan, EmitTarget *target, const TriggerData *data)
 {
-	CommandId command = insert_command(data->tg_relation,
-									   data->tg_trigtuple);
+	CommandId	command = insert_command(data->tg_relation,
+										 data->tg_trigtuple);
 	PendingMove *move = NULL;
-	Row row;
+	Row			row;
 
 	if (unlikely(pending_moves != NIL))
 		move = find_move(target, command);
@@ -1408,12 +1417,13 @@ emit_insert(EmitPlan *plan, EmitTarget *target, const TriggerData *data)
 static void
 emit_delete(EmitPlan *plan, EmitTarget *target, const TriggerData *data)
 {
-	bool moved;
-	CommandId command = delete_command(data->tg_relation,
-									   data->tg_trigtuple, &moved);
-	Row row;
+	bool		moved;
+	CommandId	command = delete_command(data->tg_relation,
+										 data->tg_trigtuple, &moved);
+	Row			row;
 
-	if ((target->events & (moved ? WATCH_UPDATE | WATCH_DELETE : WATCH_DELETE)) == 0)
+	if ((target->events & (moved ? WATCH_UPDATE | WATCH_DELETE :
+						   WATCH_DELETE)) == 0)
 		return;
 	read_row(plan, target, data->tg_trigslot, &row);
 	if (moved)
@@ -1432,8 +1442,8 @@ emit_change(EmitPlan *plan, EmitTarget *target, const TriggerData *data)
 		emit_delete(plan, target, data);
 	else if (target->events & WATCH_UPDATE)
 	{
-		Row old;
-		Row new;
+		Row			old;
+		Row			new;
 
 		read_row(plan, target, data->tg_trigslot, &old);
 		read_row(plan, target, data->tg_newslot, &new);
@@ -1460,9 +1470,12 @@ Datum
 chatroom_emit(PG_FUNCTION_ARGS)
 {
 	TriggerData *data = (TriggerData *) fcinfo->context;
-	EmitPlan *plan;
+	EmitPlan   *plan;
 
-	check_called(fcinfo, "emit", CALLED_AS_TRIGGER(fcinfo) && TRIGGER_FIRED_AFTER(data->tg_event) && TRIGGER_FIRED_FOR_ROW(data->tg_event) && data->tg_trigger->tgnargs > 0);
+	check_called(fcinfo, "emit", CALLED_AS_TRIGGER(fcinfo) &&
+				 TRIGGER_FIRED_AFTER(data->tg_event) &&
+				 TRIGGER_FIRED_FOR_ROW(data->tg_event) &&
+				 data->tg_trigger->tgnargs > 0);
 	plan = get_plan(data->tg_trigger->tgoid, data->tg_relation);
 	if (unlikely(!chatroom_emit_enabled))
 	{
@@ -1477,16 +1490,16 @@ chatroom_emit(PG_FUNCTION_ARGS)
 /* The watch that the latest TRUNCATE was told of, and by which command. */
 static struct
 {
-	Oid watchid;
+	Oid			watchid;
 	TransactionId xid;
-	CommandId command;
-} last_truncate;
+	CommandId	command;
+}			last_truncate;
 
 /* Emit the truncation of a watched relation itself. */
 static void
 truncate_watched(const WatchInfo *watch, Relation relation)
 {
-	EmitPlan *plan;
+	EmitPlan   *plan;
 
 	/* TRUNCATE ONLY looks the same, and leaves the children's rows */
 	if (relation->rd_rel->relhassubclass &&
@@ -1520,12 +1533,15 @@ Datum
 chatroom_emit_truncate(PG_FUNCTION_ARGS)
 {
 	TriggerData *data = (TriggerData *) fcinfo->context;
-	Oid relid;
-	char *label;
-	WatchInfo watch;
-	ListCell *lc;
+	Oid			relid;
+	char	   *label;
+	WatchInfo	watch;
+	ListCell   *lc;
 
-	check_called(fcinfo, "emit_truncate", CALLED_AS_TRIGGER(fcinfo) && TRIGGER_FIRED_AFTER(data->tg_event) && TRIGGER_FIRED_BY_TRUNCATE(data->tg_event) && data->tg_trigger->tgnargs == 1);
+	check_called(fcinfo, "emit_truncate", CALLED_AS_TRIGGER(fcinfo) &&
+				 TRIGGER_FIRED_AFTER(data->tg_event) &&
+				 TRIGGER_FIRED_BY_TRUNCATE(data->tg_event) &&
+				 data->tg_trigger->tgnargs == 1);
 	chatroom_attach_control();
 	if (!chatroom_emit_enabled)
 	{

@@ -18,4 +18,4 @@ extern void chatroom_log_reset(const char *base, ResetReason reason);
 /* The same for all topics of the database. */
 extern void chatroom_log_database_reset(ResetReason reason);
 
-#endif /* CHATROOM_EMIT_H */
+#endif							/* CHATROOM_EMIT_H */

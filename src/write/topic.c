@@ -28,24 +28,23 @@
 /* One column and value of the key that was given. */
 typedef struct KeyPart
 {
-	AttrNumber attnum;
-	Piece value;
+	AttrNumber	attnum;
+	Piece		value;
 } KeyPart;
 
 CHATROOM_FUNCTION(chatroom_topic);
 
 
-/* What is given as relation: a table's watch, or what it would be; or a label. */
+/* The watch of a table, or what it would be; or that of a label. */
 static void
 find_watch(text *name, WatchInfo *watch)
 {
-	Oid relid = chatroom_named_relation(name, true);
+	Oid			relid = chatroom_named_relation(name, true);
 
 	if (!OidIsValid(relid))
 	{
 		if (chatroom_find_watch(VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name),
-								watch) &&
-			watch->label != NULL)
+								watch) && watch->label != NULL)
 			return;
 
 		/* complain as for any relation */
@@ -63,13 +62,15 @@ find_watch(text *name, WatchInfo *watch)
 static char *
 json_text(JsonbValue *value)
 {
+	Datum		number;
+
 	switch (value->type)
 	{
 		case jbvString:
 			return pnstrdup(value->val.string.val, value->val.string.len);
 		case jbvNumeric:
-			return DatumGetCString(DirectFunctionCall1(numeric_out,
-													   NumericGetDatum(value->val.numeric)));
+			number = NumericGetDatum(value->val.numeric);
+			return DatumGetCString(DirectFunctionCall1(numeric_out, number));
 		case jbvBool:
 			return pstrdup(value->val.boolean ? "true" : "false");
 		case jbvBinary:
@@ -80,7 +81,7 @@ json_text(JsonbValue *value)
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 					 errmsg("key must not contain nulls"),
 					 errdetail("No topic belongs to a null.")));
-			return NULL; /* keep compiler quiet */
+			return NULL;		/* keep compiler quiet */
 	}
 }
 
@@ -88,16 +89,16 @@ json_text(JsonbValue *value)
 static Piece
 column_value(const WatchInfo *watch, AttrNumber attnum, JsonbValue *value)
 {
-	HeapTuple tuple = SearchSysCache2(ATTNUM,
-									  ObjectIdGetDatum(watch->relid),
-									  Int16GetDatum(attnum));
+	HeapTuple	tuple = SearchSysCache2(ATTNUM,
+										ObjectIdGetDatum(watch->relid),
+										Int16GetDatum(attnum));
 	Form_pg_attribute attribute;
-	Oid function;
-	Oid parameter;
-	Datum datum;
+	Oid			function;
+	Oid			parameter;
+	Datum		datum;
 	ValueWriter writer;
-	ValuePins pins;
-	Piece piece;
+	ValuePins	pins;
+	Piece		piece;
 
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for attribute %d of relation %u",
@@ -128,7 +129,7 @@ static void
 bad_key(const WatchInfo *watch, List *key, List *topics)
 {
 	StringInfoData hint;
-	ListCell *lc;
+	ListCell   *lc;
 
 	initStringInfo(&hint);
 	if (key != NIL)
@@ -141,7 +142,9 @@ bad_key(const WatchInfo *watch, List *key, List *topics)
 	}
 	if (topics != NIL)
 	{
-		appendStringInfoString(&hint, key != NIL ? " or one of the topic columns (" : "Give one of the topic columns (");
+		appendStringInfoString(&hint, key != NIL ?
+							   " or one of the topic columns (" :
+							   "Give one of the topic columns (");
 		foreach(lc, topics)
 			appendStringInfo(&hint, "%s%s",
 							 lc == list_head(topics) ? "" : ", ",
@@ -162,15 +165,15 @@ bad_key(const WatchInfo *watch, List *key, List *topics)
 static List *
 object_parts(const WatchInfo *watch, Jsonb *object)
 {
-	List *parts = NIL;
+	List	   *parts = NIL;
 	JsonbIterator *iterator = JsonbIteratorInit(&object->root);
-	JsonbValue value;
+	JsonbValue	value;
 	JsonbIteratorToken token;
 
 	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
 	{
-		KeyPart *part;
-		char *name;
+		KeyPart    *part;
+		char	   *name;
 
 		if (token != WJB_KEY)
 			continue;
@@ -194,8 +197,8 @@ object_parts(const WatchInfo *watch, Jsonb *object)
 static List *
 scalar_parts(const WatchInfo *watch, Jsonb *scalar, List *key)
 {
-	KeyPart *part = palloc(sizeof(KeyPart));
-	JsonbValue value;
+	KeyPart    *part = palloc(sizeof(KeyPart));
+	JsonbValue	value;
 
 	if (list_length(key) != 1 || !JB_ROOT_IS_SCALAR(scalar))
 		return NIL;
@@ -228,16 +231,15 @@ parts_are_key(List *parts, List *key)
 static void
 append_topic(StringInfo buf, const WatchInfo *watch, Jsonb *given)
 {
-	List *key = chatroom_key_columns(watch->relid);
-	List *topics = chatroom_topic_columns(watch);
-	List *parts = JB_ROOT_IS_OBJECT(given) ?
-		object_parts(watch, given) :
-		scalar_parts(watch, given, key);
+	List	   *key = chatroom_key_columns(watch->relid);
+	List	   *topics = chatroom_topic_columns(watch);
+	List	   *parts = JB_ROOT_IS_OBJECT(given) ?
+		object_parts(watch, given) : scalar_parts(watch, given, key);
 
 	list_sort(parts, compare_parts);
 	if (parts_are_key(parts, key))
 	{
-		Piece *values = palloc(sizeof(Piece) * list_length(parts));
+		Piece	   *values = palloc(sizeof(Piece) * list_length(parts));
 
 		for (int i = 0; i < list_length(parts); i++)
 			values[i] = ((KeyPart *) list_nth(parts, i))->value;
@@ -247,7 +249,7 @@ append_topic(StringInfo buf, const WatchInfo *watch, Jsonb *given)
 	else if (list_length(parts) == 1 &&
 			 list_member_int(topics, ((KeyPart *) linitial(parts))->attnum))
 	{
-		KeyPart *part = linitial(parts);
+		KeyPart    *part = linitial(parts);
 
 		chatroom_append_column_topic(buf, watch->base,
 									 get_attname(watch->relid, part->attnum,
@@ -262,7 +264,7 @@ append_topic(StringInfo buf, const WatchInfo *watch, Jsonb *given)
 Datum
 chatroom_topic(PG_FUNCTION_ARGS)
 {
-	WatchInfo watch;
+	WatchInfo	watch;
 	StringInfoData buf;
 
 	if (PG_ARGISNULL(0))

@@ -6,8 +6,8 @@
  * PostgreSQL clones row triggers of partitioned tables to partitions, but not
  * TRUNCATE triggers, and to inheritance children neither.  So these are made
  * here, when a table is watched, and when a table gets a parent (the event
- * triggers of ddl.c).  One function, chatroom_settle_tree, makes what is missing
- * and drops what is not needed any more, in whatever state it finds things.
+ * triggers of ddl.c).  One function, chatroom_settle_tree, makes what is
+ * missing and drops what is not needed any more, in whatever state it finds things.
  *
  * Triggers on a child or partition are made as that table's owner: owning
  * the parent is what entitles to watch its rows.
@@ -35,21 +35,21 @@
 /* One trigger that a relation should have. */
 typedef struct Wanted
 {
-	char *label; /* NULL: none */
-	bool truncate; /* emit_truncate, else emit of a child */
-	bool always; /* fires for replicated changes too */
-	bool found;
+	char	   *label;			/* NULL: none */
+	bool		truncate;		/* emit_truncate, else emit of a child */
+	bool		always;			/* fires for replicated changes too */
+	bool		found;
 } Wanted;
 
-bool chatroom_changing_triggers = false;
+bool		chatroom_changing_triggers = false;
 
 
 /* The owner of a relation. */
 static Oid
 relation_owner(Oid relid)
 {
-	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-	Oid owner;
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid			owner;
 
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for relation %u", relid);
@@ -62,10 +62,10 @@ relation_owner(Oid relid)
 void
 chatroom_run_ddl(const char *sql, Oid as_owner_of)
 {
-	Oid userid;
-	int context;
-	int nest_level = NewGUCNestLevel();
-	bool was_changing = chatroom_changing_triggers;
+	Oid			userid;
+	int			context;
+	int			nest_level = NewGUCNestLevel();
+	bool		was_changing = chatroom_changing_triggers;
 
 	(void) set_config_option("search_path", "pg_catalog, pg_temp",
 							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
@@ -120,24 +120,24 @@ chatroom_trigger_name(const char *label, const char *suffix)
 char *
 chatroom_quote_relation(Oid relid)
 {
-	char *name = get_rel_name(relid);
+	char	   *schema = get_namespace_name(get_rel_namespace(relid));
+	char	   *name = get_rel_name(relid);
 
-	if (name == NULL)
+	if (schema == NULL || name == NULL)
 		elog(ERROR, "cache lookup failed for relation %u", relid);
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
-									  name);
+	return quote_qualified_identifier(schema, name);
 }
 
 /* Add to what is wanted. */
 static List *
 want(List *wanted, char *label, bool truncate, bool always)
 {
-	Wanted *new;
-	ListCell *lc;
+	Wanted	   *new;
+	ListCell   *lc;
 
 	foreach(lc, wanted)
 	{
-		Wanted *old = lfirst(lc);
+		Wanted	   *old = lfirst(lc);
 
 		if (old->truncate == truncate &&
 			strcmp(old->label ? old->label : "", label ? label : "") == 0)
@@ -157,18 +157,18 @@ want(List *wanted, char *label, bool truncate, bool always)
 static List *
 wanted_triggers(Oid relid)
 {
-	List *wanted = NIL;
-	List *tree = lcons_oid(relid, chatroom_ancestors(relid, NULL));
-	bool partition = get_rel_relispartition(relid);
-	bool truncatable = get_rel_relkind(relid) != RELKIND_FOREIGN_TABLE;
-	ListCell *lc;
-	ListCell *lw;
+	List	   *wanted = NIL;
+	List	   *tree = lcons_oid(relid, chatroom_ancestors(relid, NULL));
+	bool		partition = get_rel_relispartition(relid);
+	bool		truncatable = get_rel_relkind(relid) != RELKIND_FOREIGN_TABLE;
+	ListCell   *lc;
+	ListCell   *lw;
 
 	foreach(lc, tree)
 	{
 		foreach(lw, chatroom_relation_watches(lfirst_oid(lc)))
 		{
-			WatchInfo *watch = lfirst(lw);
+			WatchInfo  *watch = lfirst(lw);
 
 			if (truncatable && (watch->events & WATCH_TRUNCATE))
 				wanted = want(wanted, watch->label, true, watch->always);
@@ -186,8 +186,7 @@ set_always(Oid relid, const char *name, bool always)
 	chatroom_run_ddl(psprintf("ALTER TABLE ONLY %s ENABLE %s TRIGGER %s",
 							  chatroom_quote_relation(relid),
 							  always ? "ALWAYS" : "",
-							  quote_identifier(name)),
-					 relid);
+							  quote_identifier(name)), relid);
 }
 
 /* Compare a trigger with what is wanted; drop it, or correct it. */
@@ -195,34 +194,34 @@ static void
 settle_trigger(Oid relid, const TriggerRow *trigger, bool truncate,
 			   List *wanted)
 {
-	char *label = chatroom_trigger_label(trigger);
-	ListCell *lc;
+	char	   *label = chatroom_trigger_label(trigger);
+	ListCell   *lc;
 
 	foreach(lc, wanted)
 	{
-		Wanted *want = lfirst(lc);
+		Wanted	   *want = lfirst(lc);
 
 		if (want->truncate != truncate || want->found ||
 			strcmp(want->label ? want->label : "", label ? label : "") != 0)
 			continue;
 		want->found = true;
 		if (want->always ? trigger->enabled == TRIGGER_FIRES_ON_ORIGIN :
-						   trigger->enabled == TRIGGER_FIRES_ALWAYS)
+			trigger->enabled == TRIGGER_FIRES_ALWAYS)
 			set_always(relid, trigger->name, want->always);
 		return;
 	}
 	chatroom_run_ddl(psprintf("DROP TRIGGER %s ON %s",
 							  quote_identifier(trigger->name),
-							  chatroom_quote_relation(relid)),
-					 relid);
+							  chatroom_quote_relation(relid)), relid);
 }
 
 /* Create a trigger that is wanted. */
 static void
 create_wanted(Oid relid, const Wanted *want)
 {
-	char *name = chatroom_trigger_name(want->label, want->truncate ? "truncate" : "child");
-	char *label = quote_literal_cstr(want->label ? want->label : "");
+	char	   *name = chatroom_trigger_name(want->label, want->truncate ?
+											 "truncate" : "child");
+	char	   *label = quote_literal_cstr(want->label ? want->label : "");
 
 	if (want->truncate)
 		chatroom_run_ddl(psprintf("CREATE TRIGGER %s AFTER TRUNCATE ON %s "
@@ -245,8 +244,8 @@ create_wanted(Oid relid, const Wanted *want)
 void
 chatroom_disable_holders(Oid relid)
 {
-	Oid watch_option = chatroom_trigger_function("watch_option");
-	ListCell *lc;
+	Oid			watch_option = chatroom_trigger_function("watch_option");
+	ListCell   *lc;
 
 	foreach(lc, chatroom_relation_triggers(relid))
 	{
@@ -257,8 +256,7 @@ chatroom_disable_holders(Oid relid)
 			trigger->enabled != TRIGGER_DISABLED)
 			chatroom_run_ddl(psprintf("ALTER TABLE %s DISABLE TRIGGER %s",
 									  chatroom_quote_relation(relid),
-									  quote_identifier(trigger->name)),
-							 relid);
+									  quote_identifier(trigger->name)), relid);
 	}
 }
 
@@ -266,10 +264,10 @@ chatroom_disable_holders(Oid relid)
 static void
 settle_relation(Oid relid)
 {
-	List *wanted = wanted_triggers(relid);
-	Oid emit = chatroom_trigger_function("emit");
-	Oid emit_truncate = chatroom_trigger_function("emit_truncate");
-	ListCell *lc;
+	List	   *wanted = wanted_triggers(relid);
+	Oid			emit = chatroom_trigger_function("emit");
+	Oid			emit_truncate = chatroom_trigger_function("emit_truncate");
+	ListCell   *lc;
 
 	foreach(lc, chatroom_relation_triggers(relid))
 	{
@@ -290,7 +288,7 @@ settle_relation(Oid relid)
 void
 chatroom_settle_tree(Oid relid)
 {
-	ListCell *lc;
+	ListCell   *lc;
 
 	foreach(lc, find_all_inheritors(relid, ShareRowExclusiveLock, NULL))
 		if (get_rel_persistence(lfirst_oid(lc)) != RELPERSISTENCE_TEMP)

@@ -35,4 +35,4 @@ extern void chatroom_settle_tree(Oid relid);
 /* Disable the holders again that an ENABLE TRIGGER USER or ALL enabled. */
 extern void chatroom_disable_holders(Oid relid);
 
-#endif /* CHATROOM_TREE_H */
+#endif							/* CHATROOM_TREE_H */

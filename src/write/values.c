@@ -50,16 +50,16 @@ typedef enum ValueKind
 	VALUE_FLOAT4,
 	VALUE_FLOAT8,
 	VALUE_NUMERIC,
-	VALUE_TEXT, /* text and all that is stored alike */
+	VALUE_TEXT,					/* text and all that is stored alike */
 	VALUE_NAME,
-	VALUE_DATETIME, /* date, timestamp, timestamptz */
+	VALUE_DATETIME,				/* date, timestamp, timestamptz */
 	VALUE_UUID,
 	VALUE_BYTEA,
 	VALUE_JSONB,
 	VALUE_ARRAY,
 	VALUE_COMPOSITE,
-	VALUE_CAST, /* a user's cast to json */
-	VALUE_OUTPUT /* the type's output function */
+	VALUE_CAST,					/* a user's cast to json */
+	VALUE_OUTPUT				/* the type's output function */
 } ValueKind;
 
 
@@ -68,9 +68,9 @@ static bool
 needs_settings(Oid typid, int depth)
 {
 	TypeCacheEntry *entry;
-	TupleDesc tupdesc;
-	Oid element;
-	bool result = false;
+	TupleDesc	tupdesc;
+	Oid			element;
+	bool		result = false;
 
 	check_stack_depth();
 	typid = getBaseType(typid);
@@ -148,8 +148,8 @@ is_constant_output(Oid typid)
 static void
 use_output(ValueWriter *writer, MemoryContext context)
 {
-	Oid function;
-	bool is_varlena;
+	Oid			function;
+	bool		is_varlena;
 
 	getTypeOutputInfo(writer->typid, &function, &is_varlena);
 	fmgr_info_cxt(function, &writer->function, context);
@@ -172,7 +172,7 @@ chatroom_value_output(ValueWriter *writer, Oid typid, MemoryContext context)
 static void
 use_core(ValueWriter *writer, MemoryContext context)
 {
-	Oid cast;
+	Oid			cast;
 
 	writer->needs_settings = needs_settings(writer->typid, 0);
 	writer->needs_pins = true;
@@ -237,7 +237,7 @@ chatroom_value_json(ValueWriter *writer, Oid typid, bool big_numbers_text,
 		case NUMERICOID:
 			writer->kind = VALUE_NUMERIC;
 			writer->flags = big_numbers_text ? 0 :
-											   COLUMN_LITERAL | COLUMN_NUMERIC;
+				COLUMN_LITERAL | COLUMN_NUMERIC;
 			break;
 		case DATEOID:
 		case TIMESTAMPOID:
@@ -300,8 +300,8 @@ write_uuid(const pg_uuid_t *uuid, char *text)
 static void
 write_bytea(const struct varlena *bytes, Piece *piece)
 {
-	Size len = VARSIZE_ANY_EXHDR(bytes);
-	char *text = palloc(len * 2 + 2);
+	Size		len = VARSIZE_ANY_EXHDR(bytes);
+	char	   *text = palloc(len * 2 + 2);
 
 	text[0] = '\\';
 	text[1] = 'x';
@@ -367,7 +367,8 @@ chatroom_write_value(ValueWriter *writer, Datum value, char *scratch,
 			write_float(DatumGetFloat8(value), false, scratch, piece);
 			break;
 		case VALUE_NUMERIC:
-			set_piece(piece, DatumGetCString(DirectFunctionCall1(numeric_out, value)));
+			set_piece(piece, DatumGetCString(DirectFunctionCall1(numeric_out,
+																 value)));
 			break;
 		case VALUE_TEXT:
 			set_text(piece, value);
@@ -377,7 +378,7 @@ chatroom_write_value(ValueWriter *writer, Datum value, char *scratch,
 			break;
 		case VALUE_DATETIME:
 			{
-				char text[MAXDATELEN + 1];
+				char		text[MAXDATELEN + 1];
 
 				JsonEncodeDateTime(text, value, writer->typid, &utc);
 				piece->len = strlen(text);
@@ -396,7 +397,7 @@ chatroom_write_value(ValueWriter *writer, Datum value, char *scratch,
 			break;
 		case VALUE_JSONB:
 			{
-				Jsonb *jb = DatumGetJsonbP(value);
+				Jsonb	   *jb = DatumGetJsonbP(value);
 
 				set_piece(piece, JsonbToCString(NULL, &jb->root, VARSIZE(jb)));
 				break;

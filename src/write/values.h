@@ -14,30 +14,30 @@
 #include "fmgr.h"
 
 /* Bytes of scratch space that writing one value may use. */
-#define VALUE_SCRATCH 64
+#define VALUE_SCRATCH			64
 
 /* How one column's values become text. */
 typedef struct ValueWriter
 {
-	uint8 kind; /* private to values.c */
-	uint8 flags; /* COLUMN_LITERAL, COLUMN_NUMERIC */
-	bool reads_back; /* does the type's input take this text? */
-	bool needs_pins; /* write it between pin and unpin */
-	bool needs_settings; /* a costlier way of pinning, too */
-	Oid typid; /* base type */
-	FmgrInfo function; /* output function or cast, where needed */
+	uint8		kind;			/* private to values.c */
+	uint8		flags;			/* COLUMN_LITERAL, COLUMN_NUMERIC */
+	bool		reads_back;		/* does the type's input take this text? */
+	bool		needs_pins;		/* write it between pin and unpin */
+	bool		needs_settings; /* a costlier way of pinning, too */
+	Oid			typid;			/* base type */
+	FmgrInfo	function;		/* output function or cast, where needed */
 } ValueWriter;
 
 /* The session's settings that output depends on, while they are pinned. */
 typedef struct ValuePins
 {
 	struct pg_tz *timezone;
-	int date_style;
-	int date_order;
-	int interval_style;
-	int bytea;
-	int float_digits;
-	int nest_level; /* of GUCs; 0: not used */
+	int			date_style;
+	int			date_order;
+	int			interval_style;
+	int			bytea;
+	int			float_digits;
+	int			nest_level;		/* of GUCs; 0: not used */
 } ValuePins;
 
 extern void chatroom_value_json(ValueWriter *writer, Oid typid,
@@ -49,4 +49,4 @@ extern void chatroom_write_value(ValueWriter *writer, Datum value,
 extern void chatroom_pin(ValuePins *pins, bool settings);
 extern void chatroom_unpin(const ValuePins *pins);
 
-#endif /* CHATROOM_VALUES_H */
+#endif							/* CHATROOM_VALUES_H */

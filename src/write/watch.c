@@ -53,9 +53,11 @@ CHATROOM_FUNCTION(chatroom_installed);
 static const struct
 {
 	const char *name;
-	int event;
-} event_names[] = {
-	{"insert", WATCH_INSERT}, {"update", WATCH_UPDATE}, {"delete", WATCH_DELETE}, {"truncate", WATCH_TRUNCATE}};
+	int			event;
+}			event_names[] = {
+	{"insert", WATCH_INSERT}, {"update", WATCH_UPDATE},
+	{"delete", WATCH_DELETE}, {"truncate", WATCH_TRUNCATE}
+};
 
 
 /* ------------------------------------------------------------- relations */
@@ -101,11 +103,11 @@ unwatchable_kind(Form_pg_class form, const char **hint)
 static void
 check_watchable(Oid relid)
 {
-	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
 	Form_pg_class form;
 	const char *why;
 	const char *hint;
-	char *name;
+	char	   *name;
 
 	if (!HeapTupleIsValid(tuple))
 		ereport(ERROR,
@@ -135,13 +137,15 @@ check_watchable(Oid relid)
 Oid
 chatroom_named_relation(text *name, bool missing_ok)
 {
-	char *string = text_to_cstring(name);
-	List *names;
+	char	   *string = text_to_cstring(name);
+	List	   *names;
 
 	if (string[0] != '\0' && strspn(string, "0123456789") == strlen(string))
 	{
-		Oid relid = DatumGetObjectId(DirectFunctionCall1(oidin,
-														 CStringGetDatum(string)));
+		Oid			relid;
+
+		relid = DatumGetObjectId(DirectFunctionCall1(oidin,
+													 CStringGetDatum(string)));
 
 		if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid)))
 			return relid;
@@ -151,17 +155,19 @@ chatroom_named_relation(text *name, bool missing_ok)
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("relation with OID %u does not exist", relid)));
 	}
-	if (missing_ok && (!SplitIdentifierString(pstrdup(string), '.', &names) || names == NIL))
+	if (missing_ok && (!SplitIdentifierString(pstrdup(string), '.', &names) ||
+					   names == NIL))
 		return InvalidOid;
-	return RangeVarGetRelid(makeRangeVarFromNameList(textToQualifiedNameList(name)),
-							NoLock, missing_ok);
+	names = textToQualifiedNameList(name);
+	return RangeVarGetRelid(makeRangeVarFromNameList(names), NoLock,
+							missing_ok);
 }
 
 /* Find a relation by its name, and check that the caller may watch it. */
 Oid
 chatroom_watchable_relation(text *name)
 {
-	Oid relid = chatroom_named_relation(name, false);
+	Oid			relid = chatroom_named_relation(name, false);
 
 	check_watchable(relid);
 	return relid;
@@ -181,10 +187,10 @@ lock_relation(Oid relid, LOCKMODE mode)
 List *
 chatroom_array_texts(ArrayType *array, const char *argument)
 {
-	Datum *elements;
-	bool *nulls;
-	int n;
-	List *texts = NIL;
+	Datum	   *elements;
+	bool	   *nulls;
+	int			n;
+	List	   *texts = NIL;
 
 	if (ARR_NDIM(array) > 1)
 		ereport(ERROR,
@@ -207,15 +213,15 @@ chatroom_array_texts(ArrayType *array, const char *argument)
 static List *
 array_columns(Oid relid, ArrayType *array, const char *argument)
 {
-	Bitmapset *set = NULL;
-	List *columns = NIL;
-	ListCell *lc;
-	int attnum = -1;
+	Bitmapset  *set = NULL;
+	List	   *columns = NIL;
+	ListCell   *lc;
+	int			attnum = -1;
 
 	foreach(lc, chatroom_array_texts(array, argument))
 	{
-		char *name = lfirst(lc);
-		HeapTuple tuple = SearchSysCacheAttName(relid, name);
+		char	   *name = lfirst(lc);
+		HeapTuple	tuple = SearchSysCacheAttName(relid, name);
 
 		if (!HeapTupleIsValid(tuple))
 			ereport(ERROR,
@@ -248,7 +254,7 @@ array_columns(Oid relid, ArrayType *array, const char *argument)
 static List *
 some_columns(Oid relid, ArrayType *array, const char *argument)
 {
-	List *columns = array_columns(relid, array, argument);
+	List	   *columns = array_columns(relid, array, argument);
 
 	if (columns == NIL)
 		ereport(ERROR,
@@ -262,7 +268,7 @@ some_columns(Oid relid, ArrayType *array, const char *argument)
 static List *
 some_topic_columns(Oid relid, ArrayType *array)
 {
-	List *columns = array_columns(relid, array, "topic_columns");
+	List	   *columns = array_columns(relid, array, "topic_columns");
 
 	if (list_length(columns) > CHATROOM_MAX_TOPIC_COLUMNS)
 		ereport(ERROR,
@@ -277,13 +283,13 @@ some_topic_columns(Oid relid, ArrayType *array)
 static int
 array_events(ArrayType *array)
 {
-	int events = 0;
-	ListCell *lc;
+	int			events = 0;
+	ListCell   *lc;
 
 	foreach(lc, chatroom_array_texts(array, "events"))
 	{
-		char *name = lfirst(lc);
-		int event = 0;
+		char	   *name = lfirst(lc);
+		int			event = 0;
 
 		for (int i = 0; i < lengthof(event_names); i++)
 			if (strcmp(event_names[i].name, name) == 0)
@@ -336,9 +342,9 @@ check_label(const char *label)
 static char *
 when_text(Oid relid, const char *condition)
 {
-	Node *expr = chatroom_parse_condition(relid, condition);
-	int nest_level = NewGUCNestLevel();
-	char *text;
+	Node	   *expr = chatroom_parse_condition(relid, condition);
+	int			nest_level = NewGUCNestLevel();
+	char	   *text;
 
 	(void) set_config_option("search_path", "pg_catalog, pg_temp",
 							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
@@ -354,8 +360,8 @@ when_text(Oid relid, const char *condition)
 static bool
 same_condition(const WatchInfo *watch, const char *condition)
 {
-	int nest_level;
-	char *text;
+	int			nest_level;
+	char	   *text;
 
 	if (watch->condition == NULL || condition == NULL)
 		return watch->condition == NULL && condition == NULL;
@@ -373,7 +379,7 @@ same_condition(const WatchInfo *watch, const char *condition)
 static bool
 same_columns(const Bitmapset *set, const List *columns)
 {
-	ListCell *lc;
+	ListCell   *lc;
 
 	if (bms_num_members(set) != list_length(columns))
 		return false;
@@ -415,7 +421,7 @@ same_watch(const WatchInfo *watch, const WatchOptions *options)
 static void
 check_label_is_free(Oid relid, const char *label)
 {
-	Oid other;
+	Oid			other;
 
 	LockDatabaseObject(ProcedureRelationId, chatroom_trigger_function("emit"),
 					   0, ShareUpdateExclusiveLock);
@@ -432,7 +438,7 @@ check_label_is_free(Oid relid, const char *label)
 static void
 check_name_is_free(Oid relid, const char *name)
 {
-	ListCell *lc;
+	ListCell   *lc;
 
 	foreach(lc, chatroom_relation_triggers(relid))
 	{
@@ -451,7 +457,7 @@ check_name_is_free(Oid relid, const char *name)
 static void
 append_columns(StringInfo buf, Oid relid, const List *columns)
 {
-	ListCell *lc;
+	ListCell   *lc;
 
 	foreach(lc, columns)
 		appendStringInfo(buf, "%s%s", lc == list_head(columns) ? "" : ", ",
@@ -465,8 +471,8 @@ make_holder(const WatchOptions *options, const char *kind,
 			const List *columns, const char *when)
 {
 	StringInfoData sql;
-	char *name = chatroom_trigger_name(options->label, kind);
-	char *relation = chatroom_quote_relation(options->relid);
+	char	   *name = chatroom_trigger_name(options->label, kind);
+	char	   *relation = chatroom_quote_relation(options->relid);
 
 	check_name_is_free(options->relid, name);
 	initStringInfo(&sql);
@@ -485,15 +491,14 @@ make_holder(const WatchOptions *options, const char *kind,
 					 quote_literal_cstr(options->label ? options->label : ""));
 	chatroom_run_ddl(sql.data, InvalidOid);
 	chatroom_run_ddl(psprintf("ALTER TABLE %s DISABLE TRIGGER %s",
-							  relation, name),
-					 InvalidOid);
+							  relation, name), InvalidOid);
 }
 
 /* Append "INSERT OR UPDATE". */
 static void
 append_events(StringInfo buf, int events)
 {
-	bool first = true;
+	bool		first = true;
 
 	for (int i = 0; i < lengthof(event_names); i++)
 	{
@@ -509,7 +514,7 @@ append_events(StringInfo buf, int events)
 static List *
 extra_columns(const WatchOptions *options)
 {
-	List *columns = NIL;
+	List	   *columns = NIL;
 
 	for (int i = 0; i < options->nextra; i++)
 		if (options->extra[i].attnum > 0)
@@ -522,12 +527,13 @@ extra_columns(const WatchOptions *options)
 static void
 append_arguments(StringInfo buf, const WatchOptions *options)
 {
-	List *extra = extra_columns(options);
+	List	   *extra = extra_columns(options);
 
-	appendStringInfoString(buf, quote_literal_cstr(options->label ? options->label : ""));
+	appendStringInfoString(buf, quote_literal_cstr(options->label ?
+												   options->label : ""));
 	if (options->events != WATCH_ALL_EVENTS)
 	{
-		bool first = true;
+		bool		first = true;
 
 		appendStringInfoString(buf, ", 'events=");
 		for (int i = 0; i < lengthof(event_names); i++)
@@ -545,7 +551,9 @@ append_arguments(StringInfo buf, const WatchOptions *options)
 	if (options->trigger_columns != NIL)
 		appendStringInfoString(buf, ", '" HOLDER_TRIGGER_COLUMNS "'");
 	if (!options->default_topics)
-		appendStringInfoString(buf, options->topic_columns != NIL ? ", '" HOLDER_TOPIC_COLUMNS "'" : ", 'topic_columns=none'");
+		appendStringInfoString(buf, options->topic_columns != NIL ?
+							   ", '" HOLDER_TOPIC_COLUMNS "'" :
+							   ", 'topic_columns=none'");
 	if (options->condition != NULL)
 		appendStringInfoString(buf, ", '" HOLDER_CONDITION "'");
 	if (options->big_numbers_text)
@@ -566,14 +574,14 @@ append_arguments(StringInfo buf, const WatchOptions *options)
 /*
  * Create the main trigger.  A row that moves to another partition is a delete
  * and an insert to triggers: on partitioned tables it fires for all, and the
- * arguments tell which events are wanted.  It is also what a watch for TRUNCATE
- * alone stands in.
+ * arguments tell which events are wanted.  It is also what a watch for
+ * TRUNCATE alone stands in.
  */
 static void
 make_main_trigger(const WatchOptions *options)
 {
-	char *name = chatroom_trigger_name(options->label, NULL);
-	int events = options->events & WATCH_ROW_EVENTS;
+	char	   *name = chatroom_trigger_name(options->label, NULL);
+	int			events = options->events & WATCH_ROW_EVENTS;
 	StringInfoData sql;
 
 	if (events == 0)
@@ -592,8 +600,7 @@ make_main_trigger(const WatchOptions *options)
 	if (options->always)
 		chatroom_run_ddl(psprintf("ALTER TABLE %s ENABLE ALWAYS TRIGGER %s",
 								  chatroom_quote_relation(options->relid),
-								  name),
-						 InvalidOid);
+								  name), InvalidOid);
 }
 
 /* Drop one trigger of a relation. */
@@ -601,17 +608,16 @@ static void
 drop_trigger(Oid relid, const char *name)
 {
 	chatroom_run_ddl(psprintf("DROP TRIGGER %s ON %s", quote_identifier(name),
-							  chatroom_quote_relation(relid)),
-					 InvalidOid);
+							  chatroom_quote_relation(relid)), InvalidOid);
 }
 
 /* Drop a watch's main trigger and holders. */
 static void
 drop_triggers(Oid relid, const char *label)
 {
-	Oid emit = chatroom_trigger_function("emit");
-	Oid watch_option = chatroom_trigger_function("watch_option");
-	ListCell *lc;
+	Oid			emit = chatroom_trigger_function("emit");
+	Oid			watch_option = chatroom_trigger_function("watch_option");
+	ListCell   *lc;
 
 	foreach(lc, chatroom_relation_triggers(relid))
 	{
@@ -634,8 +640,8 @@ drop_triggers(Oid relid, const char *label)
 static bool
 has_watch(Oid relid, const char *label)
 {
-	Oid emit = chatroom_trigger_function("emit");
-	ListCell *lc;
+	Oid			emit = chatroom_trigger_function("emit");
+	ListCell   *lc;
 
 	foreach(lc, chatroom_relation_triggers(relid))
 	{
@@ -653,14 +659,15 @@ has_watch(Oid relid, const char *label)
 char *
 chatroom_make_watch(const WatchOptions *options)
 {
-	Oid relid = options->relid;
-	WatchInfo watch;
+	Oid			relid = options->relid;
+	WatchInfo	watch;
 
 	if (chatroom_relation_watch(relid, options->label, &watch) &&
 		same_watch(&watch, options))
 		return watch.base;
 
-	lock_relation(relid, has_watch(relid, options->label) ? AccessExclusiveLock : ShareRowExclusiveLock);
+	lock_relation(relid, has_watch(relid, options->label) ?
+				  AccessExclusiveLock : ShareRowExclusiveLock);
 	if (options->label != NULL)
 		check_label_is_free(relid, options->label);
 	if (chatroom_relation_watch(relid, options->label, &watch) &&
@@ -733,15 +740,15 @@ optional_text(FunctionCallInfo fcinfo, int i)
 static void
 read_options(FunctionCallInfo fcinfo, WatchOptions *options)
 {
-	Oid relid = chatroom_watchable_relation(needed_text(fcinfo, 0,
-														"relation"));
+	Oid			relid = chatroom_watchable_relation(needed_text(fcinfo, 0,
+																"relation"));
 
 	memset(options, 0, sizeof(*options));
 	options->relid = relid;
 	options->label = optional_text(fcinfo, 1);
 	check_label(options->label);
 	options->events = PG_ARGISNULL(2) ? WATCH_ALL_EVENTS :
-										array_events(PG_GETARG_ARRAYTYPE_P(2));
+		array_events(PG_GETARG_ARRAYTYPE_P(2));
 	if (!PG_ARGISNULL(3))
 		options->columns = some_columns(relid, PG_GETARG_ARRAYTYPE_P(3),
 										"columns");
@@ -786,7 +793,7 @@ static void
 watch_plainly(Oid relid, List **done, List **topics)
 {
 	WatchOptions options = {0};
-	WatchInfo watch;
+	WatchInfo	watch;
 
 	if (list_member_oid(*done, relid))
 		return;
@@ -807,11 +814,11 @@ watch_plainly(Oid relid, List **done, List **topics)
 static void
 watch_path(Oid relid, const char *path, List **done, List **topics)
 {
-	ListCell *lc;
+	ListCell   *lc;
 
 	foreach(lc, chatroom_split_path(path))
 	{
-		Assoc *assoc = chatroom_find_association(relid, lfirst(lc));
+		Assoc	   *assoc = chatroom_find_association(relid, lfirst(lc));
 
 		if (assoc->kind == ASSOC_MANY_TO_MANY)
 			watch_plainly(assoc->join, done, topics);
@@ -824,13 +831,13 @@ watch_path(Oid relid, const char *path, List **done, List **topics)
 Datum
 chatroom_watch_assocs(PG_FUNCTION_ARGS)
 {
-	Oid relid =
+	Oid			relid =
 		chatroom_watchable_relation(needed_text(fcinfo, 0, "relation"));
-	List *done = NIL;
-	List *topics = NIL;
-	Datum *elements;
-	int n = 0;
-	ListCell *lc;
+	List	   *done = NIL;
+	List	   *topics = NIL;
+	Datum	   *elements;
+	int			n = 0;
+	ListCell   *lc;
 
 	PreventCommandIfReadOnly("chatroom.watch_assocs()");
 	PreventCommandDuringRecovery("chatroom.watch_assocs()");
@@ -853,9 +860,9 @@ chatroom_watch_assocs(PG_FUNCTION_ARGS)
 Datum
 chatroom_unwatch(PG_FUNCTION_ARGS)
 {
-	text *relation = needed_text(fcinfo, 0, "relation");
-	char *label = optional_text(fcinfo, 1);
-	Oid relid;
+	text	   *relation = needed_text(fcinfo, 0, "relation");
+	char	   *label = optional_text(fcinfo, 1);
+	Oid			relid;
 
 	PreventCommandIfReadOnly("chatroom.unwatch()");
 	PreventCommandDuringRecovery("chatroom.unwatch()");
@@ -866,10 +873,10 @@ chatroom_unwatch(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 label ?
-					 errmsg("table \"%s\" is not watched with label \"%s\"",
-							get_rel_name(relid), label) :
-					 errmsg("table \"%s\" is not watched without a label",
-							get_rel_name(relid)),
+				 errmsg("table \"%s\" is not watched with label \"%s\"",
+						get_rel_name(relid), label) :
+				 errmsg("table \"%s\" is not watched without a label",
+						get_rel_name(relid)),
 				 errhint("View chatroom.watches lists the watches.")));
 	PG_RETURN_VOID();
 }
@@ -878,13 +885,13 @@ chatroom_unwatch(PG_FUNCTION_ARGS)
 static Datum
 columns_array(Oid relid, const List *columns)
 {
-	Datum *names = palloc(sizeof(Datum) * Max(list_length(columns), 1));
-	int n = 0;
-	ListCell *lc;
+	Datum	   *names = palloc(sizeof(Datum) * Max(list_length(columns), 1));
+	int			n = 0;
+	ListCell   *lc;
 
 	foreach(lc, columns)
 	{
-		char *name = get_attname(relid, lfirst_int(lc), true);
+		char	   *name = get_attname(relid, lfirst_int(lc), true);
 
 		if (name != NULL)
 			names[n++] = CStringGetTextDatum(name);
@@ -897,8 +904,8 @@ columns_array(Oid relid, const List *columns)
 static List *
 set_list(const Bitmapset *set)
 {
-	List *columns = NIL;
-	int attnum = -1;
+	List	   *columns = NIL;
+	int			attnum = -1;
 
 	while ((attnum = bms_next_member(set, attnum)) >= 0)
 		columns = lappend_int(columns, attnum);
@@ -909,8 +916,8 @@ set_list(const Bitmapset *set)
 static Datum
 events_array(int events)
 {
-	Datum names[lengthof(event_names)];
-	int n = 0;
+	Datum		names[lengthof(event_names)];
+	int			n = 0;
 
 	for (int i = 0; i < lengthof(event_names); i++)
 		if (events & event_names[i].event)
@@ -923,7 +930,7 @@ events_array(int events)
 static bool
 may_see(Oid relid)
 {
-	Oid user = GetUserId();
+	Oid			user = GetUserId();
 
 	return pg_class_aclcheck(relid, user, ACL_SELECT) == ACLCHECK_OK ||
 		pg_attribute_aclcheck_all(relid, user, ACL_SELECT,
@@ -936,16 +943,16 @@ Datum
 chatroom_list_watches(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	ListCell *lc;
+	ListCell   *lc;
 
 	InitMaterializedSRF(fcinfo, 0);
 	foreach(lc, chatroom_all_watches())
 	{
-		WatchInfo *watch = lfirst(lc);
-		Oid relid = watch->relid;
-		char *base = chatroom_relation_base(relid);
-		Datum values[11] = {0};
-		bool nulls[11] = {false};
+		WatchInfo  *watch = lfirst(lc);
+		Oid			relid = watch->relid;
+		char	   *base = chatroom_relation_base(relid);
+		Datum		values[11] = {0};
+		bool		nulls[11] = {false};
 
 		if (base == NULL || !may_see(relid))
 			continue;
@@ -968,7 +975,7 @@ chatroom_list_watches(PG_FUNCTION_ARGS)
 															PRS2_NEW_VARNO,
 															false));
 		values[8] = CStringGetTextDatum(watch->big_numbers_text ? "text" :
-																  "number");
+										"number");
 		values[9] = BoolGetDatum(watch->always);
 		values[10] = BoolGetDatum(watch->enabled);
 		tuplestore_putvalues(result->setResult, result->setDesc, values,

@@ -16,28 +16,28 @@
 /* What a watch is to be; checked by who fills it in. */
 typedef struct WatchOptions
 {
-	Oid relid;
-	const char *label; /* NULL: none */
-	int events; /* WATCH_* */
-	List *columns; /* attnums; NIL: all */
-	List *trigger_columns; /* attnums; NIL: any */
-	bool default_topics; /* foreign keys' */
-	List *topic_columns; /* else these attnums */
-	const char *condition; /* for WHEN, over "new"; NULL: none */
-	bool big_numbers_text;
-	bool always;
-	int nextra; /* topics of the chat tables */
-	WatchTopic extra[CHATROOM_MAX_EXTRA];
+	Oid			relid;
+	const char *label;			/* NULL: none */
+	int			events;			/* WATCH_* */
+	List	   *columns;		/* attnums; NIL: all */
+	List	   *trigger_columns;	/* attnums; NIL: any */
+	bool		default_topics; /* foreign keys' */
+	List	   *topic_columns;	/* else these attnums */
+	const char *condition;		/* for WHEN, over "new"; NULL: none */
+	bool		big_numbers_text;
+	bool		always;
+	int			nextra;			/* topics of the chat tables */
+	WatchTopic	extra[CHATROOM_MAX_EXTRA];
 } WatchOptions;
 
 /*
  * Find a relation by its name, as regclass reads it; InvalidOid, if that is
  * wanted, where there is none.
  */
-extern Oid chatroom_named_relation(text *name, bool missing_ok);
+extern Oid	chatroom_named_relation(text *name, bool missing_ok);
 
 /* Find a relation by its name, and check that the caller may watch it. */
-extern Oid chatroom_watchable_relation(text *name);
+extern Oid	chatroom_watchable_relation(text *name);
 
 /* Make or change a watch; returns its topic. */
 extern char *chatroom_make_watch(const WatchOptions *options);
@@ -48,4 +48,4 @@ extern List *chatroom_array_texts(ArrayType *array, const char *argument);
 /* Remove one; false if there is none. */
 extern bool chatroom_remove_watch(Oid relid, const char *label);
 
-#endif /* CHATROOM_WATCH_H */
+#endif							/* CHATROOM_WATCH_H */
