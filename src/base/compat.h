@@ -193,4 +193,15 @@ extern PGDLLIMPORT struct WaitEventSet *FeBeWaitSet;
 #include "varatt.h"
 #endif
 
+/* 16 moved the permissions of range table entries to a list of their own. */
+#if PG_VERSION_NUM >= 160000
+#include "parser/parse_relation.h"
+#define ChatroomRequireSelect(query, entry) \
+	(addRTEPermissionInfo(&(query)->rteperminfos, entry)->requiredPerms = \
+	 ACL_SELECT)
+#else
+#define ChatroomRequireSelect(query, entry) \
+	((entry)->requiredPerms = ACL_SELECT)
+#endif
+
 #endif							/* CHATROOM_COMPAT_H */

@@ -13,7 +13,9 @@
  * What a text means is found in the catalog once and kept in this process
  * until an invalidation of its table; free topics until any invalidation, for
  * a new watch may give them a meaning.  Privileges are checked in each call,
- * against PostgreSQL's own caches.
+ * against PostgreSQL's own caches: those of a SELECT from the table, and for a
+ * row's or an association's topic those for the columns that it names, for to
+ * follow it is to ask which rows have that value.
  *
  *-------------------------------------------------------------------------
  */
@@ -46,9 +48,21 @@ typedef struct KeptTopic
 	TopicKind	kind;
 	Oid			relid;
 	int			base_len;
+	Bitmapset  *columns;		/* that the topic tells values of: attnums */
+	bool		names_relation; /* that is there, and not watched so */
 	int			len;
 	char	   *topic;
 } KeptTopic;
+
+/* What find_meaning finds. */
+typedef struct Meaning
+{
+	TopicKind	kind;
+	Oid			relid;
+	int			base_len;
+	Bitmapset  *columns;
+	bool		names_relation;
+} Meaning;
 
 static HTAB *kept_topics = NULL;
 static MemoryContext kept_context = NULL;
@@ -57,7 +71,7 @@ static MemoryContext kept_context = NULL;
 
 /* A table changed: what was known of its topics, and of free ones, is void. */
 static void
-forget_topics(Datum arg, Oid relid)
+forget_topics_of(Datum arg, Oid relid)
 {
 	HASH_SEQ_STATUS status;
 	KeptTopic  *kept;
@@ -69,6 +83,13 @@ forget_topics(Datum arg, Oid relid)
 		if (!OidIsValid(relid) || kept->relid == relid ||
 			kept->kind == TOPIC_FREE)
 			kept->valid = false;
+}
+
+/* A schema changed: so may have any topic. */
+static void
+forget_topics(Datum arg, int cacheid, uint32 hashvalue)
+{
+	forget_topics_of(arg, InvalidOid);
 }
 
 /* Make the table of kept topics. */
@@ -91,7 +112,8 @@ make_kept_topics(void)
 							  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	if (!registered)
 	{
-		CacheRegisterRelcacheCallback(forget_topics, (Datum) 0);
+		CacheRegisterRelcacheCallback(forget_topics_of, (Datum) 0);
+		CacheRegisterSyscacheCallback(NAMESPACEOID, forget_topics, (Datum) 0);
 		registered = true;
 	}
 }
@@ -122,12 +144,12 @@ split_topic(const char *topic, int len, int *colon, int *dot)
 	}
 }
 
-/* Does a watch publish topics of this column? */
-static bool
-publishes_column(const WatchInfo *watch, const char *name, int len)
+/* The column of which a watch publishes topics under this name; 0: none. */
+static AttrNumber
+published_column(const WatchInfo *watch, const char *name, int len)
 {
 	StringInfoData spelled;
-	bool		found = false;
+	AttrNumber	attnum = 0;
 	ListCell   *lc;
 
 	initStringInfo(&spelled);
@@ -139,63 +161,67 @@ publishes_column(const WatchInfo *watch, const char *name, int len)
 			continue;
 		resetStringInfo(&spelled);
 		chatroom_append_identifier(&spelled, column, strlen(column));
-		found = spelled.len == len && memcmp(spelled.data, name, len) == 0;
-		if (found)
-			break;
+		if (spelled.len == len && memcmp(spelled.data, name, len) == 0)
+			attnum = lfirst_int(lc);
 	}
 	pfree(spelled.data);
-	return found;
+	return attnum;
 }
 
-/* Find out what a topic means; false: a free one. */
-static bool
-find_meaning(const char *topic, int len, ResolvedTopic *resolved)
+/* The columns of a table's key. */
+static Bitmapset *
+key_columns(Oid relid)
+{
+	Bitmapset  *columns = NULL;
+	ListCell   *lc;
+
+	foreach(lc, chatroom_key_columns(relid))
+		columns = bms_add_member(columns, lfirst_int(lc));
+	return columns;
+}
+
+/* Find out what a topic means. */
+static void
+find_meaning(const char *topic, int len, Meaning *meaning)
 {
 	int			colon;
 	int			dot;
 	int			base_len;
 	WatchInfo	watch;
+	AttrNumber	attnum;
 
+	memset(meaning, 0, sizeof(*meaning));
 	split_topic(topic, len, &colon, &dot);
 	base_len = colon < 0 ? len : colon;
-	resolved->kind = TOPIC_WATCH;
+	meaning->kind = TOPIC_WATCH;
 	if (chatroom_find_watch(topic, base_len, &watch))
 	{
-		resolved->relid = watch.relid;
-		resolved->base_len = base_len;
-		return true;
+		meaning->relid = watch.relid;
+		meaning->base_len = base_len;
+		if (colon >= 0)
+			meaning->columns = key_columns(watch.relid);
+		return;
 	}
 	if (colon >= 0 && dot > 0 &&
 		chatroom_find_watch(topic, dot, &watch) &&
-		publishes_column(&watch, topic + dot + 1, colon - dot - 1))
+		(attnum = published_column(&watch, topic + dot + 1,
+								   colon - dot - 1)) > 0)
 	{
-		resolved->relid = watch.relid;
-		resolved->base_len = dot;
-		return true;
+		meaning->relid = watch.relid;
+		meaning->base_len = dot;
+		meaning->columns = bms_make_singleton(attnum);
+		return;
 	}
-	resolved->kind = TOPIC_FREE;
-	resolved->relid = InvalidOid;
-	resolved->base_len = 0;
-	return false;
+	meaning->kind = TOPIC_FREE;
+	meaning->names_relation =
+		OidIsValid(chatroom_base_relation(topic, base_len)) ||
+		(colon >= 0 && dot > 0 &&
+		 OidIsValid(chatroom_base_relation(topic, dot)));
 }
 
-/* Does a topic name a table, or part of one, that is there? */
-static bool
-names_relation(const char *topic, int len)
-{
-	int			colon;
-	int			dot;
-
-	split_topic(topic, len, &colon, &dot);
-	if (OidIsValid(chatroom_base_relation(topic, colon < 0 ? len : colon)))
-		return true;
-	return colon >= 0 && dot > 0 &&
-		OidIsValid(chatroom_base_relation(topic, dot));
-}
-
-/* Texts that can't be a topic. */
-static void
-check_topic_text(const char *topic, int len)
+/* Refuse texts that can't be a topic. */
+void
+chatroom_check_topic(const char *topic, int len)
 {
 	if (len == 0)
 		ereport(ERROR,
@@ -215,15 +241,15 @@ check_topic_text(const char *topic, int len)
 }
 
 /* What a topic means, from memory or the catalog. */
-bool
-chatroom_topic_exists(const char *topic, int len, ResolvedTopic *resolved)
+static const KeptTopic *
+keep_topic(const char *topic, int len)
 {
 	uint64		hash;
 	KeptTopic  *kept;
 	bool		found;
+	Meaning		meaning;
+	MemoryContext caller;
 
-	resolved->topic = topic;
-	resolved->len = len;
 	if (kept_topics == NULL || hash_get_num_entries(kept_topics) >= MAX_KEPT)
 		make_kept_topics();
 
@@ -231,51 +257,97 @@ chatroom_topic_exists(const char *topic, int len, ResolvedTopic *resolved)
 	kept = hash_search(kept_topics, &hash, HASH_FIND, NULL);
 	if (kept != NULL && kept->valid && kept->len == len &&
 		memcmp(kept->topic, topic, len) == 0)
-	{
-		resolved->kind = kept->kind;
-		resolved->relid = kept->relid;
-		resolved->base_len = kept->base_len;
-		return kept->kind == TOPIC_WATCH;
-	}
+		return kept;
 
 	/*
 	 * The look-up may itself process invalidations; what it finds is of after
 	 * them, so entering it afterwards is right.
 	 */
-	check_topic_text(topic, len);
-	find_meaning(topic, len, resolved);
+	chatroom_check_topic(topic, len);
+	find_meaning(topic, len, &meaning);
 	kept = hash_search(kept_topics, &hash, HASH_ENTER, &found);
-	if (!found)
-		kept->topic = NULL;
-	kept->valid = false;
-	if (kept->topic != NULL)
+	if (found)
+	{
 		pfree(kept->topic);
-	kept->topic = MemoryContextAlloc(kept_context, len);
+		bms_free(kept->columns);
+	}
+	caller = MemoryContextSwitchTo(kept_context);
+	kept->valid = false;
+	kept->columns = NULL;
+	kept->topic = palloc(len);
 	memcpy(kept->topic, topic, len);
+	kept->columns = bms_copy(meaning.columns);
+	MemoryContextSwitchTo(caller);
 	kept->len = len;
-	kept->kind = resolved->kind;
-	kept->relid = resolved->relid;
-	kept->base_len = resolved->base_len;
+	kept->kind = meaning.kind;
+	kept->relid = meaning.relid;
+	kept->base_len = meaning.base_len;
+	kept->names_relation = meaning.names_relation;
 	kept->valid = true;
-	return resolved->kind == TOPIC_WATCH;
+	return kept;
+}
+
+/* What a topic means, without privileges; see access.h. */
+bool
+chatroom_topic_exists(const char *topic, int len, ResolvedTopic *resolved)
+{
+	const KeptTopic *kept = keep_topic(topic, len);
+
+	resolved->topic = topic;
+	resolved->len = len;
+	resolved->kind = kept->kind;
+	resolved->relid = kept->relid;
+	resolved->base_len = kept->base_len;
+	return kept->kind == TOPIC_WATCH;
+}
+
+/* Check that the caller may follow a table's topic. */
+static void
+check_table_topic(Oid relid, const Bitmapset *columns, const char *topic,
+				  int len)
+{
+	RelationAccess access;
+
+	chatroom_relation_access(relid, &access);
+	if (!access.exists)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("the table of topic \"%.*s\" is gone", len, topic)));
+	if (!access.usage)
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_SCHEMA,
+					   get_namespace_name(get_rel_namespace(relid)));
+	if (!access.any)
+		aclcheck_error(ACLCHECK_NO_PRIV,
+					   get_relkind_objtype(get_rel_relkind(relid)),
+					   get_rel_name(relid));
+	if (!access.all && !bms_is_subset(columns, access.columns))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for topic \"%.*s\"", len, topic),
+				 errdetail("It tells values of columns of table \"%s\" that "
+						   "this role may not select.",
+						   get_rel_name(relid)),
+				 errhint("Follow the topic of the whole table, which shows "
+						 "the columns that the role may select.")));
 }
 
 /* Find out what a topic means, and whether the caller may follow it. */
 void
 chatroom_resolve_topic(const char *topic, int len, ResolvedTopic *resolved)
 {
-	RelationAccess access;
+	const KeptTopic *kept = keep_topic(topic, len);
 
-	if (chatroom_topic_exists(topic, len, resolved))
+	resolved->topic = topic;
+	resolved->len = len;
+	resolved->kind = kept->kind;
+	resolved->relid = kept->relid;
+	resolved->base_len = kept->base_len;
+	if (kept->kind == TOPIC_WATCH)
 	{
-		chatroom_relation_access(resolved->relid, &access);
-		if (!access.any)
-			aclcheck_error(ACLCHECK_NO_PRIV,
-						   get_relkind_objtype(get_rel_relkind(resolved->relid)),
-						   get_rel_name(resolved->relid));
+		check_table_topic(kept->relid, kept->columns, topic, len);
 		return;
 	}
-	if (names_relation(topic, len))
+	if (kept->names_relation)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("nothing is published under topic \"%.*s\"",
@@ -295,18 +367,23 @@ chatroom_resolve_topic(const char *topic, int len, ResolvedTopic *resolved)
 
 /* ------------------------------------------------------- who may see a row */
 
-/* Number of a relation's columns, dropped ones included; 0: it is gone. */
-static int
-column_count(Oid relid)
+/*
+ * A relation's schema, and number of columns, dropped ones included; false:
+ * it is gone.
+ */
+static bool
+describe_relation(Oid relid, Oid *schema, int *natts)
 {
 	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-	int			natts;
+	Form_pg_class form;
 
 	if (!HeapTupleIsValid(tuple))
-		return 0;
-	natts = ((Form_pg_class) GETSTRUCT(tuple))->relnatts;
+		return false;
+	form = (Form_pg_class) GETSTRUCT(tuple);
+	*schema = form->relnamespace;
+	*natts = form->relnatts;
 	ReleaseSysCache(tuple);
-	return natts;
+	return true;
 }
 
 /* What the current user may see of a relation's rows. */
@@ -314,22 +391,23 @@ void
 chatroom_relation_access(Oid relid, RelationAccess *access)
 {
 	Oid			user = GetUserId();
-	Oid			schema;
 	bool		missing = false;
+	Oid			schema;
 	int			natts;
 
 	memset(access, 0, sizeof(*access));
 	access->relid = relid;
-	/* where a SELECT could not even name the table, or it is gone */
-	schema = get_rel_namespace(relid);
-	if (!OidIsValid(schema) || !ChatroomSchemaUsable(schema, user))
+	if (!describe_relation(relid, &schema, &natts))
+		return;
+	access->exists = true;
+	access->usage = ChatroomSchemaUsable(schema, user);
+	if (!access->usage)
 		return;
 	if (pg_class_aclcheck_ext(relid, user, ACL_SELECT, &missing) ==
 		ACLCHECK_OK && !missing)
 		access->any = access->all = true;
 	else if (!missing)
 	{
-		natts = column_count(relid);
 		for (AttrNumber attnum = 1; attnum <= natts; attnum++)
 		{
 			bool		dropped = false;

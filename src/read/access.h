@@ -38,6 +38,9 @@ typedef struct ResolvedTopic
 extern void chatroom_resolve_topic(const char *topic, int len,
 								   ResolvedTopic *resolved);
 
+/* Refuse texts that can't be a topic: 22023. */
+extern void chatroom_check_topic(const char *topic, int len);
+
 /* The same, without privileges: false where nothing is watched by it. */
 extern bool chatroom_topic_exists(const char *topic, int len,
 								  ResolvedTopic *resolved);
@@ -61,6 +64,8 @@ typedef struct RelationAccess
 	bool		all;			/* all columns */
 	bool		policies;		/* row-level security applies */
 	Bitmapset  *columns;		/* if not all: attnums */
+	bool		exists;
+	bool		usage;			/* may look into its schema */
 } RelationAccess;
 
 extern void chatroom_relation_access(Oid relid, RelationAccess *access);
