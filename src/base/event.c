@@ -659,11 +659,12 @@ typedef struct TopicSpan
 {
 	int			start;
 	int			len;
+	uint8		images;			/* TOPIC_OF_* */
 } TopicSpan;
 
 /* Keep the topic that stands from start to the buffer's end, if it is new. */
 static int
-keep_topic(StringInfo buf, int start, TopicSpan *spans, int n)
+keep_topic(StringInfo buf, int start, uint8 images, TopicSpan *spans, int n)
 {
 	int			len = buf->len - start;
 
@@ -672,6 +673,7 @@ keep_topic(StringInfo buf, int start, TopicSpan *spans, int n)
 		if (spans[i].len == len &&
 			memcmp(buf->data + spans[i].start, buf->data + start, len) == 0)
 		{
+			spans[i].images |= images;
 			buf->len = start;
 			return n;
 		}
@@ -683,6 +685,7 @@ keep_topic(StringInfo buf, int start, TopicSpan *spans, int n)
 	}
 	spans[n].start = start;
 	spans[n].len = len;
+	spans[n].images = images;
 	return n + 1;
 }
 
@@ -707,6 +710,7 @@ image_topics(const Descriptor *descriptor, const RowEvent *event, bool old,
 	int			nkeys = 0;
 	bool		whole = true;
 	int			start = buf->len;
+	uint8		image = old ? TOPIC_OF_OLD : TOPIC_OF_NEW;
 
 	for (int i = 0; i < descriptor->ncolumns; i++)
 	{
@@ -725,7 +729,7 @@ image_topics(const Descriptor *descriptor, const RowEvent *event, bool old,
 							   descriptor->base.len);
 		appendStringInfoCharMacro(buf, ':');
 		chatroom_append_topic_key(buf, keys, nkeys);
-		n = keep_topic(buf, start, spans, n);
+		n = keep_topic(buf, start, image, spans, n);
 	}
 	for (int i = 0; i < descriptor->ncolumns; i++)
 	{
@@ -744,7 +748,7 @@ image_topics(const Descriptor *descriptor, const RowEvent *event, bool old,
 		chatroom_append_identifier(buf, column->name.data, column->name.len);
 		appendStringInfoCharMacro(buf, ':');
 		chatroom_append_topic_key(buf, &value, 1);
-		n = keep_topic(buf, start, spans, n);
+		n = keep_topic(buf, start, image, spans, n);
 	}
 	for (int i = 0; i < descriptor->nextra; i++)
 	{
@@ -760,7 +764,7 @@ image_topics(const Descriptor *descriptor, const RowEvent *event, bool old,
 				continue;
 			chatroom_append_topic_key(buf, &value, 1);
 		}
-		n = keep_topic(buf, start, spans, n);
+		n = keep_topic(buf, start, image, spans, n);
 	}
 	return n;
 }
@@ -768,18 +772,18 @@ image_topics(const Descriptor *descriptor, const RowEvent *event, bool old,
 /*
  * Compute the topics of a row event: base, then those of the new and of the
  * old image, each once.  The texts go to buf (which must be empty), the pieces
- * point into it and must have room for CHATROOM_MAX_TOPICS.  Returns their
- * number.
+ * point into it and must have room for CHATROOM_MAX_TOPICS, as must images,
+ * which says to which image each belongs (or is NULL).  Returns their number.
  */
 int
 chatroom_row_topics(const Descriptor *descriptor, const RowEvent *event,
-					StringInfo buf, Piece *topics)
+					StringInfo buf, Piece *topics, uint8 *images)
 {
 	TopicSpan	spans[CHATROOM_MAX_TOPICS];
 	int			n = 0;
 
 	appendBinaryStringInfo(buf, descriptor->base.data, descriptor->base.len);
-	n = keep_topic(buf, 0, spans, n);
+	n = keep_topic(buf, 0, TOPIC_OF_NEW | TOPIC_OF_OLD, spans, n);
 	if (event->values != NULL)
 		n = image_topics(descriptor, event, false, buf, spans, n);
 	if (event->old != NULL)
@@ -788,6 +792,8 @@ chatroom_row_topics(const Descriptor *descriptor, const RowEvent *event,
 	{
 		topics[i].data = buf->data + spans[i].start;
 		topics[i].len = spans[i].len;
+		if (images != NULL)
+			images[i] = spans[i].images;
 	}
 	return n;
 }

@@ -292,13 +292,18 @@ extern bool chatroom_decode_reset(ByteReader *reader, ResetEvent *event);
 extern bool chatroom_decode_anchor(ByteReader *reader, AnchorEvent *event);
 
 /* Topics: the same text at the writer, the tailer and the reader. */
+
+/* Which image of a row is in a topic? */
+#define TOPIC_OF_NEW		0x01
+#define TOPIC_OF_OLD		0x02
+
 extern void chatroom_append_identifier(StringInfo buf, const char *name,
 									   int len);
 extern void chatroom_append_topic_key(StringInfo buf, const Piece *values,
 									  int nvalues);
 extern int chatroom_row_topics(const Descriptor *descriptor,
 							   const RowEvent *event, StringInfo buf,
-							   Piece *topics);
+							   Piece *topics, uint8 *images);
 
 /* JSON of a value, as row_to_json writes it. */
 extern void chatroom_append_json_string(StringInfo buf, const char *data,

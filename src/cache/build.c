@@ -31,7 +31,7 @@ align_batch(StringInfo batch)
 /* Start an event: its header and links, and the topics' texts. */
 static int
 start_event(StringInfo batch, const EventFrame *frame, uint8 type, int ntopics,
-			const Piece *topics)
+			const Piece *topics, const uint8 *images)
 {
 	int			start;
 	Size		header = offsetof(RingEvent, links) +
@@ -56,6 +56,7 @@ start_event(StringInfo batch, const EventFrame *frame, uint8 type, int ntopics,
 										 topics[i].len);
 		link->name = batch->len - start;
 		link->name_len = topics[i].len;
+		link->images = images[i];
 		appendBinaryStringInfo(batch, topics[i].data, topics[i].len);
 	}
 	return start;
@@ -146,29 +147,96 @@ reserve_columns(StringInfo batch, int start, int n)
 		EVENT(start)->field = offset_; \
 	} while (0)
 
-/* Append the key's JSON object; null where there is none. */
-static void
-append_key(StringInfo batch, const Descriptor *descriptor, const Piece *new, const Piece *old)
+/* Is a column of the key in the row's JSON, too? */
+static bool
+row_has_key(const Descriptor *descriptor, const Piece *row)
+{
+	for (int i = 0; i < descriptor->ncolumns; i++)
+		if ((descriptor->columns[i].flags & COLUMN_KEY) &&
+			(row == NULL || !column_shown(&descriptor->columns[i], &row[i])))
+			return false;
+	return true;
+}
+
+/* How many columns have a flag? */
+static int
+count_columns(const Descriptor *descriptor, uint8 flag)
+{
+	int			n = 0;
+
+	for (int i = 0; i < descriptor->ncolumns; i++)
+		if (descriptor->columns[i].flags & flag)
+			n++;
+	return n;
+}
+
+/*
+ * Append the key's JSON object, or null where there is none.  With an offset
+ * of columns it is noted where each stands.  Of values, those that the first
+ * image lacks are in the second one.  Returns the number of columns.
+ */
+static int
+append_key(StringInfo batch, int start, const Descriptor *descriptor,
+		   const Piece *values, const Piece *others, uint32 columns_offset)
 {
 	int			n = 0;
 
 	for (int i = 0; i < descriptor->ncolumns; i++)
 	{
 		const DescriptorColumn *column = &descriptor->columns[i];
-		const Piece *value = new != NULL ? &new[i] : &old[i];
+		const Piece *value = &values[i];
+		RingColumn	place = {0};
 
-		if ((column->flags & COLUMN_KEY) == 0 || value->len == PIECE_ABSENT)
+		if ((column->flags & COLUMN_KEY) == 0)
 			continue;
-		appendStringInfoCharMacro(batch, n++ == 0 ? '{' : ',');
+		if (value->len == PIECE_ABSENT && others != NULL)
+			value = &others[i];
+		if (value->len == PIECE_ABSENT)
+			continue;
+		appendStringInfoCharMacro(batch, n == 0 ? '{' : ',');
+		place.attnum = column->attnum;
+		place.flags = COLUMN_KEY;
+		place.start = batch->len - start;
 		chatroom_append_json_string(batch, column->name.data,
 									column->name.len);
+		place.name_len = batch->len - start - place.start;
 		appendStringInfoCharMacro(batch, ':');
 		chatroom_append_json_value(batch, column->flags, value);
+		place.len = batch->len - start - place.start;
+		if (columns_offset != 0)
+			memcpy(batch->data + start + columns_offset +
+				   sizeof(RingColumn) * n, &place, sizeof(place));
+		n++;
 	}
 	if (n == 0)
 		append_literal("null");
 	else
 		appendStringInfoCharMacro(batch, '}');
+	return n;
+}
+
+/* The key that the row had, where an update changed it. */
+static void
+append_old_key(StringInfo batch, int start, const Descriptor *descriptor,
+			   const RowEvent *event)
+{
+	bool		changed = false;
+	int			n;
+
+	if (event->values == NULL || event->old == NULL)
+		return;
+	for (int i = 0; i < descriptor->ncolumns && !changed; i++)
+		changed = (descriptor->columns[i].flags & COLUMN_KEY) &&
+			event->old[i].len != PIECE_ABSENT;
+	if (!changed)
+		return;
+	EVENT(start)->old_key_columns =
+		reserve_columns(batch, start, count_columns(descriptor, COLUMN_KEY));
+	begin_part(start, old_key);
+	n = append_key(batch, start, descriptor, event->old, event->values,
+				   EVENT(start)->old_key_columns);
+	end_part(start, old_key, old_key_len);
+	EVENT(start)->nold_key = n;
 }
 
 /* Append the names of the changed columns that the row shows. */
@@ -216,8 +284,8 @@ append_end(StringInfo batch, int start, const EventFrame *frame, const Piece *or
 
 /*
  * Append the raw values that row-level security policies refer to.  A column
- * whose JSON does not read back stands twice in the descriptor; the copy that
- * isn't shown is the one to take.
+ * whose JSON does not read back stands twice in the descriptor; the second is
+ * the one to take.  Returns their number.
  */
 static int
 append_policy_image(StringInfo batch, int start, const Descriptor *descriptor,
@@ -230,16 +298,10 @@ append_policy_image(StringInfo batch, int start, const Descriptor *descriptor,
 		const DescriptorColumn *column = &descriptor->columns[i];
 		Piece		value = {NULL, PIECE_ABSENT};
 		RingColumn	place = {0};
-		bool		copied = false;
 
-		if ((column->flags & COLUMN_POLICY) == 0)
-			continue;
-		if (column->flags & COLUMN_SHOWN)
-			for (int j = 0; j < descriptor->ncolumns && !copied; j++)
-				copied = descriptor->columns[j].attnum == column->attnum &&
-					(descriptor->columns[j].flags & COLUMN_POLICY) &&
-					(descriptor->columns[j].flags & COLUMN_SHOWN) == 0;
-		if (copied)
+		if ((column->flags & COLUMN_POLICY) == 0 ||
+			(i + 1 < descriptor->ncolumns &&
+			 descriptor->columns[i + 1].attnum == column->attnum))
 			continue;
 		if (old && event->old != NULL)
 			value = event->old[i];
@@ -259,6 +321,50 @@ append_policy_image(StringInfo batch, int start, const Descriptor *descriptor,
 	return n;
 }
 
+/* Does an update leave all columns as they were that policies refer to? */
+static bool
+policies_unaffected(const Descriptor *descriptor, const RowEvent *event)
+{
+	if (event->values == NULL)
+		return false;
+	for (int i = 0; i < descriptor->ncolumns; i++)
+		if ((descriptor->columns[i].flags & COLUMN_POLICY) &&
+			event->old != NULL && event->old[i].len != PIECE_ABSENT)
+			return false;
+	return true;
+}
+
+/* Append both images for the policies, as far as the event has them. */
+static void
+append_policy_images(StringInfo batch, int start,
+					 const Descriptor *descriptor, const RowEvent *event)
+{
+	int			room = count_columns(descriptor, COLUMN_POLICY);
+	int			n;
+
+	EVENT(start)->flags |= RING_POLICIES;
+	if (event->values != NULL)
+	{
+		EVENT(start)->new_policy_columns =
+			reserve_columns(batch, start, room);
+		n = append_policy_image(batch, start, descriptor, event, false,
+								EVENT(start)->new_policy_columns);
+		EVENT(start)->nnew_policy = n;
+	}
+	if (event->type == EVENT_INSERT || event->type == EVENT_ENTER)
+		return;
+	if (policies_unaffected(descriptor, event))
+	{
+		EVENT(start)->old_policy_columns = EVENT(start)->new_policy_columns;
+		EVENT(start)->nold_policy = EVENT(start)->nnew_policy;
+		return;
+	}
+	EVENT(start)->old_policy_columns = reserve_columns(batch, start, room);
+	n = append_policy_image(batch, start, descriptor, event, true,
+							EVENT(start)->old_policy_columns);
+	EVENT(start)->nold_policy = n;
+}
+
 /* Put a row event together at the batch's end. */
 void
 chatroom_build_row(StringInfo batch, const EventFrame *frame, const Descriptor *descriptor,
@@ -266,16 +372,20 @@ chatroom_build_row(StringInfo batch, const EventFrame *frame, const Descriptor *
 {
 	StringInfoData topics_text;
 	Piece		topics[CHATROOM_MAX_TOPICS];
+	uint8		images[CHATROOM_MAX_TOPICS];
 	int			ntopics;
 	int			start;
 	bool		oversize = strip || (event->flags & EVENT_OVERSIZE) != 0;
 	bool		partial = strip || (event->flags & EVENT_PARTIAL) != 0;
 	const Piece *row = partial ? NULL : event->values;
 	const Piece *old = strip ? NULL : event->old;
+	const Piece *key = event->values != NULL ? event->values : event->old;
+	uint32		key_columns = 0;
 
 	initStringInfo(&topics_text);
-	ntopics = chatroom_row_topics(descriptor, event, &topics_text, topics);
-	start = start_event(batch, frame, event->type, ntopics, topics);
+	ntopics = chatroom_row_topics(descriptor, event, &topics_text, topics,
+								  images);
+	start = start_event(batch, frame, event->type, ntopics, topics, images);
 	EVENT(start)->relid = descriptor->relid;
 	if (oversize)
 		EVENT(start)->flags |= RING_OVERSIZE;
@@ -285,27 +395,11 @@ chatroom_build_row(StringInfo batch, const EventFrame *frame, const Descriptor *
 	if (old != NULL)
 		reserve_part(start, old_columns, descriptor->ncolumns);
 	if (descriptor->flags & DESCRIPTOR_POLICIES)
-	{
-		EVENT(start)->flags |= RING_POLICIES;
-		reserve_part(start, new_policy_columns, descriptor->ncolumns);
-		reserve_part(start, old_policy_columns, descriptor->ncolumns);
-		if (event->values != NULL)
-		{
-			int			n = append_policy_image(batch, start, descriptor, event,
-												false,
-												EVENT(start)->new_policy_columns);
-
-			EVENT(start)->nnew_policy = n;
-		}
-		if (event->type != EVENT_INSERT)
-		{
-			int			n = append_policy_image(batch, start, descriptor, event,
-												true,
-												EVENT(start)->old_policy_columns);
-
-			EVENT(start)->nold_policy = n;
-		}
-	}
+		append_policy_images(batch, start, descriptor, event);
+	append_old_key(batch, start, descriptor, event);
+	if (key != NULL && !row_has_key(descriptor, row))
+		key_columns = reserve_columns(batch, start,
+									  count_columns(descriptor, COLUMN_KEY));
 
 	begin_part(start, tail);
 	append_literal("\"table\":");
@@ -315,10 +409,16 @@ chatroom_build_row(StringInfo batch, const EventFrame *frame, const Descriptor *
 	end_part(start, table, table_len);
 	append_literal(",\"key\":");
 	begin_part(start, key);
-	if (event->values == NULL && event->old == NULL)
-		append_literal("null");
+	if (key != NULL)
+	{
+		int			n = append_key(batch, start, descriptor, key, NULL,
+								   key_columns);
+
+		EVENT(start)->key_columns = key_columns;
+		EVENT(start)->nkey = key_columns != 0 ? n : 0;
+	}
 	else
-		append_key(batch, descriptor, event->values, event->old);
+		append_literal("null");
 	end_part(start, key, key_len);
 	append_literal(",\"row\":");
 	begin_part(start, row);
@@ -369,8 +469,9 @@ chatroom_build_row(StringInfo batch, const EventFrame *frame, const Descriptor *
 void
 chatroom_build_broadcast(StringInfo batch, const EventFrame *frame, const BroadcastEvent *event)
 {
+	const uint8 images = TOPIC_OF_NEW | TOPIC_OF_OLD;
 	int			start = start_event(batch, frame, EVENT_BROADCAST, 1,
-									&event->topic);
+									&event->topic, &images);
 
 	begin_part(start, tail);
 	append_literal("\"event\":");

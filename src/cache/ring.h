@@ -51,7 +51,8 @@ typedef struct RingLink
 	uint32		index;			/* 1, 2, … along the chain */
 	uint32		jump_index;
 	uint32		name;			/* offset of the topic's text */
-	uint32		name_len;
+	uint16		name_len;
+	uint16		images;			/* TOPIC_OF_*: which row is in the topic */
 } RingLink;
 
 /* One column inside an event's row, old row or hidden policy values. */
@@ -96,10 +97,14 @@ typedef struct RingEvent
 	uint16		nold;			/* ... of the old row ... */
 	uint16		nnew_policy;	/* ... raw values for policies, new ... */
 	uint16		nold_policy;	/* ... and old image */
+	uint16		nkey;			/* of the key, where row_columns lack it ... */
+	uint16		nold_key;		/* ... and of the old key, where it changed */
 	uint32		row_columns;	/* offset of their arrays */
 	uint32		old_columns;
 	uint32		new_policy_columns;
-	uint32		old_policy_columns;
+	uint32		old_policy_columns; /* may be new_policy_columns */
+	uint32		key_columns;
+	uint32		old_key_columns;
 	uint32		tail;			/* offset of the JSON */
 	uint32		tail_len;
 	/* parts of the tail, for those who may not see all, and events() */
@@ -113,6 +118,8 @@ typedef struct RingEvent
 				old_len;
 	uint32		changed,
 				changed_len;	/* JSON array or null */
+	uint32		old_key,
+				old_key_len;	/* not in the tail: JSON object */
 	uint32		payload,
 				payload_len;	/* of a broadcast: JSON */
 	uint32		event,

@@ -149,7 +149,7 @@ put_event(ReturnSetInfo *result, const RingEvent *event, Verdict verdict,
 	}
 	else
 	{
-		chatroom_append_allowed_key(&buf, event, access);
+		chatroom_append_allowed_key(&buf, event, access, verdict);
 		set_json(buf.data, buf.len, 3, values, nulls);
 		if (verdict != VERDICT_LEAVE)
 		{
@@ -160,7 +160,7 @@ put_event(ReturnSetInfo *result, const RingEvent *event, Verdict verdict,
 		if (verdict != VERDICT_ENTER)
 		{
 			resetStringInfo(&buf);
-			chatroom_append_allowed_old(&buf, event, access);
+			chatroom_append_allowed_old(&buf, event, access, verdict);
 			set_json_text(buf.data, buf.len, 5, values, nulls);
 		}
 		if (verdict == VERDICT_SHOW)
@@ -177,7 +177,7 @@ put_event(ReturnSetInfo *result, const RingEvent *event, Verdict verdict,
 		}
 	}
 	for (int i = 0; i < event->nlinks; i++)
-		if (chatroom_topic_asked(hashes, nhashes, event->links[i].hash))
+		if (chatroom_topic_asked(hashes, nhashes, &event->links[i], verdict))
 			topics[ntopics++] = text_datum(ring_part(event,
 													 event->links[i].name),
 										   event->links[i].name_len);

@@ -238,7 +238,7 @@ chatroom_pending(PG_FUNCTION_ARGS)
 		if (!build_answer(&own, topics.reads[0].hash, &answer))
 			answer.reset = RESET_REASON_DDL;
 		else
-			chatroom_judge_events(&answer);
+			chatroom_judge_events(&topics, &answer);
 	}
 	initStringInfo(&buf);
 	chatroom_append_answer(&buf, &topics, &answer);

@@ -356,29 +356,6 @@ image_complete(const RingEvent *event, bool old, const PolicyPlan *plan,
 	return true;
 }
 
-/* Do the old and the new image have the same values? */
-static bool
-images_same(const RingEvent *event)
-{
-	int			n;
-	const RingColumn *columns = image_columns(event, false, &n);
-
-	if (n != event->nold_policy)
-		return false;
-	for (int i = 0; i < n; i++)
-	{
-		const RingColumn *old = image_column(event, true, columns[i].attnum);
-
-		if (old == NULL || old->len != columns[i].len)
-			return false;
-		if (old->len > 0 &&
-			memcmp(ring_part(event, old->start),
-				   ring_part(event, columns[i].start), old->len) != 0)
-			return false;
-	}
-	return true;
-}
-
 /* Which images does an event have, and do they tell enough? */
 static void
 inspect_event(const RingEvent *event, const PolicyPlan *plan, int natts,
@@ -398,7 +375,8 @@ inspect_event(const RingEvent *event, const PolicyPlan *plan, int natts,
 			break;
 		case EVENT_UPDATE:
 			judged->new = judged->old = true;
-			judged->same = images_same(event);
+			judged->same =
+				event->old_policy_columns == event->new_policy_columns;
 			break;
 		default:
 			break;
@@ -683,8 +661,9 @@ verdict_of(const RingEvent *event, const Judged *judged)
 	if (!judged->old_visible)
 		return VERDICT_WITHHOLD;
 
-	/* which row left?  Without an old part that is not known for sure */
-	if ((event->flags & RING_OVERSIZE) && event->nold == 0)
+	/* which row left?  Too large, and without key, it can't be told */
+	if ((event->flags & RING_OVERSIZE) && event->nold == 0 &&
+		event->key_len == strlen("null"))
 		return VERDICT_RESET;
 	return VERDICT_LEAVE;
 }

@@ -604,9 +604,71 @@ copy_events(Cache *cache, const uint64 *positions, int n, bool complete,
 
 /* ----------------------------------------------------------- step 4: judge */
 
-/* Decide what the caller gets of each event. */
+/* qsort and bsearch comparator of topic hashes. */
+static int
+compare_hashes(const void *a, const void *b)
+{
+	uint64		left = *(const uint64 *) a;
+	uint64		right = *(const uint64 *) b;
+
+	return left < right ? -1 : left > right;
+}
+
+/* The hashes asked for, in order. */
+static uint64 *
+sorted_hashes(const SyncTopics *topics)
+{
+	uint64	   *hashes = palloc(sizeof(uint64) * topics->n);
+
+	for (int i = 0; i < topics->n; i++)
+		hashes[i] = topics->reads[i].hash;
+	qsort(hashes, topics->n, sizeof(uint64), compare_hashes);
+	return hashes;
+}
+
+/*
+ * Is a topic of an event one of those asked for?  Of a row that comes into the
+ * caller's view or goes out of it, the topics of the other image are none.
+ */
+bool
+chatroom_topic_asked(const uint64 *hashes, int n, const RingLink *link,
+					 Verdict verdict)
+{
+	if ((verdict == VERDICT_ENTER && (link->images & TOPIC_OF_NEW) == 0) ||
+		(verdict == VERDICT_LEAVE && (link->images & TOPIC_OF_OLD) == 0))
+		return false;
+	if (n == 1)
+		return hashes[0] == link->hash;
+	return bsearch(&link->hash, hashes, n, sizeof(uint64),
+				   compare_hashes) != NULL;
+}
+
+/* Withhold what belongs to the topics by an image only that is not seen. */
+static void
+withhold_unasked(const SyncTopics *topics, SyncAnswer *answer)
+{
+	uint64	   *hashes = sorted_hashes(topics);
+
+	for (int i = 0; i < answer->n; i++)
+	{
+		const RingEvent *event = answer->events[i];
+		bool		asked = false;
+
+		if (answer->verdicts[i] != VERDICT_ENTER &&
+			answer->verdicts[i] != VERDICT_LEAVE)
+			continue;
+		for (int j = 0; j < event->nlinks && !asked; j++)
+			asked = chatroom_topic_asked(hashes, topics->n, &event->links[j],
+										 answer->verdicts[i]);
+		if (!asked)
+			answer->verdicts[i] = VERDICT_WITHHOLD;
+	}
+	pfree(hashes);
+}
+
+/* Decide what the caller gets of each event; see sync.h. */
 void
-chatroom_judge_events(SyncAnswer *answer)
+chatroom_judge_events(const SyncTopics *topics, SyncAnswer *answer)
 {
 	Oid			last = InvalidOid;
 	bool		last_any = false;
@@ -643,6 +705,8 @@ chatroom_judge_events(SyncAnswer *answer)
 			answer->reset = RESET_REASON_POLICY;
 			answer->n = 0;
 		}
+	if (policed != NIL)
+		withhold_unasked(topics, answer);
 }
 
 /* ------------------------------------------------------------- the answer */
@@ -792,7 +856,7 @@ chatroom_find_events(SyncTopics *topics, const Cursor *since,
 	reset = find_since(topics, cache, since, max_events, published, answer);
 	if (reset == RESET_REASON_NONE && answer->n > 0)
 	{
-		chatroom_judge_events(answer);
+		chatroom_judge_events(topics, answer);
 		reset = answer->reset;
 		pg_atomic_fetch_add_u64(&cache->stats.syncs_with_news, 1);
 	}
@@ -836,7 +900,7 @@ chatroom_find_newest(SyncTopics *topics, int max_events, SyncAnswer *answer)
 			continue;
 		answer->n = copies.n;
 		answer->events = copies.events;
-		chatroom_judge_events(answer);
+		chatroom_judge_events(topics, answer);
 		return;
 	}
 }
@@ -895,6 +959,7 @@ chatroom_find_row(SyncTopics *topics, SyncAnswer *answer)
 	Size		size = READ_CHUNK;
 	char	   *buffer = palloc(size);
 	RowSearch	found = ROW_TOO_LARGE;
+	const RingLink *link;
 
 	memset(answer, 0, sizeof(*answer));
 	if (cache == NULL)
@@ -921,9 +986,14 @@ chatroom_find_row(SyncTopics *topics, SyncAnswer *answer)
 	answer->n = 1;
 	answer->events = palloc(sizeof(RingEvent *));
 	answer->events[0] = (RingEvent *) buffer;
-	chatroom_judge_events(answer);
+	chatroom_judge_events(topics, answer);
 	if (answer->n == 0 || answer->verdicts[0] == VERDICT_WITHHOLD ||
 		answer->verdicts[0] == VERDICT_LEAVE)
+		return NULL;
+
+	/* an update that took this key away from the row */
+	link = chatroom_cache_link(answer->events[0], topics->reads[0].hash);
+	if (link == NULL || (link->images & TOPIC_OF_NEW) == 0)
 		return NULL;
 	return answer->events[0];
 }
@@ -969,41 +1039,10 @@ chatroom_event_type(const RingEvent *event, Verdict verdict)
 	return type_names[event->type];
 }
 
-/* qsort and bsearch comparator of topic hashes. */
-static int
-compare_hashes(const void *a, const void *b)
-{
-	uint64		left = *(const uint64 *) a;
-	uint64		right = *(const uint64 *) b;
-
-	return left < right ? -1 : left > right;
-}
-
-/* The hashes asked for, in order. */
-static uint64 *
-sorted_hashes(const SyncTopics *topics)
-{
-	uint64	   *hashes = palloc(sizeof(uint64) * topics->n);
-
-	for (int i = 0; i < topics->n; i++)
-		hashes[i] = topics->reads[i].hash;
-	qsort(hashes, topics->n, sizeof(uint64), compare_hashes);
-	return hashes;
-}
-
-/* Is a topic of an event one of those asked for? */
-bool
-chatroom_topic_asked(const uint64 *hashes, int n, uint64 hash)
-{
-	if (n == 1)
-		return hashes[0] == hash;
-	return bsearch(&hash, hashes, n, sizeof(uint64), compare_hashes) != NULL;
-}
-
 /* Append the event's topics that were asked for, as JSON array. */
 static void
-append_topics(StringInfo buf, const RingEvent *event, const uint64 *hashes,
-			  int n)
+append_topics(StringInfo buf, const RingEvent *event, Verdict verdict,
+			  const uint64 *hashes, int n)
 {
 	bool		first = true;
 
@@ -1012,7 +1051,7 @@ append_topics(StringInfo buf, const RingEvent *event, const uint64 *hashes,
 	{
 		const RingLink *link = &event->links[i];
 
-		if (!chatroom_topic_asked(hashes, n, link->hash))
+		if (!chatroom_topic_asked(hashes, n, link, verdict))
 			continue;
 		if (!first)
 			appendStringInfoCharMacro(buf, ',');
@@ -1030,10 +1069,7 @@ column_allowed(const RelationAccess *access, AttrNumber attnum)
 	return access->all || bms_is_member(attnum, access->columns);
 }
 
-/*
- * Append an image from the columns that the caller may see, or null.  changed
- * restricts it to names of changed columns, as array.
- */
+/* Append an image from the columns that the caller may see, or null. */
 static void
 append_allowed(StringInfo buf, const RingEvent *event, uint32 columns, int n,
 			   const RelationAccess *access, bool only_key)
@@ -1056,19 +1092,27 @@ append_allowed(StringInfo buf, const RingEvent *event, uint32 columns, int n,
 		appendStringInfoCharMacro(buf, '}');
 }
 
-/* Append the key as far as the caller may see it. */
+/* Append the key as far as the caller may see it: of the image seen. */
 void
 chatroom_append_allowed_key(StringInfo buf, const RingEvent *event,
-							const RelationAccess *access)
+							const RelationAccess *access, Verdict verdict)
 {
-	if (access->all)
+	bool		old = verdict == VERDICT_LEAVE && event->nold_key > 0;
+
+	if (access->all && old)
+		appendBinaryStringInfo(buf, ring_part(event, event->old_key),
+							   event->old_key_len);
+	else if (access->all)
 		appendBinaryStringInfo(buf, ring_part(event, event->key),
 							   event->key_len);
-	else if (event->nrow > 0)
-		append_allowed(buf, event, event->row_columns, event->nrow, access,
+	else if (old)
+		append_allowed(buf, event, event->old_key_columns, event->nold_key,
+					   access, true);
+	else if (event->nkey > 0)
+		append_allowed(buf, event, event->key_columns, event->nkey, access,
 					   true);
 	else
-		append_allowed(buf, event, event->old_columns, event->nold, access,
+		append_allowed(buf, event, event->row_columns, event->nrow, access,
 					   true);
 }
 
@@ -1085,12 +1129,56 @@ chatroom_append_allowed_row(StringInfo buf, const RingEvent *event,
 					   false);
 }
 
+/* The column of an event's old image, or NULL. */
+static const RingColumn *
+old_column(const RingEvent *event, AttrNumber attnum)
+{
+	const RingColumn *columns = ring_columns(event, event->old_columns);
+
+	for (int i = 0; i < event->nold; i++)
+		if (columns[i].attnum == attnum)
+			return &columns[i];
+	return NULL;
+}
+
+/*
+ * Append what is known of a row that an update took out of the caller's view:
+ * what a leave event has, key and topic columns, and those that changed.
+ */
+static void
+append_left(StringInfo buf, const RingEvent *event,
+			const RelationAccess *access)
+{
+	const RingColumn *columns = ring_columns(event, event->row_columns);
+	int			shown = 0;
+
+	for (int i = 0; i < event->nrow; i++)
+	{
+		const RingColumn *column = old_column(event, columns[i].attnum);
+
+		if (column == NULL && (columns[i].flags & RING_COLUMN_CHANGED) == 0 &&
+			(columns[i].flags & (COLUMN_KEY | COLUMN_TOPIC)))
+			column = &columns[i];
+		if (column == NULL || !column_allowed(access, column->attnum))
+			continue;
+		appendStringInfoCharMacro(buf, shown++ == 0 ? '{' : ',');
+		appendBinaryStringInfo(buf, ring_part(event, column->start),
+							   column->len);
+	}
+	if (shown == 0)
+		append_literal(buf, "null");
+	else
+		appendStringInfoCharMacro(buf, '}');
+}
+
 /* Append the old row as far as the caller may see it. */
 void
 chatroom_append_allowed_old(StringInfo buf, const RingEvent *event,
-							const RelationAccess *access)
+							const RelationAccess *access, Verdict verdict)
 {
-	if (access->all)
+	if (verdict == VERDICT_LEAVE && event->nrow > 0)
+		append_left(buf, event, access);
+	else if (access->all)
 		appendBinaryStringInfo(buf, ring_part(event, event->old),
 							   event->old_len);
 	else
@@ -1135,7 +1223,7 @@ append_restricted(StringInfo buf, const RingEvent *event,
 	appendBinaryStringInfo(buf, ring_part(event, event->table),
 						   event->table_len);
 	append_literal(buf, ",\"key\":");
-	chatroom_append_allowed_key(buf, event, access);
+	chatroom_append_allowed_key(buf, event, access, verdict);
 	append_literal(buf, ",\"row\":");
 	if (verdict == VERDICT_LEAVE)
 		append_literal(buf, "null");
@@ -1145,7 +1233,7 @@ append_restricted(StringInfo buf, const RingEvent *event,
 	if (verdict == VERDICT_ENTER)
 		append_literal(buf, "null");
 	else
-		chatroom_append_allowed_old(buf, event, access);
+		chatroom_append_allowed_old(buf, event, access, verdict);
 	append_literal(buf, ",\"changed\":");
 	if (verdict != VERDICT_SHOW)
 		append_literal(buf, "null");
@@ -1206,7 +1294,7 @@ append_event(StringInfo buf, const RingEvent *event, Verdict verdict,
 	append_literal(buf, ",\"type\":\"");
 	appendBinaryStringInfo(buf, type, strlen(type));
 	append_literal(buf, "\",\"topics\":");
-	append_topics(buf, event, hashes, n);
+	append_topics(buf, event, verdict, hashes, n);
 	appendStringInfoCharMacro(buf, ',');
 	chatroom_event_access(event, access);
 	if (access->all && verdict == VERDICT_SHOW)

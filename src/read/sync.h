@@ -87,8 +87,12 @@ extern void chatroom_find_newest(SyncTopics *topics, int max_events,
 /* The newest visible event of a row's topic, or NULL. */
 extern RingEvent *chatroom_find_row(SyncTopics *topics, SyncAnswer *answer);
 
-/* Decide what the caller gets of each event; may turn it into a reset. */
-extern void chatroom_judge_events(SyncAnswer *answer);
+/*
+ * Decide what the caller gets of each event, of those that belong to the
+ * topics for what the caller sees of them; may turn the answer into a reset.
+ */
+extern void chatroom_judge_events(const SyncTopics *topics,
+								  SyncAnswer *answer);
 
 /* Is there something in an answer that is worth waking up for? */
 extern bool chatroom_has_news(const SyncAnswer *answer);
@@ -100,18 +104,21 @@ extern void chatroom_append_answer(StringInfo buf, SyncTopics *topics,
 /* Parts of events, for those who put them together otherwise. */
 extern const char *chatroom_event_type(const RingEvent *event,
 									   Verdict verdict);
-extern bool chatroom_topic_asked(const uint64 *hashes, int n, uint64 hash);
+extern bool chatroom_topic_asked(const uint64 *hashes, int n,
+								 const RingLink *link, Verdict verdict);
 extern void chatroom_event_access(const RingEvent *event,
 								  RelationAccess *access);
 extern void chatroom_append_allowed_key(StringInfo buf,
 										const RingEvent *event,
-										const RelationAccess *access);
+										const RelationAccess *access,
+										Verdict verdict);
 extern void chatroom_append_allowed_row(StringInfo buf,
 										const RingEvent *event,
 										const RelationAccess *access);
 extern void chatroom_append_allowed_old(StringInfo buf,
 										const RingEvent *event,
-										const RelationAccess *access);
+										const RelationAccess *access,
+										Verdict verdict);
 extern void chatroom_append_allowed_changed(StringInfo buf,
 											const RingEvent *event,
 											const RelationAccess *access);

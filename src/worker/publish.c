@@ -630,7 +630,7 @@ build_event(TailerDatabase *db, const EventFrame *frame,
 
 			resetStringInfo(&topics_text);
 			n = chatroom_row_topics(descriptor, &event, &topics_text,
-									topics);
+									topics, NULL);
 			mark_event(db, topics, n, frame->lsn);
 			return BUILD_OK;
 		}
