@@ -283,9 +283,8 @@ append_end(StringInfo batch, int start, const EventFrame *frame, const Piece *or
 }
 
 /*
- * Append the raw values that row-level security policies refer to.  A column
- * whose JSON does not read back stands twice in the descriptor; the second is
- * the one to take.  Returns their number.
+ * Append the raw values that row-level security policies refer to; returns
+ * their number.
  */
 static int
 append_policy_image(StringInfo batch, int start, const Descriptor *descriptor,
@@ -299,9 +298,7 @@ append_policy_image(StringInfo batch, int start, const Descriptor *descriptor,
 		Piece		value = {NULL, PIECE_ABSENT};
 		RingColumn	place = {0};
 
-		if ((column->flags & COLUMN_POLICY) == 0 ||
-			(i + 1 < descriptor->ncolumns &&
-			 descriptor->columns[i + 1].attnum == column->attnum))
+		if ((column->flags & COLUMN_POLICY) == 0)
 			continue;
 		if (old && event->old != NULL)
 			value = event->old[i];

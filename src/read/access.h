@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * access.h
- *	  What a topic's name means, and who may see its events.
+ *	  Who may follow a topic and see its events.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,14 +10,9 @@
 
 #include "postgres.h"
 
+#include "base/topics.h"
 #include "cache/ring.h"
 #include "nodes/bitmapset.h"
-
-typedef enum TopicKind
-{
-	TOPIC_WATCH,				/* of a watched table */
-	TOPIC_FREE					/* of no table: grants decide */
-} TopicKind;
 
 /* A topic that the caller may follow. */
 typedef struct ResolvedTopic
@@ -37,24 +32,6 @@ typedef struct ResolvedTopic
  */
 extern void chatroom_resolve_topic(const char *topic, int len,
 								   ResolvedTopic *resolved);
-
-/* Refuse texts that can't be a topic: 22023. */
-extern void chatroom_check_topic(const char *topic, int len);
-
-/* The same, without privileges: false where nothing is watched by it. */
-extern bool chatroom_topic_exists(const char *topic, int len,
-								  ResolvedTopic *resolved);
-
-/* May the current user do this on a topic that is no table's? */
-typedef enum TopicPrivilege
-{
-	TOPIC_SYNC = 0x01,
-	TOPIC_TRACK = 0x02,
-	TOPIC_BROADCAST = 0x04
-} TopicPrivilege;
-
-extern bool chatroom_topic_granted(const char *topic, int len,
-								   TopicPrivilege privilege);
 
 /* What the current user may see of a relation's rows. */
 typedef struct RelationAccess

@@ -12,6 +12,7 @@
 #include "access/xlog.h"
 #include "access/xlogrecovery.h"
 #include "base/compat.h"
+#include "base/grants.h"
 #include "base/launch.h"
 #include "base/memory.h"
 #include "base/settings.h"
@@ -348,14 +349,15 @@ typedef struct TopicStat
 static bool
 topic_shown(const TopicStat *stat)
 {
-	ResolvedTopic resolved;
+	const TopicMeaning *meaning = chatroom_topic_meaning(stat->topic,
+														 stat->len);
 	RelationAccess access;
 
-	if (!chatroom_topic_exists(stat->topic, stat->len, &resolved))
+	if (meaning->kind == TOPIC_FREE)
 		return chatroom_topic_granted(stat->topic, stat->len, TOPIC_SYNC);
-	chatroom_relation_access(resolved.relid, &access);
+	chatroom_relation_access(meaning->relid, &access);
 	return access.any && !access.policies &&
-		(access.all || resolved.base_len == resolved.len);
+		(access.all || meaning->base_len == stat->len);
 }
 
 /* Copy what there is in a stretch of the topic table. */

@@ -1,0 +1,334 @@
+/*-------------------------------------------------------------------------
+ *
+ * topics.c
+ *	  What a topic's name means.
+ *
+ * Topics have these forms:
+ *
+ *	  BASE				all of a watch; BASE is schema.table or a label
+ *	  BASE:KEY			one of its rows
+ *	  BASE.column:VALUE one of its associations
+ *	  anything else		a free topic: broadcasts and presence
+ *
+ * What a text means is found in the catalog once and kept in this process
+ * until an invalidation of its table; free topics until any invalidation, for
+ * a new watch may give them a meaning.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "base/event.h"
+#include "base/topics.h"
+#include "base/watches.h"
+#include "common/hashfn.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+
+/* Texts kept per process; beyond, all are forgotten. */
+#define MAX_KEPT		10000
+
+typedef struct KeptTopic
+{
+	uint64		hash;			/* of the text; key */
+	bool		valid;
+	TopicMeaning meaning;
+	int			len;
+	char	   *topic;
+} KeptTopic;
+
+static HTAB *kept_topics = NULL;
+static MemoryContext kept_context = NULL;
+
+/* ------------------------------------------------------- forms of topics */
+
+/* Refuse texts that can't be a topic. */
+void
+chatroom_check_topic(const char *topic, int len)
+{
+	if (len == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("topic must not be empty"),
+				 errhint("A topic is, for example, schema.table, "
+						 "schema.table:KEY or schema.table.column:VALUE; "
+						 "chatroom.topic() tells a table's.")));
+	if (len > CHATROOM_MAX_TOPIC)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("topic is too long"),
+				 errdetail("It has %d bytes; a topic has at most %d.",
+						   len, CHATROOM_MAX_TOPIC),
+				 errhint("chatroom.topic() shortens long keys as events "
+						 "do.")));
+}
+
+/*
+ * The end of an identifier as topics spell it, or NULL.  In patterns the
+ * asterisk may stand for any part of one.
+ */
+static const char *
+skip_identifier(const char *pos, const char *end)
+{
+	const char *start = pos;
+
+	if (pos < end && *pos == '"')
+	{
+		for (pos++; pos < end; pos++)
+		{
+			if (*pos != '"')
+				continue;
+			if (pos + 1 == end || pos[1] != '"')
+				return pos > start + 1 ? pos + 1 : NULL;
+			pos++;
+		}
+		return NULL;
+	}
+	while (pos < end &&
+		   ((*pos >= 'a' && *pos <= 'z') || *pos == '_' || *pos == '*' ||
+			(*pos >= '0' && *pos <= '9' && pos > start)))
+		pos++;
+	return pos > start ? pos : NULL;
+}
+
+/*
+ * Is a topic, or pattern, of a form that belongs to tables, rooms or prefixes?
+ *
+ *	  schema.table, schema.table:KEY, schema.table.column:VALUE
+ *	  room:ID, rooms, PREFIX/...
+ */
+bool
+chatroom_topic_reserved(const char *topic, int len)
+{
+	const char *end = topic + len;
+	const char *pos;
+
+	if ((len == 5 && memcmp(topic, "rooms", 5) == 0) ||
+		(len >= 5 && memcmp(topic, "room:", 5) == 0))
+		return true;
+	pos = skip_identifier(topic, end);
+	if (pos == NULL || pos == end)
+		return false;
+	if (*pos == '/')
+		return true;
+	if (*pos != '.')
+		return false;
+	pos = skip_identifier(pos + 1, end);
+	if (pos != NULL && pos < end && *pos == '.')
+		pos = skip_identifier(pos + 1, end);
+	return pos != NULL && (pos == end || *pos == ':');
+}
+
+/* Refuse topics of these forms. */
+void
+chatroom_refuse_reserved(const char *topic, int len)
+{
+	if (chatroom_topic_reserved(topic, len))
+		ereport(ERROR,
+				(errcode(ERRCODE_RESERVED_NAME),
+				 errmsg("topic \"%.*s\" is of a reserved form", len, topic),
+				 errdetail("Topics of the forms schema.table, "
+						   "schema.table:KEY, schema.table.column:VALUE, "
+						   "room:ID, rooms and PREFIX/... are those of tables "
+						   "and rooms."),
+				 errhint("Choose another form, for example \"lobby\" or "
+						 "\"lobby:42\".")));
+}
+
+/* ------------------------------------------------------ what a topic means */
+
+/* A table changed: what was known of its topics, and of free ones, is void. */
+static void
+forget_topics_of(Datum arg, Oid relid)
+{
+	HASH_SEQ_STATUS status;
+	KeptTopic  *kept;
+
+	if (kept_topics == NULL)
+		return;
+	hash_seq_init(&status, kept_topics);
+	while ((kept = hash_seq_search(&status)) != NULL)
+		if (!OidIsValid(relid) || kept->meaning.relid == relid ||
+			kept->meaning.kind == TOPIC_FREE)
+			kept->valid = false;
+}
+
+/* A schema changed: so may have any topic. */
+static void
+forget_topics(Datum arg, int cacheid, uint32 hashvalue)
+{
+	forget_topics_of(arg, InvalidOid);
+}
+
+/* Make the table of kept topics. */
+static void
+make_kept_topics(void)
+{
+	static bool registered = false;
+	HASHCTL		control;
+
+	if (kept_context != NULL)
+		MemoryContextDelete(kept_context);
+	kept_topics = NULL;
+	kept_context = AllocSetContextCreate(TopMemoryContext,
+										 "chatroom topics",
+										 ALLOCSET_DEFAULT_SIZES);
+	control.keysize = sizeof(uint64);
+	control.entrysize = sizeof(KeptTopic);
+	control.hcxt = kept_context;
+	kept_topics = hash_create("chatroom topics", 64, &control,
+							  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	if (!registered)
+	{
+		CacheRegisterRelcacheCallback(forget_topics_of, (Datum) 0);
+		CacheRegisterSyscacheCallback(NAMESPACEOID, forget_topics, (Datum) 0);
+		registered = true;
+	}
+}
+
+/*
+ * Find the first colon, and the last dot before it, outside double quotes;
+ * -1 where there is none.
+ */
+static void
+split_topic(const char *topic, int len, int *colon, int *dot)
+{
+	bool		quoted = false;
+
+	*colon = *dot = -1;
+	for (int i = 0; i < len; i++)
+	{
+		if (topic[i] == '"')
+			quoted = !quoted;
+		else if (quoted)
+			continue;
+		else if (topic[i] == ':')
+		{
+			*colon = i;
+			return;
+		}
+		else if (topic[i] == '.')
+			*dot = i;
+	}
+}
+
+/* The column of which a watch publishes topics under this name; 0: none. */
+static AttrNumber
+published_column(const WatchInfo *watch, const char *name, int len)
+{
+	StringInfoData spelled;
+	AttrNumber	attnum = 0;
+	ListCell   *lc;
+
+	initStringInfo(&spelled);
+	foreach(lc, chatroom_topic_columns(watch))
+	{
+		char	   *column = get_attname(watch->relid, lfirst_int(lc), true);
+
+		if (column == NULL)
+			continue;
+		resetStringInfo(&spelled);
+		chatroom_append_identifier(&spelled, column, strlen(column));
+		if (spelled.len == len && memcmp(spelled.data, name, len) == 0)
+			attnum = lfirst_int(lc);
+	}
+	pfree(spelled.data);
+	return attnum;
+}
+
+/* The columns of a table's key. */
+static Bitmapset *
+key_columns(Oid relid)
+{
+	Bitmapset  *columns = NULL;
+	ListCell   *lc;
+
+	foreach(lc, chatroom_key_columns(relid))
+		columns = bms_add_member(columns, lfirst_int(lc));
+	return columns;
+}
+
+/* Find out what a topic means. */
+static void
+find_meaning(const char *topic, int len, TopicMeaning *meaning)
+{
+	int			colon;
+	int			dot;
+	int			base_len;
+	WatchInfo	watch;
+	AttrNumber	attnum;
+
+	memset(meaning, 0, sizeof(*meaning));
+	split_topic(topic, len, &colon, &dot);
+	base_len = colon < 0 ? len : colon;
+	meaning->kind = TOPIC_WATCH;
+	if (chatroom_find_watch(topic, base_len, &watch))
+	{
+		meaning->relid = watch.relid;
+		meaning->base_len = base_len;
+		if (colon >= 0)
+			meaning->columns = key_columns(watch.relid);
+		return;
+	}
+	if (colon >= 0 && dot > 0 &&
+		chatroom_find_watch(topic, dot, &watch) &&
+		(attnum = published_column(&watch, topic + dot + 1,
+								   colon - dot - 1)) > 0)
+	{
+		meaning->relid = watch.relid;
+		meaning->base_len = dot;
+		meaning->columns = bms_make_singleton(attnum);
+		return;
+	}
+	meaning->kind = TOPIC_FREE;
+	meaning->names_relation =
+		OidIsValid(chatroom_base_relation(topic, base_len)) ||
+		(colon >= 0 && dot > 0 &&
+		 OidIsValid(chatroom_base_relation(topic, dot)));
+}
+
+/* What a topic means, from memory or the catalog; see topics.h. */
+const TopicMeaning *
+chatroom_topic_meaning(const char *topic, int len)
+{
+	uint64		hash;
+	KeptTopic  *kept;
+	bool		found;
+	TopicMeaning meaning;
+	MemoryContext caller;
+
+	if (kept_topics == NULL || hash_get_num_entries(kept_topics) >= MAX_KEPT)
+		make_kept_topics();
+
+	hash = hash_bytes_extended((const unsigned char *) topic, len, 0);
+	kept = hash_search(kept_topics, &hash, HASH_FIND, NULL);
+	if (kept != NULL && kept->valid && kept->len == len &&
+		memcmp(kept->topic, topic, len) == 0)
+		return &kept->meaning;
+
+	/*
+	 * The look-up may itself process invalidations; what it finds is of after
+	 * them, so entering it afterwards is right.
+	 */
+	chatroom_check_topic(topic, len);
+	find_meaning(topic, len, &meaning);
+	caller = MemoryContextSwitchTo(kept_context);
+	kept = hash_search(kept_topics, &hash, HASH_ENTER, &found);
+	if (found)
+	{
+		pfree(kept->topic);
+		bms_free(kept->meaning.columns);
+	}
+	kept->valid = false;
+	kept->meaning = meaning;
+	kept->meaning.columns = bms_copy(meaning.columns);
+	kept->topic = palloc(len);
+	memcpy(kept->topic, topic, len);
+	kept->len = len;
+	kept->valid = true;
+	MemoryContextSwitchTo(caller);
+	return &kept->meaning;
+}

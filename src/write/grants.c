@@ -1,0 +1,250 @@
+/*-------------------------------------------------------------------------
+ *
+ * grants.c
+ *	  Changing who may use topics that are no table's.
+ *
+ * See base/grants.c for how grants are kept.  Who may call the functions is
+ * said by the privilege to execute them; they work on the table as its owner.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "access/xact.h"
+#include "base/compat.h"
+#include "base/grants.h"
+#include "base/memory.h"
+#include "base/topics.h"
+#include "cache/ring.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/inval.h"
+#include "utils/rel.h"
+
+static const char *const privileges[] = {"sync", "track", "broadcast"};
+
+/* The cache whose channels get new names when this transaction commits. */
+static Cache *revoked_in = NULL;
+
+/* At the end of a transaction that took something away. */
+static void
+revocation_ended(XactEvent event, void *arg)
+{
+	if (revoked_in == NULL)
+		return;
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE)
+		pg_atomic_fetch_add_u64(&revoked_in->channel_epoch, 1);
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE ||
+		event == XACT_EVENT_ABORT)
+		revoked_in = NULL;
+}
+
+/* Who may no longer follow a topic must not guess its channel's next name. */
+static void
+note_revocation(void)
+{
+	static bool registered = false;
+
+	if (!registered)
+	{
+		RegisterXactCallback(revocation_ended, NULL);
+		registered = true;
+	}
+	chatroom_attach_control();
+	revoked_in = chatroom_my_cache();
+}
+
+CHATROOM_FUNCTION(chatroom_topic_grants_changed);
+
+/* Statement trigger of the table of grants: tell all processes. */
+Datum
+chatroom_topic_grants_changed(PG_FUNCTION_ARGS)
+{
+	TriggerData *data = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function chatroom.topic_grants_changed() was not "
+						"called by a trigger")));
+	CacheInvalidateRelcache(data->tg_relation);
+	if (TRIGGER_FIRED_BY_DELETE(data->tg_event) ||
+		TRIGGER_FIRED_BY_TRUNCATE(data->tg_event))
+		note_revocation();
+	PG_RETURN_POINTER(NULL);
+}
+
+/* Arguments of grant_topic and revoke_topic. */
+typedef struct GrantArgs
+{
+	text	   *pattern;
+	Oid			role;
+	char	   *role_name;
+	Datum		privileges;		/* text[], each once */
+} GrantArgs;
+
+/* The privileges argument, checked. */
+static Datum
+check_privileges(ArrayType *array)
+{
+	Datum	   *elements;
+	bool	   *nulls;
+	int			n;
+	int			bits = 0;
+	Datum		names[lengthof(privileges)];
+	int			nnames = 0;
+
+	if (ARR_NDIM(array) > 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+				 errmsg("privileges must be an array of one dimension")));
+	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT,
+					  &elements, &nulls, &n);
+	if (n == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("privileges must not be empty"),
+				 errhint("Privileges are sync, track and broadcast.")));
+	for (int i = 0; i < n; i++)
+	{
+		char	   *name;
+		int			bit;
+
+		if (nulls[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("privileges must not contain null")));
+		name = TextDatumGetCString(elements[i]);
+		bit = chatroom_privilege_bit(name, strlen(name));
+		if (bit == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("unrecognized privilege: \"%s\"", name),
+					 errhint("Privileges are sync, track and broadcast.")));
+		bits |= bit;
+	}
+	for (int i = 0; i < lengthof(privileges); i++)
+		if (bits & chatroom_privilege_bit(privileges[i],
+										  strlen(privileges[i])))
+			names[nnames++] = CStringGetTextDatum(privileges[i]);
+	return PointerGetDatum(construct_array(names, nnames, TEXTOID, -1, false,
+										   TYPALIGN_INT));
+}
+
+/* The arguments, checked. */
+static void
+get_grant_args(FunctionCallInfo fcinfo, GrantArgs *args)
+{
+	static const char *const names[] = {"pattern", "role", "privileges"};
+
+	for (int i = 0; i < lengthof(names); i++)
+		if (PG_ARGISNULL(i))
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("%s must not be null", names[i])));
+	args->pattern = PG_GETARG_TEXT_PP(0);
+	chatroom_check_topic(VARDATA_ANY(args->pattern),
+						 VARSIZE_ANY_EXHDR(args->pattern));
+	args->role_name = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	args->role = strcmp(args->role_name, "public") == 0 ? InvalidOid :
+		get_role_oid(args->role_name, false);
+	args->privileges = check_privileges(PG_GETARG_ARRAYTYPE_P(2));
+}
+
+/*
+ * Run statements on the table of grants as its owner: that the caller may
+ * execute the function is what entitles it.  Returns the number of rows
+ * touched.
+ */
+static uint64
+change_grants(const GrantArgs *args, const char *const *statements, int n)
+{
+	Oid			types[] = {TEXTOID, OIDOID, TEXTARRAYOID};
+	Datum		values[] = {
+		PointerGetDatum(args->pattern),
+		ObjectIdGetDatum(args->role),
+		args->privileges
+	};
+	Relation	relation = table_open(chatroom_grants_table(),
+									  RowExclusiveLock);
+	int			nest_level = NewGUCNestLevel();
+	Oid			userid;
+	int			context;
+	uint64		touched = 0;
+
+	GetUserIdAndSecContext(&userid, &context);
+	SetUserIdAndSecContext(relation->rd_rel->relowner,
+						   context | SECURITY_LOCAL_USERID_CHANGE);
+	(void) set_config_option("search_path", "pg_catalog, pg_temp",
+							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	for (int i = 0; i < n; i++)
+	{
+		if (SPI_execute_with_args(statements[i], lengthof(types), types,
+								  values, NULL, false, 0) < 0)
+			elog(ERROR, "could not change grants: %s", statements[i]);
+		touched += SPI_processed;
+	}
+	SPI_finish();
+	AtEOXact_GUC(true, nest_level);
+	SetUserIdAndSecContext(userid, context);
+	table_close(relation, NoLock);
+	return touched;
+}
+
+CHATROOM_FUNCTION(chatroom_grant_topic);
+
+/* grant_topic(pattern text, role text, privileges text[]) */
+Datum
+chatroom_grant_topic(PG_FUNCTION_ARGS)
+{
+	static const char *const statements[] = {
+		"INSERT INTO chatroom.topic_grant AS g (pattern, role, privileges) "
+		"VALUES ($1, $2::regrole, $3) "
+		"ON CONFLICT (pattern, role) DO UPDATE SET privileges = ARRAY("
+		"SELECT p FROM unnest('{sync,track,broadcast}'::text[]) p "
+		"WHERE p = ANY (g.privileges || excluded.privileges))"
+	};
+	GrantArgs	args;
+
+	get_grant_args(fcinfo, &args);
+	chatroom_refuse_reserved(VARDATA_ANY(args.pattern),
+							 VARSIZE_ANY_EXHDR(args.pattern));
+	change_grants(&args, statements, lengthof(statements));
+	PG_RETURN_VOID();
+}
+
+CHATROOM_FUNCTION(chatroom_revoke_topic);
+
+/* revoke_topic(pattern text, role text, privileges text[]) */
+Datum
+chatroom_revoke_topic(PG_FUNCTION_ARGS)
+{
+	static const char *const statements[] = {
+		"DELETE FROM chatroom.topic_grant WHERE pattern = $1 "
+		"AND role = $2::regrole AND privileges <@ $3",
+		"UPDATE chatroom.topic_grant SET privileges = ARRAY("
+		"SELECT p FROM unnest(privileges) p WHERE p <> ALL ($3)) "
+		"WHERE pattern = $1 AND role = $2::regrole AND privileges && $3"
+	};
+	GrantArgs	args;
+
+	get_grant_args(fcinfo, &args);
+	if (change_grants(&args, statements, lengthof(statements)) == 0)
+		ereport(NOTICE,
+				(errmsg("nothing of this was granted to \"%s\" on \"%s\"",
+						args.role_name, text_to_cstring(args.pattern)),
+				 errhint("Patterns are compared as they were given; see view "
+						 "chatroom.topic_grants.")));
+	note_revocation();
+	PG_RETURN_VOID();
+}
