@@ -1377,11 +1377,14 @@ static CommandId
 delete_command(Relation relation, HeapTuple tuple, bool *moved)
 {
 	HeapTupleHeader header = tuple->t_data;
+	TransactionId xmax;
 
 	*moved = false;
-	if (has_header(relation, tuple) &&
-		(header->t_infomask & HEAP_XMAX_INVALID) == 0 &&
-		TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetUpdateXid(header)))
+	if (!has_header(relation, tuple) ||
+		(header->t_infomask & HEAP_XMAX_INVALID) != 0)
+		return GetCurrentCommandId(false);
+	xmax = HeapTupleHeaderGetUpdateXid(header);
+	if (TransactionIdIsCurrentTransactionId(xmax))
 	{
 		*moved = HeapTupleHeaderIndicatesMovedPartitions(header);
 		return HeapTupleHeaderGetCmax(header);

@@ -7,7 +7,8 @@
  * TRUNCATE triggers, and to inheritance children neither.  So these are made
  * here, when a table is watched, and when a table gets a parent (the event
  * triggers of ddl.c).  One function, chatroom_settle_tree, makes what is
- * missing and drops what is not needed any more, in whatever state it finds things.
+ * missing and drops what is not needed any more, in whatever state it finds
+ * things.
  *
  * Triggers on a child or partition are made as that table's owner: owning
  * the parent is what entitles to watch its rows.
