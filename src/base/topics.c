@@ -94,12 +94,22 @@ skip_identifier(const char *pos, const char *end)
 	return pos > start ? pos : NULL;
 }
 
-/*
- * Is a topic, or pattern, of a form that belongs to tables, rooms or prefixes?
- *
- *	  schema.table, schema.table:KEY, schema.table.column:VALUE
- *	  room:ID, rooms, PREFIX/...
- */
+/* Is a topic's form that of a table's, whether or not there is one? */
+bool
+chatroom_topic_of_table(const char *topic, int len)
+{
+	const char *end = topic + len;
+	const char *pos = skip_identifier(topic, end);
+
+	if (pos == NULL || pos == end || *pos != '.')
+		return false;
+	pos = skip_identifier(pos + 1, end);
+	if (pos != NULL && pos < end && *pos == '.')
+		pos = skip_identifier(pos + 1, end);
+	return pos != NULL && (pos == end || *pos == ':');
+}
+
+/* Is a topic's form that of a table's, a room's or a prefix's? */
 bool
 chatroom_topic_reserved(const char *topic, int len)
 {
@@ -110,16 +120,9 @@ chatroom_topic_reserved(const char *topic, int len)
 		(len >= 5 && memcmp(topic, "room:", 5) == 0))
 		return true;
 	pos = skip_identifier(topic, end);
-	if (pos == NULL || pos == end)
-		return false;
-	if (*pos == '/')
+	if (pos != NULL && pos < end && *pos == '/')
 		return true;
-	if (*pos != '.')
-		return false;
-	pos = skip_identifier(pos + 1, end);
-	if (pos != NULL && pos < end && *pos == '.')
-		pos = skip_identifier(pos + 1, end);
-	return pos != NULL && (pos == end || *pos == ':');
+	return chatroom_topic_of_table(topic, len);
 }
 
 /* Refuse topics of these forms. */

@@ -36,6 +36,9 @@ extern const TopicMeaning *chatroom_topic_meaning(const char *topic, int len);
 /* Refuse texts that can't be a topic: 22023. */
 extern void chatroom_check_topic(const char *topic, int len);
 
+/* Is a topic's form that of a table's, whether or not there is one? */
+extern bool chatroom_topic_of_table(const char *topic, int len);
+
 /* Is a topic's form that of a table's, a room's or a prefix's? */
 extern bool chatroom_topic_reserved(const char *topic, int len);
 

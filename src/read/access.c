@@ -79,7 +79,7 @@ chatroom_resolve_topic(const char *topic, int len, ResolvedTopic *resolved)
 		check_table_topic(meaning, topic, len);
 		return;
 	}
-	if (meaning->names_relation)
+	if (meaning->names_relation || chatroom_topic_of_table(topic, len))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("nothing is published under topic \"%.*s\"",

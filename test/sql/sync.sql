@@ -143,6 +143,9 @@ SELECT events, resets FROM chatroom.status WHERE database = current_database();
 -- unwatched: nothing is published any more
 SELECT chatroom.unwatch('talk.messages');
 SELECT chatroom.sync('talk.messages', :'later');
+-- nor under the name of a table that is gone, whoever asks
+DROP TABLE talk.messages;
+SELECT chatroom.sync('talk.messages', :'later');
 
 SET client_min_messages = warning;
 DROP SCHEMA talk CASCADE;
