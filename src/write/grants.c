@@ -104,7 +104,7 @@ check_privileges(ArrayType *array)
 	if (ARR_NDIM(array) > 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
-				 errmsg("privileges must be an array of one dimension")));
+				 errmsg("privileges must be a one-dimensional array")));
 	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT,
 					  &elements, &nulls, &n);
 	if (n == 0)
@@ -120,7 +120,7 @@ check_privileges(ArrayType *array)
 		if (nulls[i])
 			ereport(ERROR,
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("privileges must not contain null")));
+					 errmsg("privileges must not contain nulls")));
 		name = TextDatumGetCString(elements[i]);
 		bit = chatroom_privilege_bit(name, strlen(name));
 		if (bit == 0)

@@ -260,6 +260,52 @@ SELECT bad.fails($$SELECT chatroom.topic('bad.a', '{"id": 1, "n": 1}')$$);
 SELECT bad.fails($$SELECT chatroom.topic('bad.b', '{"a_id": 1, "id": 2}')$$);
 SELECT bad.fails($$SELECT chatroom.topic('bad.nokey', '1')$$);
 
+-- cached
+SELECT bad.fails($$SELECT chatroom.cached('bad.nosuch', '{"id": 1}')$$);
+SELECT bad.fails($$SELECT chatroom.cached('bad.unwatched', '{"id": 1}')$$);
+SELECT bad.fails($$SELECT chatroom.cached('bad.a', '{"n": 1}')$$);
+SELECT bad.fails($$SELECT chatroom.cached('bad.b', '{"a_id": 1}')$$);
+
+-- doorbells
+SELECT bad.fails($$SELECT chatroom.listen(NULL)$$);
+SELECT bad.fails($$SELECT chatroom.listen('')$$);
+SELECT bad.fails($$SELECT chatroom.listen('bad.unwatched')$$);
+SELECT bad.fails($$SELECT chatroom.unlisten(NULL)$$);
+SELECT bad.fails($$SELECT chatroom.unlisten('never listened to')$$);
+SELECT bad.fails($$SELECT chatroom.channel(NULL)$$);
+SELECT bad.fails($$SELECT chatroom.channel('bad.a', '0')$$);
+SELECT bad.fails($$SELECT chatroom.channel('bad.a', '-1 s')$$);
+SELECT bad.fails($$SELECT chatroom.channel('bad.a', '25 h')$$);
+SELECT bad.fails($$SELECT chatroom.channel('bad.a', '1000 years')$$);
+SET ROLE regress_errors_reader;
+SELECT bad.fails($$SELECT chatroom.listen('bad.a')$$);
+SELECT bad.fails($$SELECT chatroom.channel('anything')$$);
+RESET ROLE;
+
+-- grants
+SELECT bad.fails($$SELECT chatroom.grant_topic(NULL, 'public', '{sync}')$$);
+SELECT bad.fails($$SELECT chatroom.grant_topic('lobby', NULL, '{sync}')$$);
+SELECT bad.fails($$SELECT chatroom.grant_topic('lobby', 'public', NULL)$$);
+SELECT bad.fails($$SELECT chatroom.grant_topic('', 'public', '{sync}')$$);
+SELECT bad.fails($$SELECT chatroom.grant_topic(repeat('x', 1000001), 'public', '{sync}')$$);
+SELECT bad.fails($$SELECT chatroom.grant_topic('lobby', 'regress_nobody', '{sync}')$$);
+SELECT bad.fails($$SELECT chatroom.grant_topic('lobby', '', '{sync}')$$);
+SELECT bad.fails($$SELECT chatroom.grant_topic('lobby', 'public', '{}')$$);
+SELECT bad.fails($$SELECT chatroom.grant_topic('lobby', 'public', '{NULL}')$$);
+SELECT bad.fails($$SELECT chatroom.grant_topic('lobby', 'public', '{{sync},{track}}')$$);
+SELECT bad.fails($$SELECT chatroom.grant_topic('lobby', 'public', '{read}')$$);
+SELECT bad.fails($$SELECT chatroom.grant_topic('bad.a', 'public', '{sync}')$$);
+SELECT bad.fails($$SELECT chatroom.grant_topic('bad.*', 'public', '{sync}')$$);
+SELECT bad.fails($$SELECT chatroom.grant_topic('rooms', 'public', '{sync}')$$);
+SELECT bad.fails($$SELECT chatroom.grant_topic('room:*', 'public', '{sync}')$$);
+SELECT bad.fails($$SELECT chatroom.grant_topic('chat/*', 'public', '{sync}')$$);
+SELECT bad.fails($$SELECT chatroom.revoke_topic('never granted', 'public')$$);
+SET ROLE regress_errors_reader;
+SELECT bad.fails($$SELECT chatroom.grant_topic('lobby', 'public', '{sync}')$$);
+SELECT bad.fails($$SELECT chatroom.revoke_topic('lobby', 'public')$$);
+SELECT bad.fails($$SELECT FROM chatroom.topic_grant$$);
+RESET ROLE;
+
 -- paths of associations
 SELECT bad.fails($$SELECT chatroom.watch_assocs(NULL, '{b}')$$);
 SELECT bad.fails($$SELECT chatroom.watch_assocs('bad.a', NULL)$$);
