@@ -38,6 +38,7 @@
 #include "storage/latch.h"
 #include "storage/proc.h"
 #include "utils/builtins.h"
+#include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/timeout.h"
@@ -327,6 +328,7 @@ wait_for_answer(Wait *wait)
 				sleep_until_woken(left);
 
 			/* rights may be gone meanwhile */
+			AcceptInvalidationMessages();
 			chatroom_acting_for(wait->acting_for);
 			chatroom_recheck_topics(&wait->topics);
 		}

@@ -218,6 +218,23 @@ like($reader->error, qr/42501/, 'but an error');
 $reader->query("CALL chatroom.wait('{public.log}', NULL, '1s', acting_for => 'alice')");
 like($reader->error, qr/42501/, 'acting_for needs a right');
 
+$node->safe_psql('postgres', <<'SQL');
+CREATE TABLE secret (id int PRIMARY KEY, owner text);
+SELECT chatroom.watch('secret');
+ALTER TABLE secret ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own ON secret FOR SELECT USING (owner = current_user);
+GRANT SELECT ON secret TO reader;
+SQL
+asleep($reader, "CALL chatroom.wait('{public.secret}', NULL, '1min')");
+my $before = status($node, 'syncs_with_news');
+$node->safe_psql('postgres', "INSERT INTO secret VALUES (1, 'postgres')");
+poll_until('the waiter has looked at what it may not see',
+	sub { status($node, 'syncs_with_news') > $before });
+$node->safe_psql('postgres', "INSERT INTO secret VALUES (2, 'reader')");
+$answer = decode_json($reader->answer);
+is_deeply([ map { $_->{key}{id} } @{ $answer->{events} } ],
+	[2], 'an event that is withheld does not end the wait');
+
 # ------------------------------------------------------------- the tailer ends
 
 $cursor = now($waiter);
@@ -243,7 +260,15 @@ $node->backup('base');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($node, 'base', has_streaming => 1);
 $standby->start;
+
+# it reads from an anchor on, and the primary logs one after a checkpoint
+$node->safe_psql('postgres',
+	"INSERT INTO log (note) SELECT repeat('x', 1000) FROM generate_series(1, 100)");
+$node->safe_psql('postgres', 'CHECKPOINT');
+$node->wait_for_catchup($standby);
+$standby->safe_psql('postgres', 'CHECKPOINT');
 wait_running($standby);
+$node->wait_for_catchup($standby);
 my $there = Chatroom::Session->new($standby, 'postgres');
 asleep($there, "CALL chatroom.wait('{public.log}', NULL, '1min')", $standby);
 is( $standby->safe_psql(
