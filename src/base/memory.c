@@ -107,6 +107,14 @@ advance_lsn(pg_atomic_uint64 *place, XLogRecPtr lsn)
 		;
 }
 
+/* Have WAL flushed up to lsn, by the tailer. */
+void
+chatroom_want_flush(XLogRecPtr lsn)
+{
+	advance_lsn(&chatroom_control->flush_wanted, lsn);
+	chatroom_wake_tailer();
+}
+
 /* After the end of a transaction: tell the tailer of a commit with events. */
 static void
 transaction_ended(XactEvent event, void *arg)
@@ -114,13 +122,9 @@ transaction_ended(XactEvent event, void *arg)
 	switch (event)
 	{
 		case XACT_EVENT_COMMIT:
+			/* the tailer flushes asynchronous commits itself */
 			if (first_message != InvalidXLogRecPtr)
-			{
-				/* the tailer flushes asynchronous commits itself */
-				advance_lsn(&chatroom_control->flush_wanted,
-							XactLastCommitEnd);
-				chatroom_wake_tailer();
-			}
+				chatroom_want_flush(XactLastCommitEnd);
 			if (suppressed)
 			{
 				pg_atomic_fetch_add_u64(&chatroom_control->suppressed, 1);

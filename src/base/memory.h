@@ -126,6 +126,10 @@ extern void chatroom_wake_tailer(void);
  * the tailer, and tells the first LSN that pending() has to read from.
  */
 extern void chatroom_note_message(XLogRecPtr lsn);
+
+/* Have WAL flushed up to lsn, by the tailer: nobody waits for it. */
+extern void chatroom_want_flush(XLogRecPtr lsn);
+
 extern void chatroom_note_suppressed(void);
 extern XLogRecPtr chatroom_first_message(void);
 

@@ -733,6 +733,8 @@ reread_transaction(TailerDatabase *db, PendingTransaction *pending,
 			continue;
 		if (kind == MESSAGE_ROW)
 			chatroom_peek_row(bytes, &descriptor, &command);
+		else if (kind == MESSAGE_BROADCAST)
+			command = (uint32) chatroom_get_vint(&bytes);
 		callback(db, state, reader->ReadRecPtr, command,
 				 message->message + message->prefix_size,
 				 (int) message->message_size);
