@@ -177,7 +177,8 @@ chatroom_broadcast(PG_FUNCTION_ARGS)
 	if (RecoveryInProgress())
 		ereport(ERROR,
 				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
-				 errmsg("cannot broadcast on a standby"),
+				 errmsg("cannot execute %s during recovery",
+						"chatroom.broadcast()"),
 				 errhint("Call chatroom.broadcast() on the primary; followers "
 						 "on standbys get the event, too.")));
 	event.payload = payload_text(PG_GETARG_DATUM(2));
