@@ -223,6 +223,8 @@ leave(Cache *cache)
 	DatabaseSlot *slot;
 	bool		stay = false;
 
+	if (cache != NULL)
+		(void) chatroom_interest_sweep(cache);
 	LWLockAcquire(&chatroom_control->lock, LW_EXCLUSIVE);
 	slot = find_slot(MyDatabaseId);
 	if (cache != NULL && chatroom_interest_holds(cache) > 0)
