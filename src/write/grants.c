@@ -16,6 +16,7 @@
 #include "base/grants.h"
 #include "base/memory.h"
 #include "base/topics.h"
+#include "cache/interest.h"
 #include "cache/ring.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
@@ -30,20 +31,27 @@
 
 static const char *const privileges[] = {"sync", "track", "broadcast"};
 
-/* The cache whose channels get new names when this transaction commits. */
-static Cache *revoked_in = NULL;
+/* Do the database's channels get new names when this transaction commits? */
+static bool revoked = false;
 
 /* At the end of a transaction that took something away. */
 static void
 revocation_ended(XactEvent event, void *arg)
 {
-	if (revoked_in == NULL)
+	Cache	   *cache;
+	bool		current;
+
+	if (!revoked)
 		return;
 	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE)
-		pg_atomic_fetch_add_u64(&revoked_in->channel_epoch, 1);
+	{
+		cache = chatroom_mapped_cache(&current);
+		if (cache != NULL)
+			chatroom_rename_channels(cache);
+	}
 	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE ||
 		event == XACT_EVENT_ABORT)
-		revoked_in = NULL;
+		revoked = false;
 }
 
 /* Who may no longer follow a topic must not guess its channel's next name. */
@@ -58,7 +66,8 @@ note_revocation(void)
 		registered = true;
 	}
 	chatroom_attach_control();
-	revoked_in = chatroom_my_cache();
+	(void) chatroom_my_cache();
+	revoked = true;
 }
 
 CHATROOM_FUNCTION(chatroom_topic_grants_changed);

@@ -178,6 +178,36 @@ is(ask($end, 'SELECT count(*) FROM pg_listening_channels()'),
 add_rows($node, 1);
 ok(bells($end, 1), 'and is rung');
 
+# ------------------------------------------------------- a channel's new name
+
+$node->safe_psql('postgres',
+	"SELECT chatroom.grant_topic('news', 'reader', '{sync}')");
+my $reader = session('postgres', user => 'reader');
+ask($reader, "SELECT chatroom.listen('news')");
+my $told = session();
+ask($told, "SELECT chatroom.listen('news')");
+$node->safe_psql('postgres', "SELECT chatroom.broadcast('news', 'x', '{}')");
+my ($heard) = bells($reader, 1);
+is((bells($told, 1))[0]->{channel}, $heard->{channel}, 'all hear the same');
+$node->safe_psql('postgres',
+	"SELECT chatroom.revoke_topic('news', 'reader', '{sync}')");
+($rung) = bells($told, 1);
+is($rung->{payload}, undef, 'a right is revoked: who listens is told to listen again');
+ask($told, "SELECT chatroom.listen('news')");
+ask($reader, "SELECT chatroom.listen('news')");
+like($reader->error, qr/42501/, 'whoever may');
+bells($reader, 1);
+poll_until('the channel has its new name', sub {
+	$node->safe_psql('postgres', "SELECT chatroom.broadcast('news', 'x', '{}')");
+	ask($told, 'SELECT 1');
+	return grep { defined $_->{payload} } @{ $told->{bells} };
+});
+($rung) = grep { defined $_->{payload} } bells($told, 1);
+isnt($rung->{channel}, $heard->{channel}, 'the channel has another name');
+is(scalar(grep { defined $_->{payload} } bells($reader, 0)),
+	0, 'that who lost the right does not hear');
+$_->close for $reader, $told;
+
 # -------------------------------------------------- kept for another session
 
 my $keeper = session();
@@ -230,7 +260,7 @@ is(notifier_pid($node, 'quit') . notifier_pid($node, 'forced') . notifier_pid($n
 
 # ------------------------------------------------------------------ refusals
 
-my $reader = session('postgres', user => 'reader');
+$reader = session('postgres', user => 'reader');
 ask($reader, "SELECT chatroom.listen('public.log')");
 like($reader->error, qr/42501/, 'no right to the table: 42501');
 ask($reader, "SELECT chatroom.channel('public.log', '1 h')");
