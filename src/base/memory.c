@@ -65,7 +65,6 @@ chatroom_attach_control(void)
 		pg_atomic_init_u32(&control->tailer_state, TAILER_NONE);
 		pg_atomic_init_u32(&control->tailer_procno, PG_UINT32_MAX);
 		pg_atomic_init_u64(&control->flush_wanted, 0);
-		pg_atomic_init_u64(&control->suppressed, 0);
 		for (int i = 0; i < CHATROOM_LOGGED_SLOTS; i++)
 			pg_atomic_init_u64(&control->logged[i], 0);
 		pg_atomic_init_u64(&control->descriptor_epoch, 1);
@@ -115,21 +114,42 @@ chatroom_want_flush(XLogRecPtr lsn)
 	chatroom_wake_tailer();
 }
 
-/* After the end of a transaction: tell the tailer of a commit with events. */
+/*
+ * The transaction changed rows while events were switched off: nobody knows
+ * which, so all topics of the database are reset.  As part of the transaction,
+ * so that no end of a process or server can lose it, and at the time of COMMIT
+ * PREPARED where it is prepared.
+ */
 static void
-transaction_ended(XactEvent event, void *arg)
+log_suppressed(void)
+{
+	StringInfoData buf;
+	ResetEvent	reset = {RESET_DATABASE, {NULL, PIECE_NULL},
+	RESET_REASON_EMIT_OFF};
+
+	initStringInfo(&buf);
+	chatroom_put_header(&buf, MESSAGE_RESET);
+	chatroom_encode_reset(&buf, &reset);
+	chatroom_note_message(chatroom_log_message(CHATROOM_PREFIX, buf.data,
+											   buf.len, true));
+	pfree(buf.data);
+}
+
+/* The end of a transaction: tell the tailer of a commit with events. */
+static void
+transaction_ends(XactEvent event, void *arg)
 {
 	switch (event)
 	{
+		case XACT_EVENT_PRE_COMMIT:
+		case XACT_EVENT_PRE_PREPARE:
+			if (suppressed)
+				log_suppressed();
+			return;
 		case XACT_EVENT_COMMIT:
 			/* the tailer flushes asynchronous commits itself */
 			if (first_message != InvalidXLogRecPtr)
 				chatroom_want_flush(XactLastCommitEnd);
-			if (suppressed)
-			{
-				pg_atomic_fetch_add_u64(&chatroom_control->suppressed, 1);
-				chatroom_wake_tailer();
-			}
 			break;
 		case XACT_EVENT_PREPARE:
 
@@ -137,9 +157,6 @@ transaction_ended(XactEvent event, void *arg)
 			 * Nobody tells of the later COMMIT PREPARED: it may happen in a
 			 * session that has not loaded this library.  The tailer polls.
 			 */
-			if (suppressed)
-				pg_atomic_fetch_add_u64(&chatroom_control->suppressed, 1);
-			break;
 		case XACT_EVENT_ABORT:
 			break;
 		default:
@@ -155,7 +172,7 @@ register_callback(void)
 {
 	if (callback_registered)
 		return;
-	RegisterXactCallback(transaction_ended, NULL);
+	RegisterXactCallback(transaction_ends, NULL);
 	callback_registered = true;
 }
 

@@ -78,7 +78,6 @@ typedef struct ChatroomControl
 
 	/* Written by committing backends. */
 	pg_atomic_uint64 flush_wanted;	/* largest LSN of a commit with events */
-	pg_atomic_uint64 suppressed;	/* commits whose events were switched off */
 	pg_atomic_uint64 logged[CHATROOM_LOGGED_SLOTS]; /* see write/emit.c */
 	pg_atomic_uint64 descriptor_epoch;	/* (T) bump: log descriptors again */
 

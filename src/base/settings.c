@@ -80,7 +80,7 @@ chatroom_define_settings(void)
 	DefineCustomBoolVariable("chatroom.emit",
 							 "Emit events for watched tables.",
 							 "Off is a kill switch: the changes are made without "
-							 "events, and all topics of the cluster are reset.",
+							 "events, and all topics of the database are reset.",
 							 &chatroom_emit_enabled,
 							 true,
 							 PGC_SIGHUP, 0, NULL, NULL, NULL);

@@ -84,7 +84,6 @@ PGDLLEXPORT void chatroom_tailer_main(Datum arg);
 
 static bool incarnation_logged = false;
 static bool was_standby = false;
-static uint64 suppressed_seen = 0;
 static int	held_turns = 0;
 
 /* --------------------------------------------------------------- the turns */
@@ -125,30 +124,6 @@ look_around(void)
 	chatroom_make_wanted_caches();
 }
 
-/*
- * Rows were changed while events were switched off: nobody knows which, so
- * all topics of the cluster are reset, also on standbys.
- */
-static void
-log_suppressed(void)
-{
-	uint64		suppressed;
-	StringInfoData buf;
-	ResetEvent	reset = {RESET_DATABASE, {NULL, PIECE_NULL},
-	RESET_REASON_EMIT_OFF};
-
-	suppressed = pg_atomic_read_u64(&chatroom_control->suppressed);
-	if (suppressed == suppressed_seen)
-		return;
-	suppressed_seen = suppressed;
-	initStringInfo(&buf);
-	chatroom_put_header(&buf, MESSAGE_RESET);
-	chatroom_encode_reset(&buf, &reset);
-	XLogFlush(chatroom_log_message(CHATROOM_PREFIX, buf.data, buf.len,
-								   false));
-	pfree(buf.data);
-}
-
 /* What only a primary's tailer writes. */
 static void
 write_as_primary(void)
@@ -159,7 +134,6 @@ write_as_primary(void)
 		was_standby = false;
 		incarnation_logged = false;
 	}
-	log_suppressed();
 	if (chatroom_log_anchor(!incarnation_logged))
 		incarnation_logged = true;
 }
@@ -382,7 +356,6 @@ chatroom_tailer_main(Datum arg)
 												ALLOCSET_DEFAULT_SIZES));
 	chatroom_assemble_init();
 	chatroom_publish_init();
-	suppressed_seen = pg_atomic_read_u64(&chatroom_control->suppressed);
 	was_standby = RecoveryInProgress();
 
 	if (start_is_hopeless())
