@@ -79,5 +79,11 @@ CREATE VIEW chatroom.topic_grants WITH (security_barrier) AS
 				 OR pg_catalog.pg_has_role('pg_database_owner', 'USAGE')));
 COMMENT ON VIEW chatroom.topic_grants IS
 	'who may use topics that are no table''s: grants to the caller''s roles and to everybody; all of them for the database''s owner';
+COMMENT ON COLUMN chatroom.topic_grants.pattern IS
+	'topic, in which * stands for any text';
+COMMENT ON COLUMN chatroom.topic_grants.role IS
+	'role it was granted to, with its members; public for everybody';
+COMMENT ON COLUMN chatroom.topic_grants.privileges IS
+	'of sync, track and broadcast';
 -- It shows nobody another role's grants.
 GRANT SELECT ON chatroom.topic_grants TO PUBLIC;
