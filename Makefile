@@ -4,6 +4,9 @@
 #   make test [T='t/003_*.pl sql/watch.sql'] everything (or what T names), in
 #                                            private clusters under build/
 #   make demo [LOG=file.tsv.gz]              see it work
+#   make bench [QUICK=1] [ONLY='insert sync'] [DOCS=1]
+#                                            how fast is it? DOCS=1 writes
+#                                            docs/benchmarks.md
 #   make tree                                a private PostgreSQL with chatroom
 #                                            in it: build/pg15/usr/...
 #   make format, make format-check           lay the C code out; CLANG_FORMAT=program
@@ -68,7 +71,7 @@ all install installcheck uninstall clean tree:
 endif
 
 .DEFAULT_GOAL := all
-.PHONY: setup test demo tree tree-env format format-check
+.PHONY: setup test demo bench tree tree-env format format-check
 
 # These work where PostgreSQL isn't yet, so they hand their variables on in the
 # environment and start make again for themselves.
@@ -80,6 +83,15 @@ test:
 
 demo:
 	@env -u MAKEFLAGS -u MAKELEVEL scripts/sandbox test/demo/run
+
+# git doesn't answer another user about this folder.
+bench:
+	@BENCH_COMMIT="$$(git describe --always --dirty 2> /dev/null)" \
+		env -u MAKEFLAGS -u MAKELEVEL scripts/sandbox test/bench/run
+ifdef DOCS
+	@mkdir -p docs
+	@cp build/bench/benchmarks.md docs/benchmarks.md
+endif
 
 FORMATTED = $(SOURCES) $(ALL_HEADERS) $(wildcard test/*/*.c test/*/*.h)
 
