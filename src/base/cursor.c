@@ -150,16 +150,30 @@ append_field(StringInfo buf, uint64 value)
 	appendBinaryStringInfo(buf, pos, text + sizeof(text) - pos);
 }
 
-/* Append the text; this is in the way of each answer, so without printf. */
+/* Append what cursors of one run share; see cursor.h. */
 void
-chatroom_append_cursor(StringInfo buf, const Cursor *cursor)
+chatroom_append_cursor_start(StringInfo buf, const Cursor *cursor)
 {
 	appendStringInfoCharMacro(buf, '1');
 	append_field(buf, cursor->system);
 	append_field(buf, cursor->dboid);
 	append_field(buf, cursor->incarnation);
 	append_field(buf, cursor->tli);
-	append_field(buf, cursor->lsn);
+}
+
+/* Append the rest of a cursor without holes. */
+void
+chatroom_append_cursor_lsn(StringInfo buf, XLogRecPtr lsn)
+{
+	append_field(buf, lsn);
+}
+
+/* Append the text; this is in the way of each answer, so without printf. */
+void
+chatroom_append_cursor(StringInfo buf, const Cursor *cursor)
+{
+	chatroom_append_cursor_start(buf, cursor);
+	chatroom_append_cursor_lsn(buf, cursor->lsn);
 	for (int i = 0; i < cursor->nholes; i++)
 		append_field(buf, cursor->holes[i]);
 }

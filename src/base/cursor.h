@@ -57,6 +57,14 @@ extern bool chatroom_parse_cursor(const char *text, int len, Cursor *cursor);
 /* Append the text. */
 extern void chatroom_append_cursor(StringInfo buf, const Cursor *cursor);
 
+/*
+ * The same in two steps, for many cursors that differ in their LSN alone: the
+ * first part is the same for all of them.
+ */
+extern void chatroom_append_cursor_start(StringInfo buf,
+										 const Cursor *cursor);
+extern void chatroom_append_cursor_lsn(StringInfo buf, XLogRecPtr lsn);
+
 /* A cursor of this database and moment, at an LSN. */
 extern void chatroom_make_cursor(XLogRecPtr lsn, Cursor *cursor);
 

@@ -52,6 +52,12 @@
 /* Tries where the ring moves on while an answer is put together. */
 #define MAX_TRIES		5
 
+/* What an event takes in an answer before its tail: cursor, type, topics. */
+#define EVENT_HEAD_GUESS	192
+
+/* Most bytes of an answer that are made room for beforehand. */
+#define MAX_RESERVED	(16 * 1024 * 1024)
+
 /* -------------------------------------------------------------- arguments */
 
 /* One topic as the caller gave it. */
@@ -1279,29 +1285,85 @@ append_json_cursor(StringInfo buf, const Cursor *cursor)
 	appendStringInfoCharMacro(buf, '"');
 }
 
+/* What the events of an answer have in common. */
+typedef struct AnswerStyle
+{
+	StringInfoData start;		/* of each event, up to its cursor's LSN */
+	bool		uncommitted;	/* events have no cursor yet */
+	StringInfoData topic;		/* JSON array of the only topic asked for */
+	int			ntopics;
+	uint64	   *hashes;			/* of the topics asked for, in order */
+	RelationAccess access;		/* to the last event's table */
+} AnswerStyle;
+
+/* Find out what the events of an answer have in common. */
+static void
+start_events(AnswerStyle *style, const SyncTopics *topics, bool uncommitted)
+{
+	Cursor		cursor;
+
+	memset(style, 0, sizeof(*style));
+	style->uncommitted = uncommitted;
+	style->ntopics = topics->n;
+	style->hashes = sorted_hashes(topics);
+	style->access.any = style->access.all = true;
+	initStringInfo(&style->start);
+	append_literal(&style->start, "{\"cursor\":");
+	if (!uncommitted)
+	{
+		chatroom_make_cursor(0, &cursor);
+		appendStringInfoCharMacro(&style->start, '"');
+		chatroom_append_cursor_start(&style->start, &cursor);
+	}
+	if (topics->n == 1)
+	{
+		initStringInfo(&style->topic);
+		appendStringInfoCharMacro(&style->topic, '[');
+		chatroom_append_json_string(&style->topic, topics->topics[0].topic,
+									topics->topics[0].len);
+		appendStringInfoCharMacro(&style->topic, ']');
+	}
+}
+
 /* Append one event. */
 static void
-append_event(StringInfo buf, const RingEvent *event, Verdict verdict,
-			 Cursor *cursor, const uint64 *hashes, int n,
-			 RelationAccess *access)
+append_event(StringInfo buf, AnswerStyle *style, const RingEvent *event,
+			 Verdict verdict)
 {
 	const char *type = chatroom_event_type(event, verdict);
 
-	append_literal(buf, "{\"cursor\":");
-	if (cursor != NULL)
-		cursor->lsn = event->lsn;
-	append_json_cursor(buf, cursor);
-	append_literal(buf, ",\"type\":\"");
+	appendBinaryStringInfo(buf, style->start.data, style->start.len);
+	if (style->uncommitted)
+		append_literal(buf, "null,\"type\":\"");
+	else
+	{
+		chatroom_append_cursor_lsn(buf, event->lsn);
+		append_literal(buf, "\",\"type\":\"");
+	}
 	appendBinaryStringInfo(buf, type, strlen(type));
 	append_literal(buf, "\",\"topics\":");
-	append_topics(buf, event, verdict, hashes, n);
+	if (style->ntopics == 1)
+		appendBinaryStringInfo(buf, style->topic.data, style->topic.len);
+	else
+		append_topics(buf, event, verdict, style->hashes, style->ntopics);
 	appendStringInfoCharMacro(buf, ',');
-	chatroom_event_access(event, access);
-	if (access->all && verdict == VERDICT_SHOW)
+	chatroom_event_access(event, &style->access);
+	if (style->access.all && verdict == VERDICT_SHOW)
 		appendBinaryStringInfo(buf, ring_part(event, event->tail),
 							   event->tail_len);
 	else
-		append_restricted(buf, event, access, verdict);
+		append_restricted(buf, event, &style->access, verdict);
+}
+
+/* Make room for the events of an answer, rather than grow again and again. */
+static void
+reserve_answer(StringInfo buf, const SyncAnswer *answer)
+{
+	Size		size = 0;
+
+	for (int i = 0; i < answer->n; i++)
+		size += answer->events[i]->tail_len + EVENT_HEAD_GUESS;
+	enlargeStringInfo(buf, (int) Min(size, MAX_RESERVED));
 }
 
 /* An answer as JSON. */
@@ -1321,12 +1383,11 @@ chatroom_append_answer(StringInfo buf, SyncTopics *topics,
 		append_literal(buf, "false,\"events\":[");
 	if (answer->n > 0)
 	{
-		RelationAccess access = {InvalidOid, true, true, false, NULL};
-		uint64	   *hashes = sorted_hashes(topics);
-		Cursor		cursor;
+		AnswerStyle style;
 		bool		first = true;
 
-		chatroom_make_cursor(0, &cursor);
+		start_events(&style, topics, answer->uncommitted);
+		reserve_answer(buf, answer);
 		for (int i = 0; i < answer->n; i++)
 		{
 			if (answer->verdicts[i] == VERDICT_WITHHOLD)
@@ -1334,9 +1395,8 @@ chatroom_append_answer(StringInfo buf, SyncTopics *topics,
 			if (!first)
 				appendStringInfoCharMacro(buf, ',');
 			first = false;
-			append_event(buf, answer->events[i], answer->verdicts[i],
-						 answer->uncommitted ? NULL : &cursor, hashes,
-						 topics->n, &access);
+			append_event(buf, &style, answer->events[i],
+						 answer->verdicts[i]);
 		}
 	}
 	append_literal(buf, "]}");
