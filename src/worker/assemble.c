@@ -204,11 +204,6 @@ commit_transaction(XLogReaderState *reader, TransactionId xid,
 	XLogRecPtr	first = InvalidXLogRecPtr;
 	uint64		fxid;
 
-	/* the usual case: a transaction that is none of ours */
-	if (hash_get_num_entries(open_transactions) == 0 &&
-		chatroom_partial_before == 0)
-		return;
-
 	fxid = chatroom_widen_xid(xid);
 	if (fxid < chatroom_partial_before)
 	{
@@ -314,6 +309,10 @@ handle_xact_record(XLogReaderState *reader)
 		xl_xact_parsed_commit parsed;
 		TransactionId xid = XLogRecGetXid(reader);
 
+		/* the usual case: a transaction that is none of ours */
+		if (hash_get_num_entries(open_transactions) == 0 &&
+			chatroom_partial_before == 0)
+			return;
 		ParseCommitRecord(info, (xl_xact_commit *) XLogRecGetData(reader),
 						  &parsed);
 		if (op == XLOG_XACT_COMMIT_PREPARED)

@@ -307,6 +307,7 @@ read_wal(XLogRecPtr restart)
 	for (;;)
 	{
 		char	   *error = NULL;
+		Size		queued;
 
 		if (XLogReadRecord(reader, &error) == NULL)
 			ereport(ERROR,
@@ -320,9 +321,9 @@ read_wal(XLogRecPtr restart)
 							(reader->EndRecPtr - reader->ReadRecPtr));
 		pg_atomic_write_u64(&chatroom_control->read_lsn, reader->EndRecPtr);
 
-		if (chatroom_queued_bytes() < published_at)
-			published_at = chatroom_queued_bytes();
-		if (chatroom_queued_bytes() >= published_at + PUBLISH_BYTES)
+		queued = chatroom_queued_bytes();
+		published_at = Min(published_at, queued);
+		if (queued >= published_at + PUBLISH_BYTES)
 		{
 			chatroom_publish(reader->EndRecPtr);
 			published_at = chatroom_queued_bytes();

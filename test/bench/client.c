@@ -528,7 +528,8 @@ measure_rebuild(void)
 		bool		done;
 
 		state = tailer_state(conn, &pid);
-		if (pid != 0 && pid != before && start == 0)
+		if (pid != 0 && pid != before && start == 0 &&
+			strcmp(state, "starting") != 0)
 			start = now_us();
 		done = start != 0 && strcmp(state, "running") == 0;
 		free(state);
