@@ -649,7 +649,7 @@ my %method = (
 	  . ' answer of wait(), by a notification, or by the answer of the sync()'
 	  . ' that follows a doorbell. From before the INSERT is sent until the'
 	  . ' row, or with pg_notify its key, is there; so the commit with its'
-	  . ' fsync is in it. Some 3 ms between two. The 8 writers of the load'
+	  . ' fsync is in it. Some 7 ms between two. The 8 writers of the load'
 	  . ' insert at full speed in other rooms of the same table, by the same'
 	  . ' trigger; every listener has its own room\'s channel.',
 	foreign => 'WAL of small transactions (an insert, an update, a delete) in'

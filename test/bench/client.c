@@ -39,9 +39,12 @@
 /* Followers are at the end of it all when nothing came for so long. */
 #define SILENCE_MS		300
 
-/* Between two probes, so that whoever waits is asleep; microseconds. */
-#define GAP_LEAST		2000
-#define GAP_MOST		4000
+/*
+ * Between two probes, so that whoever waits is asleep, and a doorbell is not
+ * put off because another rang just now; microseconds.
+ */
+#define GAP_LEAST		6000
+#define GAP_MOST		9000
 
 typedef enum Means
 {
