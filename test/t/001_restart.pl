@@ -47,7 +47,7 @@ is(slots($node), 'physical|t|t',
 my $fresh = Chatroom::Follower->new($node);
 $fresh->follow;
 $fresh->catch_up;
-is(scalar @{ $fresh->{events} }, 1, 'not preloaded: what comes then is told');
+is(scalar @{ $fresh->{log} }, 1, 'not preloaded: what comes then is told');
 
 $node->restart;
 $fresh->follow;

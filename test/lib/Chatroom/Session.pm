@@ -6,19 +6,31 @@ use strict;
 use warnings;
 use IPC::Run;
 use PostgreSQL::Test::Utils;
+use Scalar::Util qw(weaken);
 use Time::HiRes qw(time);
+
+# Sessions to be closed before Perl takes everything to pieces in any order.
+my %open;
+
+END
+{
+	local $?;
+	$_->close for grep { defined } values %open;
+}
 
 # new(NODE, DATABASE, OPTIONS): user, options (PGOPTIONS).
 sub new
 {
 	my ($class, $node, $db, %options) = @_;
 
-	return bless {
+	my $self = bless {
 		node => $node,
 		db   => $db // 'postgres',
 		user => $options{user},
 		end  => 0
 	}, $class;
+	weaken($open{$self} = $self);
+	return $self;
 }
 
 sub connect
@@ -111,6 +123,14 @@ sub close
 	return;
 }
 
-sub DESTROY { $_[0]->close; }
+sub DESTROY
+{
+	my ($self) = @_;
+
+	local $?;
+	$self->close;
+	delete $open{$self};
+	return;
+}
 
 1;
