@@ -558,6 +558,7 @@ chatroom_decode_reset(ByteReader *reader, ResetEvent *event)
 	event->reason = get_byte(reader);
 	event->base = get_value(reader);
 	return reader_done(reader) &&
+		event->reason > RESET_REASON_NONE && event->reason < RESET_REASONS &&
 		(event->scope == RESET_DATABASE ||
 		 (event->scope == RESET_BASE &&
 		  event->base.len > 0 && event->base.len <= CHATROOM_MAX_TOPIC));
