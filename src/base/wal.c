@@ -22,6 +22,9 @@
 #include "base/wal.h"
 #include "miscadmin.h"
 
+/* A reader's buffer for records that cross pages may stay as large. */
+#define RECORD_BUFFER	(1024 * 1024)
+
 /* The reader's private data. */
 typedef struct WalSource
 {
@@ -96,6 +99,21 @@ chatroom_open_wal(WalWaitCallback wait)
 				 errmsg("out of memory"),
 				 errdetail("Failed while allocating a WAL reading processor.")));
 	return reader;
+}
+
+/*
+ * The reader keeps a buffer as large as the largest record that it met, which
+ * anybody may log: let go one that a rare record made large.  What was read
+ * last stays valid.
+ */
+void
+chatroom_trim_wal(XLogReaderState *reader)
+{
+	if (reader->readRecordBufSize <= RECORD_BUFFER)
+		return;
+	pfree(reader->readRecordBuf);
+	reader->readRecordBuf = palloc(RECORD_BUFFER);
+	reader->readRecordBufSize = RECORD_BUFFER;
 }
 
 void

@@ -16,6 +16,7 @@
 typedef void (*WalWaitCallback) (XLogRecPtr available, TimeLineID tli);
 
 extern XLogReaderState *chatroom_open_wal(WalWaitCallback wait);
+extern void chatroom_trim_wal(XLogReaderState *reader);
 extern void chatroom_close_wal(XLogReaderState *reader);
 
 /* Start of the oldest segment that the server has not removed. */

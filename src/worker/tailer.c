@@ -316,6 +316,7 @@ read_wal(XLogRecPtr restart)
 							LSN_FORMAT_ARGS(reader->EndRecPtr),
 							error ? error : "no record")));
 		chatroom_handle_record(reader);
+		chatroom_trim_wal(reader);
 		pg_atomic_write_u64(&chatroom_control->bytes_read,
 							pg_atomic_read_u64(&chatroom_control->bytes_read) +
 							(reader->EndRecPtr - reader->ReadRecPtr));
