@@ -34,17 +34,10 @@ sub lines
 	return grep { /\S/ } split /\n/, $text;
 }
 
-# psql
-is(scalar @{ $blocks{psql} }, 1, 'the README has an example for psql');
-my ($example) = @{ $blocks{psql} };
+# psql: the first block, with its output, and what goes on from there.
+my ($example, @more) = @{ $blocks{psql} };
 my ($expected) = $example->{rest} =~ /^```text\n(.*?)^```/ms;
-my ($out, $err) = ('', '');
-IPC::Run::run(
-	[ 'psql', '-X', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres') ],
-	'<', \$example->{code}, '>', \$out, '2>', \$err);
-is($?, 0, 'the example runs');
-unlike($err, qr/ERROR/, 'the example meets no error');
-my @got = lines($out);
+my @got = lines(run_psql($example->{code}, 'the example'));
 my $missing;
 foreach my $line (lines($expected))
 {
@@ -53,8 +46,28 @@ foreach my $line (lines($expected))
 	last unless @got;
 	shift @got;
 }
-is($missing, undef, 'the example prints what the README says')
-  or diag($out);
+is($missing, undef, 'the example prints what the README says');
+foreach my $block (@more)
+{
+	like(run_psql($block->{code}, 'following from psql'),
+		qr/insert.*one more/, 'following from psql tells of an insert');
+}
+
+# Run text in psql; what it printed.
+sub run_psql
+{
+	my ($text, $what) = @_;
+	my ($out, $err) = ('', '');
+
+	IPC::Run::run(
+		[
+			'psql', '-X', '-v', 'ON_ERROR_STOP=1', '-d',
+			$node->connstr('postgres')
+		],
+		'<', \$text, '>', \$out, '2>', \$err);
+	is($?, 0, "$what: no error") or diag($err);
+	return $out;
+}
 
 # Programs, and how to find out whether they can run.
 my %programs = (
