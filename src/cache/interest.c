@@ -40,7 +40,7 @@ typedef struct InterestTable
 	uint32		nbuckets;		/* power of 2 */
 	uint32		first_free;		/* (X) */
 	pg_atomic_uint32 notifier;	/* process number; PG_UINT32_MAX: none */
-	pg_atomic_uint32 holds;		/* sum of all entries' sessions */
+	pg_atomic_uint32 sessions;	/* that hold any */
 } InterestTable;
 
 #define TABLE_SIZE		MAXALIGN(sizeof(InterestTable))
@@ -99,7 +99,7 @@ chatroom_interest_init(Cache *cache)
 
 	table->nbuckets = pg_nextpower2_32(cache->ninterests);
 	pg_atomic_init_u32(&table->notifier, PG_UINT32_MAX);
-	pg_atomic_init_u32(&table->holds, 0);
+	pg_atomic_init_u32(&table->sessions, 0);
 	for (uint32 i = 0; i < table->nbuckets; i++)
 		interest_buckets(table)[i] = NO_INTEREST;
 
@@ -294,7 +294,6 @@ join_interest(InterestTable *table, uint32 index, uint64 keep_until)
 	if (keep_until == 0)
 	{
 		pg_atomic_fetch_add_u32(&entry->sessions, 1);
-		pg_atomic_fetch_add_u32(&table->holds, 1);
 		return;
 	}
 	old = pg_atomic_read_u64(&entry->keep_until);
@@ -414,8 +413,20 @@ chatroom_interest_give_back(Cache *cache, uint32 index)
 	InterestTable *table = interest_table(cache);
 
 	pg_atomic_fetch_sub_u32(&interest_entries(table)[index].sessions, 1);
-	/* the last one out has the notifier look whether it can leave */
-	if (pg_atomic_fetch_sub_u32(&table->holds, 1) == 1)
+}
+
+/* A session is about to hold its first interest. */
+void
+chatroom_interest_enter(Cache *cache)
+{
+	pg_atomic_fetch_add_u32(&interest_table(cache)->sessions, 1);
+}
+
+/* It has given back its last; the notifier may be needed no more. */
+void
+chatroom_interest_leave(Cache *cache)
+{
+	if (pg_atomic_fetch_sub_u32(&interest_table(cache)->sessions, 1) == 1)
 		(void) chatroom_interest_wake(cache);
 }
 
@@ -450,10 +461,11 @@ chatroom_interest_wake(Cache *cache)
 	return true;
 }
 
+/* How many sessions hold an interest? */
 uint32
-chatroom_interest_holds(Cache *cache)
+chatroom_interest_sessions(Cache *cache)
 {
-	return pg_atomic_read_u32(&interest_table(cache)->holds);
+	return pg_atomic_read_u32(&interest_table(cache)->sessions);
 }
 
 /* Take up to n dirty interests. */

@@ -78,6 +78,10 @@ extern uint32 chatroom_interest_keep(Cache *cache, uint64 hash,
 									 uint64 keep_until);
 extern void chatroom_interest_give_back(Cache *cache, uint32 index);
 
+/* Around a session's first and last hold: the notifier counts them. */
+extern void chatroom_interest_enter(Cache *cache);
+extern void chatroom_interest_leave(Cache *cache);
+
 /* Have an interest rung that this session holds. */
 extern void chatroom_interest_ring(Cache *cache, uint32 index);
 
@@ -119,8 +123,8 @@ extern void chatroom_interest_set_notifier(Cache *cache, uint32 procno);
 /* Set the notifier's latch; false: there is none. */
 extern bool chatroom_interest_wake(Cache *cache);
 
-/* Sessions' holds of interests, all in all. */
-extern uint32 chatroom_interest_holds(Cache *cache);
+/* Sessions that hold an interest. */
+extern uint32 chatroom_interest_sessions(Cache *cache);
 
 /* Take up to n dirty ones; *ahead: some wait for "published" to move. */
 extern int	chatroom_interest_collect(Cache *cache, Doorbell *bells, int n,

@@ -107,6 +107,8 @@ give_back(Held *held)
 	if (cache != NULL)
 		chatroom_interest_give_back(cache, held->index);
 	hash_search(held_interests, &held->hash, HASH_REMOVE, NULL);
+	if (cache != NULL && hash_get_num_entries(held_interests) == 0)
+		chatroom_interest_leave(cache);
 }
 
 /* At exit, also by FATAL. */
@@ -117,11 +119,13 @@ give_back_at_exit(int code, Datum arg)
 	Held	   *held;
 	Cache	   *cache = held_cache();
 
-	if (cache == NULL || held_interests == NULL)
+	if (cache == NULL || held_interests == NULL ||
+		hash_get_num_entries(held_interests) == 0)
 		return;
 	hash_seq_init(&status, held_interests);
 	while ((held = hash_seq_search(&status)) != NULL)
 		chatroom_interest_give_back(cache, held->index);
+	chatroom_interest_leave(cache);
 	held_interests = NULL;
 }
 
@@ -499,11 +503,15 @@ hold_interest(const Wanted *wanted)
 	if (found)
 		return held;
 
+	if (hash_get_num_entries(held_interests) == 1)
+		chatroom_interest_enter(wanted->cache);
 	index = chatroom_interest_hold(wanted->cache, wanted->read.hash,
 								   &wanted->channel);
 	if (index == NO_INTEREST)
 	{
 		hash_search(held_interests, &wanted->read.hash, HASH_REMOVE, NULL);
+		if (hash_get_num_entries(held_interests) == 0)
+			chatroom_interest_leave(wanted->cache);
 		report_full(wanted->cache);
 	}
 	memset((char *) held + sizeof(held->hash), 0,

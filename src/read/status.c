@@ -254,7 +254,7 @@ put_database(ReturnSetInfo *result, Oid dboid, Cache *cache,
 
 	put_datum(&row, ObjectIdGetDatum(dboid));
 	put_worker(&row);
-	if (slot != NULL && slot->notifier_pid != 0)
+	if (slot != NULL && slot->notifier_pid > 0)
 		put_datum(&row, Int32GetDatum(slot->notifier_pid));
 	else
 		put_null(&row);

@@ -19,11 +19,11 @@
  * is kept.  The postmaster never restarts it; the tailer has it started again,
  * with pauses that grow.
  *
- * A batch is one transaction with a NOTIFY for each topic that had news, at
- * most one every BATCH_PAUSE: the first at once, so that a lone event is not
- * late.  The transaction doesn't wait for the disk, runs nobody's code, and
- * the worker never sleeps inside it.  A NOTIFY queue that fills up slows it
- * down; what could not be sent is sent later.
+ * A batch is one transaction with a NOTIFY for each topic that had news, the
+ * first at once, so that a lone event is not late, the next after a pause.
+ * The transaction doesn't wait for the disk, runs nobody's code, and the
+ * worker never sleeps inside it.  A NOTIFY queue that fills up slows it down;
+ * what could not be sent is sent later.
  *
  * The payload is the cursor of the topic's newest event, and nothing else,
  * because LISTEN needs no privilege.  An empty payload tells that the channel
@@ -59,9 +59,15 @@
 /* Most channels in one transaction. */
 #define MAX_BATCH		1000
 
-/* Least time between two batches, in ms, and when the queue is filling up. */
-#define BATCH_PAUSE		5
-#define BATCH_PAUSE_FULL	1000
+/*
+ * Least time between two batches, in us.  Each wakes every session of the
+ * database that listens, to whatever channel; that costs about 30 us of CPU a
+ * session.  So it grows with their number.  And when the queue is filling up.
+ */
+#define BATCH_PAUSE			5000
+#define BATCH_PAUSE_SESSION	100
+#define BATCH_PAUSE_MOST	50000
+#define BATCH_PAUSE_FULL	1000000
 
 /* A queue more than this full is filling up. */
 #define QUEUE_FULL		0.5
@@ -227,7 +233,7 @@ leave(Cache *cache)
 		(void) chatroom_interest_sweep(cache);
 	LWLockAcquire(&chatroom_control->lock, LW_EXCLUSIVE);
 	slot = find_slot(MyDatabaseId);
-	if (cache != NULL && chatroom_interest_holds(cache) > 0)
+	if (cache != NULL && chatroom_interest_sessions(cache) > 0)
 		stay = true;
 	else if (slot != NULL)
 		slot->want_notifier = false;
@@ -245,7 +251,7 @@ leave_if_unneeded(Cache *cache)
 	uint64		now = chatroom_monotonic_us();
 
 	/* a session that holds an interest is there to be rung */
-	if (chatroom_interest_holds(cache) == 0 &&
+	if (chatroom_interest_sessions(cache) == 0 &&
 		CountDBConnections(MyDatabaseId) == 0)
 		leave(cache);
 	if (now - swept < IDLE_PAUSE * 1000)
@@ -350,6 +356,28 @@ say_farewell(Cache *cache, bool all)
 	}
 }
 
+/* How long to pause after a batch, in us. */
+static uint64
+batch_pause(Cache *cache, bool sent)
+{
+	static uint64 usage_checked = 0;
+	static bool filling_up = false;
+	uint64		now = chatroom_monotonic_us();
+
+	if (!sent)
+		filling_up = true;
+	else if (now - usage_checked >= IDLE_PAUSE * 1000)
+	{
+		filling_up = queue_usage() > QUEUE_FULL;
+		usage_checked = now;
+	}
+	if (filling_up)
+		return BATCH_PAUSE_FULL;
+	return Min(BATCH_PAUSE +
+			   BATCH_PAUSE_SESSION * chatroom_interest_sessions(cache),
+			   BATCH_PAUSE_MOST);
+}
+
 /*
  * Ring what is to be rung; returns how long to sleep, in ms.  *deaf: no
  * wake-up can make that any shorter.
@@ -357,35 +385,28 @@ say_farewell(Cache *cache, bool all)
 static long
 ring(Cache *cache, bool *deaf)
 {
-	static uint64 last_batch = 0;
-	static uint64 usage_checked = 0;
-	static uint64 pause = BATCH_PAUSE * 1000;
+	static uint64 next_batch = 0;
 	uint64		now = chatroom_monotonic_us();
-	bool		ahead;
-	int			n;
 
-	*deaf = pause == BATCH_PAUSE * 1000;
-	if (now - last_batch < pause)
-		return (long) ((pause - (now - last_batch) + 999) / 1000);
-	n = chatroom_interest_collect(cache, bells, MAX_BATCH, &ahead);
-	if (n == 0)
+	if (now >= next_batch)
 	{
-		*deaf = false;
-		return ahead ? BATCH_PAUSE : IDLE_PAUSE;
+		bool		ahead;
+		bool		sent;
+		int			n;
+
+		n = chatroom_interest_collect(cache, bells, MAX_BATCH, &ahead);
+		if (n == 0)
+		{
+			*deaf = false;
+			return ahead ? BATCH_PAUSE / 1000 : IDLE_PAUSE;
+		}
+		sent = try_batch(cache, n, false);
+		if (!sent)
+			chatroom_interest_put_back(cache, bells, n);
+		next_batch = now + batch_pause(cache, sent);
 	}
-	if (!try_batch(cache, n, false))
-	{
-		chatroom_interest_put_back(cache, bells, n);
-		pause = BATCH_PAUSE_FULL * 1000;
-	}
-	else if (now - usage_checked >= IDLE_PAUSE * 1000)
-	{
-		usage_checked = now;
-		pause = (queue_usage() > QUEUE_FULL ? BATCH_PAUSE_FULL :
-				 BATCH_PAUSE) * 1000;
-	}
-	last_batch = now;
-	return (long) (pause / 1000);
+	*deaf = next_batch - now <= BATCH_PAUSE_MOST;
+	return (long) ((next_batch - now + 999) / 1000);
 }
 
 /* -------------------------------------------------------------------- life */
