@@ -178,60 +178,100 @@ chatroom_append_cursor(StringInfo buf, const Cursor *cursor)
 		append_field(buf, cursor->holes[i]);
 }
 
-/* A cursor of this database and moment, at an LSN. */
+/* Move a cursor of ours to an LSN; see cursor.h. */
+bool
+chatroom_place_cursor(Cursor *cursor, XLogRecPtr lsn)
+{
+	TimeLineID	tli = history.tli;
+	uint32		incarnation = 0;
+	bool		changed;
+
+	for (int i = 0; i < history.ntimelines; i++)
+	{
+		if (lsn > history.timelines[i].end)
+			break;
+		tli = history.timelines[i].tli;
+	}
+	for (int i = history.nincarnations - 1; i >= 0; i--)
+	{
+		incarnation = history.incarnations[i].id;
+		if (lsn > history.incarnations[i].start)
+			break;
+	}
+	changed = cursor->tli != tli || cursor->incarnation != incarnation;
+	cursor->tli = tli;
+	cursor->incarnation = incarnation;
+	cursor->lsn = lsn;
+	return changed;
+}
+
+/* A cursor of this database, at an LSN. */
 void
 chatroom_make_cursor(XLogRecPtr lsn, Cursor *cursor)
 {
 	refresh_history();
 	cursor->system = short_system();
 	cursor->dboid = MyDatabaseId;
-	cursor->incarnation = history.nincarnations > 0 ?
-		history.incarnations[history.nincarnations - 1].id : 0;
-	cursor->tli = history.tli;
-	cursor->lsn = lsn;
+	cursor->tli = 0;
+	cursor->incarnation = 0;
 	cursor->nholes = 0;
+	chatroom_place_cursor(cursor, lsn);
 }
 
-/* The end of a timeline in our history; our own has none yet. */
-static bool
-timeline_reaches(TimeLineID tli, XLogRecPtr lsn)
+/* What our history says of a cursor's place. */
+typedef enum Place
+{
+	PLACE_OURS,
+	PLACE_UNKNOWN,				/* of something we have not heard of */
+	PLACE_FOREIGN				/* after where its history left ours */
+} Place;
+
+/* Is the place on a timeline that ours comes from?  Our own has no end. */
+static Place
+timeline_place(TimeLineID tli, XLogRecPtr lsn)
 {
 	if (tli == history.tli)
-		return true;
+		return PLACE_OURS;
 	for (int i = 0; i < history.ntimelines; i++)
 		if (history.timelines[i].tli == tli)
-			return lsn <= history.timelines[i].end;
-	return false;
+			return lsn <= history.timelines[i].end ? PLACE_OURS :
+				PLACE_FOREIGN;
+	return PLACE_UNKNOWN;
 }
 
-/* Was the incarnation's run still the newest at lsn? */
-static bool
-incarnation_reaches(uint32 id, XLogRecPtr lsn)
+/* Was the incarnation's run still the newest there? */
+static Place
+incarnation_place(uint32 id, XLogRecPtr lsn)
 {
+	if (history.nincarnations == 0 && id == 0)
+		return PLACE_OURS;
 	for (int i = 0; i < history.nincarnations; i++)
 		if (history.incarnations[i].id == id)
 			return i == history.nincarnations - 1 ||
-				lsn <= history.incarnations[i + 1].start;
-	return false;
+				lsn <= history.incarnations[i + 1].start ? PLACE_OURS :
+				PLACE_FOREIGN;
+	return PLACE_UNKNOWN;
 }
 
 /* Is a cursor good on this server? */
 CursorCheck
-chatroom_check_cursor(const Cursor *cursor, XLogRecPtr published,
-					  bool settled)
+chatroom_check_cursor(const Cursor *cursor, XLogRecPtr published)
 {
+	Place		timeline;
+	Place		incarnation;
+
 	refresh_history();
 	if (cursor->system != short_system() || cursor->dboid != MyDatabaseId)
 		return CURSOR_FOREIGN;
-	if (cursor->lsn > published && !settled)
-		return CURSOR_AHEAD;
-	if (!timeline_reaches(cursor->tli, cursor->lsn) ||
-		!incarnation_reaches(cursor->incarnation, cursor->lsn))
-	{
-		/* a standby may not have heard yet of a promotion or restart */
-		if (!settled && cursor->tli > history.tli)
-			return CURSOR_AHEAD;
+	timeline = timeline_place(cursor->tli, cursor->lsn);
+	incarnation = incarnation_place(cursor->incarnation, cursor->lsn);
+	if (timeline == PLACE_FOREIGN || incarnation == PLACE_FOREIGN)
 		return CURSOR_FOREIGN;
-	}
-	return cursor->lsn > published ? CURSOR_AHEAD : CURSOR_GOOD;
+
+	/* we may yet hear of what we don't know */
+	if (cursor->lsn > published)
+		return CURSOR_AHEAD;
+	if (timeline == PLACE_UNKNOWN || incarnation == PLACE_UNKNOWN)
+		return CURSOR_FOREIGN;
+	return CURSOR_GOOD;
 }

@@ -12,11 +12,14 @@
  * committed at the HOLEs".
  *
  * - SYSTEM: the system identifier, folded to 32 bits.
- * - INCARNATION: of the tailer's run in which it was issued.  Each run of a
- *	 primary's tailer logs a new one with the LSN where it begins, so that
- *	 cursors of a clone, of a second promotion, or of a storage that was
- *	 rolled back are told from our own.
- * - TIMELINE: of the server that issued it; checked against the history.
+ * - INCARNATION: of the primary's tailer's run in which LSN was written.  Each
+ *	 run logs a new one, with its first anchor, so that cursors of a clone, of
+ *	 a second promotion, or of a storage that was rolled back are told from
+ *	 our own.  0 where a standby knows of none yet.
+ * - TIMELINE: on which LSN was written; checked against the history.
+ *
+ * Both are those of the LSN, not of the moment: so who has come to the LSN has
+ * heard of them.
  *
  *-------------------------------------------------------------------------
  */
@@ -65,14 +68,15 @@ extern void chatroom_append_cursor_start(StringInfo buf,
 										 const Cursor *cursor);
 extern void chatroom_append_cursor_lsn(StringInfo buf, XLogRecPtr lsn);
 
-/* A cursor of this database and moment, at an LSN. */
-extern void chatroom_make_cursor(XLogRecPtr lsn, Cursor *cursor);
-
 /*
- * Is a cursor good on this server?  published: of this database's cache;
- * settled: whether what is ahead of it on a primary can only be foreign.
+ * A cursor of this database, at an LSN; and moved to another: true where this
+ * changed more than the LSN.
  */
+extern void chatroom_make_cursor(XLogRecPtr lsn, Cursor *cursor);
+extern bool chatroom_place_cursor(Cursor *cursor, XLogRecPtr lsn);
+
+/* Is a cursor good on this server?  published: of this database's cache. */
 extern CursorCheck chatroom_check_cursor(const Cursor *cursor,
-										 XLogRecPtr published, bool settled);
+										 XLogRecPtr published);
 
 #endif							/* CHATROOM_CURSOR_H */

@@ -274,6 +274,7 @@ chatroom_encode_anchor(StringInfo buf, const AnchorEvent *event)
 	chatroom_put_vint(buf, event->begin);
 	chatroom_put_vint(buf, event->oldest_open);
 	chatroom_put_vint(buf, event->next_fxid);
+	chatroom_put_vint(buf, event->partial_before);
 	chatroom_put_vint(buf, event->nincarnations);
 	for (int i = 0; i < event->nincarnations; i++)
 	{
@@ -571,6 +572,7 @@ chatroom_decode_anchor(ByteReader *reader, AnchorEvent *event)
 	event->begin = chatroom_get_vint(reader);
 	event->oldest_open = chatroom_get_vint(reader);
 	event->next_fxid = chatroom_get_vint(reader);
+	event->partial_before = chatroom_get_vint(reader);
 	event->nincarnations = get_limited(reader, MAX_INCARNATIONS);
 	for (int i = 0; i < event->nincarnations; i++)
 	{

@@ -228,7 +228,7 @@ typedef struct ResetEvent
 typedef struct Incarnation
 {
 	uint32		id;				/* random, never 0 */
-	XLogRecPtr	start;			/* its cursors are after this */
+	XLogRecPtr	start;			/* end of its first anchor; not known there */
 } Incarnation;
 
 #define MAX_INCARNATIONS	32
@@ -237,7 +237,8 @@ typedef struct AnchorEvent
 {
 	XLogRecPtr	begin;			/* all descriptors logged from here on */
 	XLogRecPtr	oldest_open;	/* first message of the oldest open xact */
-	uint64		next_fxid;		/* read just before begin */
+	uint64		next_fxid;		/* read after begin */
+	uint64		partial_before; /* the tailer missed beginnings of these */
 	int			nincarnations;
 	Incarnation incarnations[MAX_INCARNATIONS];	/* oldest first */
 } AnchorEvent;

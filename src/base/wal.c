@@ -116,6 +116,20 @@ chatroom_trim_wal(XLogReaderState *reader)
 	reader->readRecordBufSize = RECORD_BUFFER;
 }
 
+/*
+ * Read from an LSN on: the beginning of a record, or the end of one.  At a
+ * page's start a record begins behind the page's header.
+ */
+void
+chatroom_begin_wal(XLogReaderState *reader, XLogRecPtr lsn)
+{
+	if (XLogSegmentOffset(lsn, wal_segment_size) == 0)
+		lsn += SizeOfXLogLongPHD;
+	else if (lsn % XLOG_BLCKSZ == 0)
+		lsn += SizeOfXLogShortPHD;
+	XLogBeginRead(reader, lsn);
+}
+
 void
 chatroom_close_wal(XLogReaderState *reader)
 {
@@ -132,4 +146,25 @@ chatroom_oldest_wal(void)
 	XLogSegNoOffsetToRecPtr(XLogGetLastRemovedSegno() + 1, 0,
 							wal_segment_size, oldest);
 	return oldest;
+}
+
+/*
+ * Where WAL ends, or replay has come to; see wal.h.  At a page's start the
+ * insert position stands behind the page's header, where no record ends and
+ * no flush can get to.
+ */
+XLogRecPtr
+chatroom_wal_position(void)
+{
+	XLogRecPtr	here;
+	TimeLineID	tli;
+
+	if (RecoveryInProgress())
+		return GetCurrentReplayRecPtr(&tli);
+	here = GetXLogInsertRecPtr();
+	if (XLogSegmentOffset(here, wal_segment_size) == SizeOfXLogLongPHD)
+		here -= SizeOfXLogLongPHD;
+	else if (here % XLOG_BLCKSZ == SizeOfXLogShortPHD)
+		here -= SizeOfXLogShortPHD;
+	return here;
 }

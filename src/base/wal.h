@@ -17,7 +17,14 @@ typedef void (*WalWaitCallback) (XLogRecPtr available, TimeLineID tli);
 
 extern XLogReaderState *chatroom_open_wal(WalWaitCallback wait);
 extern void chatroom_trim_wal(XLogReaderState *reader);
+extern void chatroom_begin_wal(XLogReaderState *reader, XLogRecPtr lsn);
 extern void chatroom_close_wal(XLogReaderState *reader);
+
+/*
+ * An LSN by which all that ends now has its record: the end of WAL, or on a
+ * standby of what is being replayed.
+ */
+extern XLogRecPtr chatroom_wal_position(void);
 
 /* Start of the oldest segment that the server has not removed. */
 extern XLogRecPtr chatroom_oldest_wal(void);

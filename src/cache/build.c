@@ -484,3 +484,10 @@ chatroom_build_broadcast(StringInfo batch, const EventFrame *frame, const Broadc
 	end_part(start, tail, tail_len);
 	end_event(batch, start);
 }
+
+/* Append a RingEvent without topics; see build.h. */
+void
+chatroom_build_marker(StringInfo batch, const EventFrame *frame)
+{
+	end_event(batch, start_event(batch, frame, 0, 0, NULL, NULL));
+}

@@ -37,4 +37,10 @@ extern void chatroom_build_broadcast(StringInfo batch,
 									 const EventFrame *frame,
 									 const BroadcastEvent *event);
 
+/*
+ * Append a RingEvent without topics, which stands for a transaction that
+ * resets some, so that snapshots that don't see it can tell.
+ */
+extern void chatroom_build_marker(StringInfo batch, const EventFrame *frame);
+
 #endif							/* CHATROOM_BUILD_H */

@@ -278,18 +278,28 @@ topic_mark(Cache *cache, uint64 hash)
 
 /* ---------------------------------------------------------------- writing */
 
-/* No event may take more than a quarter of the ring. */
+/*
+ * No event may take more than a quarter of the ring, and no transaction more
+ * than three quarters; and both have to be put together in one buffer, which
+ * has at most 1 GB.
+ */
 Size
 chatroom_cache_max_event(const Cache *cache)
 {
-	return cache->ring_size / 4;
+	return Min(cache->ring_size / 4, (Size) 128 * 1024 * 1024);
 }
 
-/* No transaction may take more than three quarters of it. */
 Size
 chatroom_cache_max_transaction(const Cache *cache)
 {
-	return cache->ring_size / 4 * 3;
+	return Min(cache->ring_size / 4 * 3, (Size) 256 * 1024 * 1024);
+}
+
+/* No transaction may bring more marks into the topic table. */
+uint32
+chatroom_cache_max_marks(const Cache *cache)
+{
+	return cache->nbuckets;
 }
 
 /*
@@ -342,9 +352,11 @@ make_room(Cache *cache, Size len)
 		if ((oldest->flags & RING_FILLER) == 0)
 		{
 			cache->tail_fxid = oldest->next_fxid;
-			cache->tail_settled = true;
-			cache->nevents--;
-			gone++;
+			if (oldest->nlinks > 0)
+			{
+				cache->nevents--;
+				gone++;
+			}
 		}
 		cache->tail += oldest->len;
 	}
@@ -438,6 +450,8 @@ chatroom_cache_append(Cache *cache, const RingEvent *event)
 		topic->newest_lsn = event->lsn;
 	}
 	cache->head += event->len;
+	if (event->nlinks == 0)
+		return;
 	cache->nevents++;
 	cache->last_event = event->at;
 }

@@ -218,9 +218,10 @@ extern void chatroom_cache_init(Cache *cache, Oid dboid, Size bytes,
 extern void chatroom_cache_lock(Cache *cache);
 extern void chatroom_cache_unlock(Cache *cache);
 
-/* Largest event, and largest transaction, that the ring takes. */
+/* Largest event, largest transaction and most marks that the cache takes. */
 extern Size chatroom_cache_max_event(const Cache *cache);
 extern Size chatroom_cache_max_transaction(const Cache *cache);
+extern uint32 chatroom_cache_max_marks(const Cache *cache);
 
 /* Under all stripes: append an event whose links have hash and name set. */
 extern void chatroom_cache_append(Cache *cache, const RingEvent *event);

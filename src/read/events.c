@@ -130,7 +130,7 @@ put_event(ReturnSetInfo *result, const RingEvent *event, Verdict verdict,
 	memset(values, 0, sizeof(values));
 	initStringInfo(&buf);
 	chatroom_event_access(event, access);
-	cursor->lsn = event->lsn;
+	chatroom_place_cursor(cursor, event->lsn);
 	values[0] = cursor_datum(cursor);
 	values[1] = CStringGetTextDatum(chatroom_event_type(event, verdict));
 	nulls[0] = nulls[1] = false;

@@ -11,9 +11,8 @@
  *	  3. copy: take them out, at most READ_CHUNK bytes at a time
  *	  4. judge: which of them may the caller see, and how?
  *
- * "published" is read before step 1, so an answer without news may hand it
- * out as cursor.  Events that were overwritten between the steps make it start
- * anew.
+ * "published" is read in step 1, so an answer without news may hand it out as
+ * cursor.  Events that were overwritten between the steps make it start anew.
  *
  * Which transactions: up to the first that the caller's snapshot cannot see.
  * So no event comes whose row a SELECT of the same statement would not show.
@@ -31,6 +30,7 @@
 #include "base/launch.h"
 #include "base/memory.h"
 #include "base/settings.h"
+#include "base/wal.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "mb/pg_wchar.h"
@@ -246,31 +246,11 @@ chatroom_need_cache(void)
 	return cache;
 }
 
-/*
- * An LSN up to which all that committed before now has its commit record.
- * At a page's start the insert position stands behind the page's header,
- * where no flush can get to.
- */
-static XLogRecPtr
-position_of_now(void)
-{
-	XLogRecPtr	here;
-
-	if (RecoveryInProgress())
-		return GetXLogReplayRecPtr(NULL);
-	here = GetXLogInsertRecPtr();
-	if (XLogSegmentOffset(here, wal_segment_size) == SizeOfXLogLongPHD)
-		here -= SizeOfXLogLongPHD;
-	else if (here % XLOG_BLCKSZ == SizeOfXLogShortPHD)
-		here -= SizeOfXLogShortPHD;
-	return here;
-}
-
 /* Wait until all that committed before now is published; see sync.h. */
 bool
 chatroom_wait_published(Cache *cache, long timeout_ms)
 {
-	XLogRecPtr	target = position_of_now();
+	XLogRecPtr	target = chatroom_wal_position();
 	uint64		wanted;
 	instr_time	start;
 
@@ -319,15 +299,21 @@ chatroom_prepare_reads(SyncTopics *topics, Cache *cache)
 	topics->prepared = true;
 }
 
-/* Find what is new of each topic; says whether any is, or why to reset. */
+/*
+ * Find what is new of each topic; says whether any is, or why to reset.  Up to
+ * *published there is nothing but what was found: it is read under the stripe,
+ * for a tailer that starts anew empties the cache and sets it back.
+ */
 static ResetReason
-find_news(SyncTopics *topics, Cache *cache, XLogRecPtr after, bool *news)
+find_news(SyncTopics *topics, Cache *cache, XLogRecPtr after, bool *news,
+		  XLogRecPtr *published)
 {
 	LWLock	   *stripe = chatroom_stripe(cache);
 	ResetReason reset = RESET_REASON_NONE;
 
 	*news = false;
 	LWLockAcquire(stripe, LW_SHARED);
+	*published = pg_atomic_read_u64(&cache->published);
 	for (int i = 0; i < topics->n && reset == RESET_REASON_NONE; i++)
 	{
 		chatroom_cache_find(cache, &topics->reads[i], after);
@@ -751,8 +737,9 @@ advance_cursor(SyncAnswer *answer, const Cursor *since, XLogRecPtr lsn)
 /* The answer to a cursor that can be continued. */
 static ResetReason
 find_since(SyncTopics *topics, Cache *cache, const Cursor *since,
-		   int max_events, XLogRecPtr published, SyncAnswer *answer)
+		   int max_events, SyncAnswer *answer)
 {
+	XLogRecPtr	published;
 	XLogRecPtr	after = since->nholes > 0 ? since->holes[0] - 1 : since->lsn;
 	int			limit = max_events < INT_MAX / 2 - 1 ? max_events + 1 :
 		INT_MAX / 2;
@@ -766,12 +753,12 @@ find_since(SyncTopics *topics, Cache *cache, const Cursor *since,
 		int			n;
 		Copies		copies = {0};
 
-		reset = find_news(topics, cache, after, &news);
+		reset = find_news(topics, cache, after, &news, &published);
 		if (reset != RESET_REASON_NONE)
 			return reset;
 		if (!news)
 		{
-			advance_cursor(answer, since, Max(published, since->lsn));
+			advance_cursor(answer, since, published);
 			return RESET_REASON_NONE;
 		}
 		n = find_positions(topics, cache, limit, &positions, &complete);
@@ -802,7 +789,7 @@ find_since(SyncTopics *topics, Cache *cache, const Cursor *since,
 				if (copies.n > 0)
 					published = Max(published,
 									copies.events[copies.n - 1]->lsn);
-				advance_cursor(answer, since, Max(published, since->lsn));
+				advance_cursor(answer, since, published);
 				break;
 		}
 		answer->n = copies.n;
@@ -837,7 +824,7 @@ chatroom_find_events(SyncTopics *topics, const Cursor *since,
 		chatroom_make_cursor(published, &answer->cursor);
 		return;
 	}
-	switch (chatroom_check_cursor(since, published, settled))
+	switch (chatroom_check_cursor(since, published))
 	{
 		case CURSOR_GOOD:
 			break;
@@ -859,7 +846,7 @@ chatroom_find_events(SyncTopics *topics, const Cursor *since,
 	}
 
 	chatroom_prepare_reads(topics, cache);
-	reset = find_since(topics, cache, since, max_events, published, answer);
+	reset = find_since(topics, cache, since, max_events, answer);
 	if (reset == RESET_REASON_NONE && answer->n > 0)
 	{
 		chatroom_judge_events(topics, answer);
@@ -1288,6 +1275,7 @@ append_json_cursor(StringInfo buf, const Cursor *cursor)
 /* What the events of an answer have in common. */
 typedef struct AnswerStyle
 {
+	Cursor		cursor;			/* of the last event */
 	StringInfoData start;		/* of each event, up to its cursor's LSN */
 	bool		uncommitted;	/* events have no cursor yet */
 	StringInfoData topic;		/* JSON array of the only topic asked for */
@@ -1296,25 +1284,30 @@ typedef struct AnswerStyle
 	RelationAccess access;		/* to the last event's table */
 } AnswerStyle;
 
+/* How events begin from now on. */
+static void
+start_cursors(AnswerStyle *style)
+{
+	resetStringInfo(&style->start);
+	append_literal(&style->start, "{\"cursor\":");
+	if (style->uncommitted)
+		return;
+	appendStringInfoCharMacro(&style->start, '"');
+	chatroom_append_cursor_start(&style->start, &style->cursor);
+}
+
 /* Find out what the events of an answer have in common. */
 static void
 start_events(AnswerStyle *style, const SyncTopics *topics, bool uncommitted)
 {
-	Cursor		cursor;
-
 	memset(style, 0, sizeof(*style));
 	style->uncommitted = uncommitted;
 	style->ntopics = topics->n;
 	style->hashes = sorted_hashes(topics);
 	style->access.any = style->access.all = true;
 	initStringInfo(&style->start);
-	append_literal(&style->start, "{\"cursor\":");
-	if (!uncommitted)
-	{
-		chatroom_make_cursor(0, &cursor);
-		appendStringInfoCharMacro(&style->start, '"');
-		chatroom_append_cursor_start(&style->start, &cursor);
-	}
+	chatroom_make_cursor(0, &style->cursor);
+	start_cursors(style);
 	if (topics->n == 1)
 	{
 		initStringInfo(&style->topic);
@@ -1332,6 +1325,9 @@ append_event(StringInfo buf, AnswerStyle *style, const RingEvent *event,
 {
 	const char *type = chatroom_event_type(event, verdict);
 
+	if (!style->uncommitted &&
+		chatroom_place_cursor(&style->cursor, event->lsn))
+		start_cursors(style);
 	appendBinaryStringInfo(buf, style->start.data, style->start.len);
 	if (style->uncommitted)
 		append_literal(buf, "null,\"type\":\"");

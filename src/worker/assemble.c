@@ -27,6 +27,7 @@
 #include "access/xlog_internal.h"
 #include "base/compat.h"
 #include "base/memory.h"
+#include "base/wal.h"
 #include "commands/dbcommands_xlog.h"
 #include "miscadmin.h"
 #include "storage/standbydefs.h"
@@ -210,7 +211,7 @@ commit_transaction(XLogReaderState *reader, TransactionId xid,
 		forget_transaction(xid);
 		for (int i = 0; i < nsubxacts; i++)
 			forget_transaction(subxacts[i]);
-		chatroom_reset_all(reader->EndRecPtr, RESET_REASON_FLOOR);
+		chatroom_reset_all(reader->EndRecPtr, xid, fxid, RESET_REASON_FLOOR);
 		return;
 	}
 
@@ -297,6 +298,138 @@ commit_transaction(XLogReaderState *reader, TransactionId xid,
 	chatroom_enqueue(dboid, pending);
 }
 
+/* ------------------------------------------------- transactions of before */
+
+/*
+ * Transactions that were in ProcArray when reading began ("old").
+ *
+ * Some may have committed before the floor and wait for a synchronous standby:
+ * when they leave ProcArray, rows appear of which there are no events.  An old
+ * one that leaves without a commit or abort record behind the floor was such:
+ * then the floor goes up.
+ *
+ * Once all have left, no transaction is partial any more, and all that
+ * committed before the floor has left ProcArray.
+ */
+typedef struct OldTransaction
+{
+	TransactionId xid;
+	XLogRecPtr	gone;			/* where it had left; invalid: it has not */
+} OldTransaction;
+
+static OldTransaction *old_transactions = NULL;
+static int	nold = 0;
+static XLogRecPtr old_until;	/* end of WAL when they were listed */
+static bool settled = false;
+
+/* List one. */
+static void
+add_old(TransactionId xid)
+{
+	old_transactions = repalloc(old_transactions,
+								sizeof(OldTransaction) * (nold + 1));
+	old_transactions[nold].xid = xid;
+	old_transactions[nold].gone = InvalidXLogRecPtr;
+	nold++;
+}
+
+/*
+ * List the transactions that are in ProcArray now: those of a snapshot, and
+ * the newest, from its xmax on, that it doesn't list.
+ */
+void
+chatroom_settle_begin(void)
+{
+	Snapshot	snapshot = chatroom_begin_look();
+	TransactionId next = XidFromFullTransactionId(ReadNextFullTransactionId());
+
+	if (old_transactions == NULL)
+		old_transactions = MemoryContextAlloc(assemble_context,
+											  sizeof(OldTransaction));
+	nold = 0;
+	for (uint32 i = 0; i < snapshot->xcnt; i++)
+		add_old(snapshot->xip[i]);
+	for (int i = 0; i < snapshot->subxcnt && snapshot->takenDuringRecovery; i++)
+		add_old(snapshot->subxip[i]);
+	for (TransactionId xid = snapshot->xmax; TransactionIdPrecedes(xid, next);)
+	{
+		add_old(xid);
+		TransactionIdAdvance(xid);
+	}
+	chatroom_end_look();
+	old_until = chatroom_wal_position();
+	settled = false;
+}
+
+/* A transaction ended behind the floor: it is accounted for. */
+static void
+forget_old(TransactionId xid)
+{
+	for (int i = 0; i < nold; i++)
+		if (old_transactions[i].xid == xid)
+		{
+			old_transactions[i] = old_transactions[--nold];
+			return;
+		}
+}
+
+/* See which old transactions have left ProcArray. */
+static void
+look_for_old(XLogRecPtr available)
+{
+	Snapshot	snapshot = chatroom_begin_look();
+	bool		missed = false;
+
+	for (int i = nold - 1; i >= 0; i--)
+	{
+		OldTransaction *old = &old_transactions[i];
+
+		if (old->gone != InvalidXLogRecPtr)
+		{
+			/* its record would have been read */
+			if (available < old->gone)
+				continue;
+			missed = true;
+			*old = old_transactions[--nold];
+		}
+		else if (!XidInMVCCSnapshot(old->xid, snapshot))
+			old->gone = chatroom_wal_position();
+	}
+	chatroom_end_look();
+	if (missed)
+		chatroom_reset_all(available, InvalidTransactionId, 0,
+						   RESET_REASON_FLOOR);
+}
+
+/* All that ends up to "available" has been read: are the caches settled? */
+void
+chatroom_settle(XLogRecPtr available)
+{
+	if (settled || chatroom_partial_before == PG_UINT64_MAX)
+		return;
+	if (nold > 0)
+		look_for_old(available);
+	if (nold > 0 || available < old_until)
+		return;
+	settled = true;
+	chatroom_partial_before = 0;
+	chatroom_settle_caches();
+}
+
+/* ----------------------------------------------------------------- records */
+
+/* The same of a transaction with its subtransactions. */
+static void
+forget_old_ones(TransactionId xid, int nsubxacts,
+				const TransactionId *subxacts)
+{
+	if (nold == 0)
+		return;
+	forget_old(xid);
+	for (int i = 0; i < nsubxacts && nold > 0; i++)
+		forget_old(subxacts[i]);
+}
+
 /* A commit, abort or prepare. */
 static void
 handle_xact_record(XLogReaderState *reader)
@@ -317,21 +450,25 @@ handle_xact_record(XLogReaderState *reader)
 						  &parsed);
 		if (op == XLOG_XACT_COMMIT_PREPARED)
 			xid = parsed.twophase_xid;
-		if (TransactionIdIsValid(xid))
-			commit_transaction(reader, xid, parsed.xact_time,
-							   parsed.nsubxacts, parsed.subxacts);
+		if (!TransactionIdIsValid(xid))
+			return;
+		if (reader->EndRecPtr > chatroom_global_floor())
+			forget_old_ones(xid, parsed.nsubxacts, parsed.subxacts);
+		commit_transaction(reader, xid, parsed.xact_time, parsed.nsubxacts,
+						   parsed.subxacts);
 	}
 	else if (op == XLOG_XACT_ABORT || op == XLOG_XACT_ABORT_PREPARED)
 	{
 		xl_xact_parsed_abort parsed;
 		TransactionId xid = XLogRecGetXid(reader);
 
-		if (hash_get_num_entries(open_transactions) == 0)
+		if (hash_get_num_entries(open_transactions) == 0 && nold == 0)
 			return;
 		ParseAbortRecord(info, (xl_xact_abort *) XLogRecGetData(reader),
 						 &parsed);
 		if (op == XLOG_XACT_ABORT_PREPARED)
 			xid = parsed.twophase_xid;
+		forget_old_ones(xid, parsed.nsubxacts, parsed.subxacts);
 		forget_transaction(xid);
 		for (int i = 0; i < parsed.nsubxacts; i++)
 			forget_transaction(parsed.subxacts[i]);
@@ -351,7 +488,10 @@ handle_running_xacts(const xl_running_xacts *running)
 	 * transactions it has seen from their beginning.
 	 */
 	if (chatroom_partial_before == PG_UINT64_MAX)
+	{
 		chatroom_partial_before = chatroom_widen_xid(running->nextXid);
+		chatroom_settle_begin();
+	}
 
 	hash_seq_init(&status, open_transactions);
 	while ((open = hash_seq_search(&status)) != NULL)
@@ -359,43 +499,7 @@ handle_running_xacts(const xl_running_xacts *running)
 			forget_transaction(open->xid);
 }
 
-/*
- * All that ends up to "available" has been read.  Once no transaction is left
- * that reading may have missed the beginning of, the caches are complete.
- *
- * One that committed before reading began, and left ProcArray only now (it
- * waited for a synchronous standby), shows rows of which there are no events:
- * so when any of the old ones leaves, the floor goes up.
- */
-void
-chatroom_settle_partial(XLogRecPtr available)
-{
-	static int	last = 0;
-	Snapshot	snapshot;
-	int			left = 0;
-	TransactionId *xids;
-	uint32		n;
-
-	if (chatroom_partial_before == 0 ||
-		chatroom_partial_before == PG_UINT64_MAX)
-		return;
-	StartTransactionCommand();
-	snapshot = GetTransactionSnapshot();
-	xids = snapshot->takenDuringRecovery ? snapshot->subxip : snapshot->xip;
-	n = snapshot->takenDuringRecovery ? snapshot->subxcnt : snapshot->xcnt;
-	for (uint32 i = 0; i < n; i++)
-		if (chatroom_widen_xid(xids[i]) < chatroom_partial_before)
-			left++;
-	CommitTransactionCommand();
-	if (left < last)
-		chatroom_reset_all(available, RESET_REASON_FLOOR);
-	last = left;
-	if (left == 0)
-	{
-		chatroom_partial_before = 0;
-		chatroom_settle_caches();
-	}
-}
+/* ---------------------------------------------------------------- messages */
 
 /* A broadcast outside a transaction is one of its own. */
 static void
@@ -428,10 +532,112 @@ publish_at_once(XLogReaderState *reader, const xl_logical_message *record,
 	chatroom_enqueue(record->dbId, pending);
 }
 
+/*
+ * Is this one that a transaction keeps until its end, and at which command
+ * does it stand there?  One of a later version is: it says that something
+ * happened which can't be told.
+ */
+bool
+chatroom_message_order(const char *payload, Size size, Oid dboid,
+					   uint32 *command)
+{
+	ByteReader	bytes = {payload, payload + size, false};
+	MessageKind kind;
+	uint64		descriptor;
+	BroadcastEvent broadcast;
+	ResetEvent	reset;
+
+	*command = 0;
+	switch (chatroom_get_header(&bytes, dboid, &kind))
+	{
+		case HEADER_FORGED:
+			return false;
+		case HEADER_FUTURE:
+			return true;
+		case HEADER_OK:
+			break;
+	}
+	switch (kind)
+	{
+		case MESSAGE_ROW:
+			if (!chatroom_peek_row(bytes, &descriptor, command))
+				return false;
+			chatroom_use_descriptor(dboid, descriptor);
+			return true;
+		case MESSAGE_BROADCAST:
+			if (!chatroom_decode_broadcast(&bytes, &broadcast))
+				return false;
+			*command = broadcast.command;
+			return true;
+		case MESSAGE_RESET:
+			/* before the transaction's events: they come after it */
+			return chatroom_decode_reset(&bytes, &reset);
+		default:
+			return false;
+	}
+}
+
 static void
 count_torn(void)
 {
 	pg_atomic_fetch_add_u64(&chatroom_control->messages_torn, 1);
+}
+
+/* A message that speaks for itself, outside a transaction. */
+static void
+handle_single_message(XLogReaderState *reader,
+					  const xl_logical_message *record, const char *payload,
+					  MessageKind kind, ByteReader bytes)
+{
+	bool		ours = !OidIsValid(record->dbId);	/* the tailer's own */
+	BroadcastEvent broadcast;
+	ResetEvent	reset;
+	AnchorEvent anchor;
+	Oid			dboid;
+
+	switch (kind)
+	{
+		case MESSAGE_BROADCAST:
+			if (!chatroom_decode_broadcast(&bytes, &broadcast))
+				count_torn();
+			else
+				publish_at_once(reader, record, payload, broadcast.at);
+			return;
+		case MESSAGE_RESET:
+			if (!chatroom_decode_reset(&bytes, &reset))
+				count_torn();
+			else if (ours)
+				chatroom_reset_all(reader->EndRecPtr, InvalidTransactionId,
+								   0, reset.reason);
+			else
+				publish_at_once(reader, record, payload, 0);
+			return;
+		case MESSAGE_DESCRIPTOR:
+			chatroom_know_descriptor(record->dbId, bytes.pos,
+									 (int) (bytes.end - bytes.pos),
+									 reader->ReadRecPtr, false);
+			return;
+		case MESSAGE_KNOWN:
+			dboid = (Oid) chatroom_get_vint(&bytes);
+			if (bytes.failed || !ours)
+				count_torn();
+			else
+				chatroom_know_descriptor(dboid, bytes.pos,
+										 (int) (bytes.end - bytes.pos),
+										 reader->ReadRecPtr, true);
+			return;
+		case MESSAGE_ANCHOR:
+			if (!ours || !chatroom_decode_anchor(&bytes, &anchor))
+				count_torn();
+			else
+				chatroom_read_anchor(&anchor, reader->EndRecPtr);
+			return;
+		case MESSAGE_PRESENCE:
+			return;
+		case MESSAGE_ROW:
+			break;
+	}
+	count_torn();
 }
 
 /* A message with our prefix; believe nothing that it says of itself. */
@@ -439,89 +645,36 @@ static void
 handle_message(XLogReaderState *reader, const xl_logical_message *record,
 			   const char *payload)
 {
-	ByteReader	bytes;
+	ByteReader	bytes = {payload, payload + record->message_size, false};
 	MessageKind kind;
-	uint64		descriptor;
-	uint32		command = 0;
-	BroadcastEvent broadcast;
-	ResetEvent	reset;
+	HeaderResult header = chatroom_get_header(&bytes, record->dbId, &kind);
+	uint32		command;
 
-	bytes.pos = payload;
-	bytes.end = payload + record->message_size;
-	bytes.failed = false;
-	switch (chatroom_get_header(&bytes, record->dbId, &kind))
+	if (header == HEADER_FORGED)
 	{
-		case HEADER_FORGED:
-			pg_atomic_fetch_add_u64(&chatroom_control->messages_forged, 1);
-			return;
-		case HEADER_FUTURE:
-			/* a later version wrote it: we can't say what it says */
-			chatroom_reset_all(reader->EndRecPtr, RESET_REASON_FLOOR);
-			return;
-		case HEADER_OK:
-			break;
+		pg_atomic_fetch_add_u64(&chatroom_control->messages_forged, 1);
+		return;
 	}
 	pg_atomic_write_u64(&chatroom_control->messages_read,
 						pg_atomic_read_u64(&chatroom_control->messages_read) +
 						1);
-	switch (kind)
+	if (record->transactional)
 	{
-		case MESSAGE_ROW:
-			if (!record->transactional ||
-				!chatroom_peek_row(bytes, &descriptor, &command))
-				count_torn();
-			else
-				keep_message(reader, record, payload, command);
-			return;
-		case MESSAGE_BROADCAST:
-			if (!chatroom_decode_broadcast(&bytes, &broadcast))
-				count_torn();
-			else if (record->transactional)
-				keep_message(reader, record, payload, broadcast.command);
-			else
-				publish_at_once(reader, record, payload, broadcast.at);
-			return;
-		case MESSAGE_RESET:
-			if (!chatroom_decode_reset(&bytes, &reset))
-				count_torn();
-			else if (record->transactional)
-				/* before the transaction's events: they come after it */
-				keep_message(reader, record, payload, 0);
-			else if (!OidIsValid(record->dbId))
-				chatroom_reset_all(reader->EndRecPtr, reset.reason);
-			else
-				publish_at_once(reader, record, payload, 0);
-			return;
-		case MESSAGE_DESCRIPTOR:
-			chatroom_know_descriptor(record->dbId, bytes.pos,
-									 (int) (bytes.end - bytes.pos));
-			return;
-		case MESSAGE_KNOWN:
-			{
-				Oid			dboid = (Oid) chatroom_get_vint(&bytes);
-
-				if (bytes.failed || OidIsValid(record->dbId))
-					count_torn();
-				else
-					chatroom_know_descriptor(dboid, bytes.pos,
-											 (int) (bytes.end - bytes.pos));
-				return;
-			}
-		case MESSAGE_ANCHOR:
-			{
-				AnchorEvent anchor;
-
-				if (OidIsValid(record->dbId) ||
-					!chatroom_decode_anchor(&bytes, &anchor))
-					count_torn();
-				else
-					chatroom_read_anchor(&anchor, reader->EndRecPtr);
-				return;
-			}
-		case MESSAGE_PRESENCE:
-			return;
+		if (chatroom_message_order(payload, record->message_size,
+								   record->dbId, &command))
+			keep_message(reader, record, payload, command);
+		else
+			count_torn();
 	}
-	count_torn();
+	else if (header == HEADER_OK)
+		handle_single_message(reader, record, payload, kind, bytes);
+	else if (OidIsValid(record->dbId))
+		chatroom_reset_database(record->dbId, reader->EndRecPtr,
+								RESET_REASON_FLOOR);
+	else
+		/* a later version's tailer wrote it: we can't say what it says */
+		chatroom_reset_all(reader->EndRecPtr, InvalidTransactionId, 0,
+						   RESET_REASON_FLOOR);
 }
 
 /* A logical message of anybody's. */
@@ -569,7 +722,8 @@ chatroom_handle_record(XLogReaderState *reader)
 			if ((XLogRecGetInfo(reader) & ~XLR_INFO_MASK) ==
 				XLOG_DBASE_DROP)
 				chatroom_drop_database(((xl_dbase_drop_rec *)
-										XLogRecGetData(reader))->db_id);
+										XLogRecGetData(reader))->db_id,
+									   reader->EndRecPtr);
 			break;
 		default:
 			break;

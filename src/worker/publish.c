@@ -10,8 +10,15 @@
  * holds those behind it, in its own database.
  *
  * Events are put together outside the cache's locks, in a batch, and appended
- * under all of them.  A transaction is appended whole or not at all: one that
- * is larger than three quarters of the ring resets its topics instead.
+ * under all of them, followed by the resets that the batch's transactions
+ * bring about.  A transaction is appended whole or not at all: one that is
+ * larger than three quarters of the ring resets its topics instead.
+ *
+ * All that resets a topic, or the database, takes its place in the queue:
+ * earlier, readers would be told of it with a cursor from before it, and so
+ * again and again.  What resets leaves an event without topics in the ring, so
+ * that the cursor of a snapshot which does not see the transaction (see
+ * read/snapshot.c) comes to stand before it.
  *
  *-------------------------------------------------------------------------
  */
@@ -36,8 +43,21 @@
 /* Bytes appended under one hold of the locks, where transactions are small. */
 #define BATCH_BYTES		(256 * 1024)
 
+/* Memory of a queued transaction besides its messages, about. */
+#define PENDING_OVERHEAD	1024
+
+/* Bytes of marks gathered at a time. */
+#define MARK_BYTES		(1024 * 1024)
+
 /* Descriptors kept; beyond, the oldest knowledge is dropped. */
 #define MAX_DESCRIPTORS	10000
+
+/* What happened to a topic, or under a base, up to lsn can't be told. */
+typedef struct Mark
+{
+	uint64		hash;
+	XLogRecPtr	lsn;
+} Mark;
 
 typedef struct DescriptorKey
 {
@@ -53,7 +73,8 @@ typedef struct KnownDescriptor
 	Descriptor	descriptor;
 	char	   *body;			/* as logged */
 	int			len;
-	bool		used;			/* since the anchor before the last */
+	XLogRecPtr	logged;			/* start of its newest message */
+	bool		used;			/* since the last anchor */
 } KnownDescriptor;
 
 static HTAB *databases = NULL;
@@ -61,6 +82,9 @@ static HTAB *descriptors = NULL;
 static MemoryContext publish_context;
 static MemoryContext event_context;
 static StringInfoData batch;	/* RingEvents one after another */
+static StringInfoData marks;	/* Marks that follow them */
+static XLogRecPtr batch_floor = InvalidXLogRecPtr;	/* floor to follow */
+static ResetReason batch_floor_reason;
 static StringInfoData topics_text;
 static Size queued_bytes = 0;
 static XLogRecPtr global_floor = InvalidXLogRecPtr;
@@ -93,6 +117,7 @@ chatroom_publish_init(void)
 							  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	old = MemoryContextSwitchTo(publish_context);
 	initStringInfo(&batch);
+	initStringInfo(&marks);
 	initStringInfo(&topics_text);
 	MemoryContextSwitchTo(old);
 }
@@ -173,6 +198,7 @@ create_segment(Size bytes)
 static void
 open_cache(TailerDatabase *db)
 {
+	XLogRecPtr	floor = Max(global_floor, db->floor);
 	DatabaseSlot *slot;
 	dsm_handle	handle;
 	Size		bytes = chatroom_cache_bytes(chatroom_cache_size);
@@ -209,9 +235,11 @@ open_cache(TailerDatabase *db)
 								dsm_segment_map_length(db->segment),
 								chatroom_control->tranche);
 		chatroom_cache_lock(db->cache);
-		chatroom_cache_empty(db->cache, global_floor, floor_fxid,
-							 caches_settled);
-		pg_atomic_write_u64(&db->cache->published, global_floor);
+		chatroom_cache_empty(db->cache, floor, floor_fxid, caches_settled);
+
+		/* a standby may not have replayed as far, so don't claim to */
+		pg_atomic_write_u64(&db->cache->published,
+							Min(floor, chatroom_wal_position()));
 		pg_atomic_write_u64(&db->cache->held, 0);
 		chatroom_cache_unlock(db->cache);
 	}
@@ -247,6 +275,12 @@ chatroom_tailer_database(Oid dboid)
 		/* who waits since an earlier tailer's time has to look again */
 		db->wake_all = true;
 		db->notify = false;
+		db->opened = false;
+		db->floor = InvalidXLogRecPtr;
+	}
+	if (!db->opened)
+	{
+		db->opened = true;
 		open_cache(db);
 	}
 	return db;
@@ -319,7 +353,7 @@ free_pending(TailerDatabase *db, PendingTransaction *pending)
 
 /* Give up a database's cache and queue. */
 static void
-release_cache(TailerDatabase *db, bool forget_slot)
+release_cache(TailerDatabase *db)
 {
 	while (!dlist_is_empty(&db->queue))
 		free_pending(db, dlist_head_element(PendingTransaction, node,
@@ -341,8 +375,7 @@ release_cache(TailerDatabase *db, bool forget_slot)
 		slot->handle = DSM_HANDLE_INVALID;
 		slot->generation++;
 		slot->failed = false;
-		if (forget_slot)
-			slot->dboid = InvalidOid;
+		slot->dboid = InvalidOid;
 		LWLockRelease(&chatroom_control->lock);
 	}
 	/* the notifier tells who listens, and leaves */
@@ -353,19 +386,28 @@ release_cache(TailerDatabase *db, bool forget_slot)
 		dsm_unpin_segment(dsm_segment_handle(db->segment));
 		dsm_detach(db->segment);
 	}
-	hash_search(databases, &db->dboid, HASH_REMOVE, NULL);
+	db->slot = -1;
+	db->segment = NULL;
+	db->cache = NULL;
+	db->visible = 0;
+	db->opened = false;
 }
 
-/* A database was dropped. */
+/*
+ * A database was dropped, or moved to another tablespace, which looks the
+ * same: then its cache is made anew, and knows nothing of before.
+ */
 void
-chatroom_drop_database(Oid dboid)
+chatroom_drop_database(Oid dboid, XLogRecPtr lsn)
 {
 	TailerDatabase *db;
 
 	db = hash_search(databases, &dboid, HASH_FIND, NULL);
 	if (db != NULL)
+		db->floor = lsn;
+	if (db != NULL && db->opened)
 	{
-		release_cache(db, true);
+		release_cache(db);
 		return;
 	}
 	/* a reader may have asked for a cache that wasn't made yet */
@@ -385,10 +427,20 @@ chatroom_release_caches(void)
 
 	hash_seq_init(&status, databases);
 	while ((db = hash_seq_search(&status)) != NULL)
-		release_cache(db, true);
+		if (db->opened)
+			release_cache(db);
 }
 
 /* -------------------------------------------------------------- queueing */
+
+/* Put something at the end of a database's queue. */
+static void
+enqueue(TailerDatabase *db, PendingTransaction *pending)
+{
+	dlist_push_tail(&db->queue, &pending->node);
+	db->queued_bytes += pending->bytes;
+	queued_bytes += pending->bytes;
+}
 
 /* A transaction has committed: it is published when it can be seen. */
 void
@@ -396,9 +448,36 @@ chatroom_enqueue(Oid dboid, PendingTransaction *pending)
 {
 	TailerDatabase *db = chatroom_tailer_database(dboid);
 
-	dlist_push_tail(&db->queue, &pending->node);
-	db->queued_bytes += pending->bytes;
-	queued_bytes += pending->bytes;
+	pending->bytes += PENDING_OVERHEAD;
+	enqueue(db, pending);
+	if (db->cache == NULL)
+		free_pending(db, pending);
+}
+
+/*
+ * What a transaction did to a database can't be told: this is published in
+ * its stead.  xid is invalid where it was none.
+ */
+static void
+enqueue_reset(TailerDatabase *db, XLogRecPtr lsn, TransactionId xid,
+			  uint64 fxid, ResetReason reason)
+{
+	MemoryContext context;
+	PendingTransaction *pending;
+
+	if (db->cache == NULL)
+		return;
+	context = AllocSetContextCreate(publish_context,
+									"chatroom pending reset",
+									ALLOCSET_SMALL_SIZES);
+	pending = MemoryContextAllocZero(context, sizeof(PendingTransaction));
+	pending->context = context;
+	pending->lsn = lsn;
+	pending->xid = xid;
+	pending->fxid = fxid;
+	pending->reset = reason;
+	pending->bytes = PENDING_OVERHEAD;
+	enqueue(db, pending);
 }
 
 Size
@@ -407,9 +486,21 @@ chatroom_queued_bytes(void)
 	return queued_bytes;
 }
 
-/* What happened up to lsn can't be told, in any database. */
+/* What happened up to lsn can't be told, in a database. */
 void
-chatroom_reset_all(XLogRecPtr lsn, ResetReason reason)
+chatroom_reset_database(Oid dboid, XLogRecPtr lsn, ResetReason reason)
+{
+	enqueue_reset(chatroom_tailer_database(dboid), lsn, InvalidTransactionId,
+				  0, reason);
+}
+
+/*
+ * The same in any database, because of a transaction or (xid is invalid) for
+ * other reasons.
+ */
+void
+chatroom_reset_all(XLogRecPtr lsn, TransactionId xid, uint64 fxid,
+				   ResetReason reason)
 {
 	HASH_SEQ_STATUS status;
 	TailerDatabase *db;
@@ -417,21 +508,41 @@ chatroom_reset_all(XLogRecPtr lsn, ResetReason reason)
 	global_floor = Max(global_floor, lsn);
 	hash_seq_init(&status, databases);
 	while ((db = hash_seq_search(&status)) != NULL)
-	{
-		if (db->cache == NULL)
-			continue;
-		chatroom_cache_lock(db->cache);
-		chatroom_cache_raise_floor(db->cache, lsn, reason);
-		chatroom_cache_unlock(db->cache);
-		db->wake_all = true;
-	}
+		enqueue_reset(db, lsn, xid, fxid, reason);
+}
+
+/*
+ * So much waits behind a transaction that is held that the ring would not
+ * hold it: forget it, and tell that.
+ */
+static void
+limit_queue(TailerDatabase *db)
+{
+	dlist_node *first;
+	XLogRecPtr	lsn;
+
+	if (db->queued_bytes <= db->cache->ring_size)
+		return;
+	first = dlist_head_node(&db->queue);
+	if (!dlist_has_next(&db->queue, first))
+		return;
+	lsn = dlist_tail_element(PendingTransaction, node, &db->queue)->lsn;
+	while (dlist_has_next(&db->queue, first))
+		free_pending(db, dlist_container(PendingTransaction, node,
+										 dlist_next_node(&db->queue, first)));
+	enqueue_reset(db, lsn, InvalidTransactionId, 0,
+				  RESET_REASON_OVERWRITTEN);
 }
 
 /* ----------------------------------------------------------- descriptors */
 
-/* Remember a descriptor that was logged. */
+/*
+ * Remember a descriptor whose message starts at lsn.  own: the tailer repeats
+ * it, which tells nothing new to who knows it.
+ */
 void
-chatroom_know_descriptor(Oid dboid, const char *body, int len)
+chatroom_know_descriptor(Oid dboid, const char *body, int len, XLogRecPtr lsn,
+						 bool own)
 {
 	KnownDescriptor *known;
 	MemoryContext context;
@@ -477,12 +588,18 @@ chatroom_know_descriptor(Oid dboid, const char *body, int len)
 	key.id = descriptor.id;
 	key.dboid = dboid;
 	known = hash_search(descriptors, &key, HASH_ENTER, &found);
+	if (found && own)
+	{
+		MemoryContextDelete(context);
+		return;
+	}
 	if (found)
 		MemoryContextDelete(known->context);
 	known->context = context;
 	known->descriptor = descriptor;
 	known->body = copy;
 	known->len = len;
+	known->logged = lsn;
 	known->used = true;
 }
 
@@ -503,19 +620,45 @@ find_descriptor(Oid dboid, uint64 id)
 	return &known->descriptor;
 }
 
-/* Log all descriptors in use, so that reading can start at an anchor. */
+/* An event of it was read: whoever starts reading here will want it. */
+void
+chatroom_use_descriptor(Oid dboid, uint64 id)
+{
+	static Oid	last_dboid = InvalidOid;
+	static uint64 last_id = 0;
+	static XLogRecPtr last_anchor = InvalidXLogRecPtr;
+
+	if (id == last_id && dboid == last_dboid &&
+		last_anchor == chatroom_last_anchor())
+		return;
+	(void) find_descriptor(dboid, id);
+	last_id = id;
+	last_dboid = dboid;
+	last_anchor = chatroom_last_anchor();
+}
+
+/*
+ * Log the descriptors that are not to be had from WAL after the restart point
+ * of an anchor that is logged now:
+ *
+ * - those of events read since the last anchor: older ones of transactions that
+ *	 are open still are after that anchor's restart point, and so are its
+ *	 descriptors;
+ * - those logged since the redo point of now: writers don't log them again.
+ */
 void
 chatroom_log_known_descriptors(void)
 {
 	HASH_SEQ_STATUS status;
 	KnownDescriptor *known;
 	StringInfoData buf;
+	XLogRecPtr	redo = GetRedoRecPtr();
 
 	initStringInfo(&buf);
 	hash_seq_init(&status, descriptors);
 	while ((known = hash_seq_search(&status)) != NULL)
 	{
-		if (!known->used)
+		if (!known->used && known->logged < redo)
 			continue;
 		known->used = false;
 		resetStringInfo(&buf);
@@ -529,59 +672,78 @@ chatroom_log_known_descriptors(void)
 
 /* -------------------------------------------------------------- publishing */
 
-/* Mark all that a reset message speaks of. */
+/* Have a mark follow the batch's events. */
 static void
-apply_reset(TailerDatabase *db, const ResetEvent *reset, XLogRecPtr lsn)
+add_mark(uint64 hash, XLogRecPtr lsn)
 {
-	Cache	   *cache = db->cache;
+	Mark		mark = {hash, lsn};
 
-	chatroom_cache_lock(cache);
+	if (marks.len > 0 &&
+		memcmp(marks.data + marks.len - sizeof(mark), &mark,
+			   sizeof(mark)) == 0)
+		return;
+	appendBinaryStringInfo(&marks, (char *) &mark, sizeof(mark));
+}
+
+/* Have a raised floor follow the batch's events. */
+static void
+add_floor(XLogRecPtr lsn, ResetReason reason)
+{
+	batch_floor = lsn;
+	batch_floor_reason = reason;
+}
+
+/* Reset what a reset message speaks of. */
+static void
+add_reset(TailerDatabase *db, const ResetEvent *reset, XLogRecPtr lsn)
+{
 	if (reset->scope == RESET_DATABASE)
-		chatroom_cache_raise_floor(cache, lsn, (ResetReason) reset->reason);
+		add_floor(lsn, (ResetReason) reset->reason);
 	else
-		chatroom_cache_mark_topic(cache,
-								  chatroom_base_hash(cache, reset->base.data,
-													 reset->base.len, false),
-								  lsn);
-	chatroom_cache_unlock(cache);
+		add_mark(chatroom_base_hash(db->cache, reset->base.data,
+									reset->base.len, false), lsn);
 	db->wake_all = true;
 }
 
-/* A table was truncated: what its rows' followers hold is void. */
+/* Reset what comes under a base: its rows' topics, or all. */
 static void
-reset_subtopics(TailerDatabase *db, const Descriptor *descriptor,
-				XLogRecPtr lsn)
+mark_base(TailerDatabase *db, const Descriptor *descriptor, bool subtopics,
+		  XLogRecPtr lsn)
 {
-	Cache	   *cache = db->cache;
-
-	chatroom_cache_lock(cache);
-	chatroom_cache_mark_topic(cache,
-							  chatroom_base_hash(cache, descriptor->base.data,
-												 descriptor->base.len, true),
-							  lsn);
-	chatroom_cache_unlock(cache);
+	add_mark(chatroom_base_hash(db->cache, descriptor->base.data,
+								descriptor->base.len, subtopics), lsn);
 	db->wake_all = true;
 }
 
-/* Reset the topics of an event that is not published itself. */
-static void
-mark_event(TailerDatabase *db, const Piece *topics, int ntopics,
-		   XLogRecPtr lsn)
+/* Does a topic come under a base? */
+static bool
+under_base(const Descriptor *descriptor, const Piece *topic)
 {
-	Cache	   *cache = db->cache;
+	return topic->len >= descriptor->base.len &&
+		memcmp(topic->data, descriptor->base.data, descriptor->base.len) == 0;
+}
 
-	chatroom_cache_lock(cache);
-	for (int i = 0; i < ntopics; i++)
-	{
-		uint64		hash = chatroom_topic_hash(cache, topics[i].data,
-											   topics[i].len);
+/*
+ * Reset the topics of a row event that is not published itself.  Where the
+ * transaction has too many for the topic table, all of the table's: or their
+ * marks would push everybody else's topics out.
+ */
+static void
+mark_row(TailerDatabase *db, const Descriptor *descriptor,
+		 const RowEvent *event, XLogRecPtr lsn)
+{
+	Piece		topics[CHATROOM_MAX_TOPICS];
+	bool		many = marks.len / sizeof(Mark) > chatroom_cache_max_marks(db->cache);
+	int			n;
 
-		chatroom_cache_mark_topic(cache, hash, lsn);
-		topic_bits_add(&db->published, hash);
-		if (chatroom_interest_published(cache, hash, lsn))
-			db->notify = true;
-	}
-	chatroom_cache_unlock(cache);
+	resetStringInfo(&topics_text);
+	n = chatroom_row_topics(descriptor, event, &topics_text, topics, NULL);
+	if (many)
+		mark_base(db, descriptor, false, lsn);
+	for (int i = 0; i < n; i++)
+		if (!many || !under_base(descriptor, &topics[i]))
+			add_mark(chatroom_topic_hash(db->cache, topics[i].data,
+										 topics[i].len), lsn);
 }
 
 /* The event that stands at an offset of the batch; moves when it grows. */
@@ -591,7 +753,7 @@ mark_event(TailerDatabase *db, const Piece *topics, int ntopics,
 typedef enum BuildResult
 {
 	BUILD_OK,
-	BUILD_UNKNOWN				/* its descriptor is not known, or torn */
+	BUILD_UNKNOWN				/* its descriptor isn't known, or the like */
 } BuildResult;
 
 /*
@@ -607,7 +769,7 @@ build_event(TailerDatabase *db, const EventFrame *frame,
 	int			start = batch.len;
 
 	if (chatroom_get_header(&reader, db->dboid, &kind) != HEADER_OK)
-		return BUILD_OK;
+		return BUILD_UNKNOWN;
 	if (kind == MESSAGE_ROW)
 	{
 		uint64		id;
@@ -622,16 +784,10 @@ build_event(TailerDatabase *db, const EventFrame *frame,
 			!chatroom_decode_row(&reader, descriptor, &event))
 			return BUILD_UNKNOWN;
 		if (event.type == EVENT_TRUNCATE)
-			reset_subtopics(db, descriptor, frame->lsn);
+			mark_base(db, descriptor, true, frame->lsn);
 		if (mark_only)
 		{
-			Piece		topics[CHATROOM_MAX_TOPICS];
-			int			n;
-
-			resetStringInfo(&topics_text);
-			n = chatroom_row_topics(descriptor, &event, &topics_text,
-									topics, NULL);
-			mark_event(db, topics, n, frame->lsn);
+			mark_row(db, descriptor, &event, frame->lsn);
 			return BUILD_OK;
 		}
 		chatroom_build_row(&batch, frame, descriptor, &event, false);
@@ -651,7 +807,8 @@ build_event(TailerDatabase *db, const EventFrame *frame,
 			return BUILD_UNKNOWN;
 		if (mark_only ||
 			event.payload.len > chatroom_cache_max_event(db->cache) / 2)
-			mark_event(db, &event.topic, 1, frame->lsn);
+			add_mark(chatroom_topic_hash(db->cache, event.topic.data,
+										 event.topic.len), frame->lsn);
 		else
 			chatroom_build_broadcast(&batch, frame, &event);
 	}
@@ -659,8 +816,9 @@ build_event(TailerDatabase *db, const EventFrame *frame,
 	{
 		ResetEvent	reset;
 
-		if (chatroom_decode_reset(&reader, &reset))
-			apply_reset(db, &reset, frame->lsn);
+		if (!chatroom_decode_reset(&reader, &reset))
+			return BUILD_UNKNOWN;
+		add_reset(db, &reset, frame->lsn);
 	}
 	return BUILD_OK;
 }
@@ -694,17 +852,15 @@ reread_transaction(TailerDatabase *db, PendingTransaction *pending,
 	if (pending->first_lsn < chatroom_oldest_wal())
 		return false;
 	reader = chatroom_open_wal(NULL);
-	XLogBeginRead(reader, pending->first_lsn);
+	chatroom_begin_wal(reader, pending->first_lsn);
 	for (;;)
 	{
 		char	   *error;
 		XLogRecord *record = XLogReadRecord(reader, &error);
 		xl_logical_message *message;
+		const char *payload;
 		TransactionId xid;
-		ByteReader	bytes;
-		MessageKind kind;
-		uint64		descriptor;
-		uint32		command = 0;
+		uint32		command;
 
 		CHECK_FOR_INTERRUPTS();
 		if (record == NULL)
@@ -726,17 +882,11 @@ reread_transaction(TailerDatabase *db, PendingTransaction *pending,
 			memcmp(message->message, CHATROOM_PREFIX,
 				   sizeof(CHATROOM_PREFIX)) != 0)
 			continue;
-		bytes.pos = message->message + message->prefix_size;
-		bytes.end = bytes.pos + message->message_size;
-		bytes.failed = false;
-		if (chatroom_get_header(&bytes, message->dbId, &kind) != HEADER_OK)
+		payload = message->message + message->prefix_size;
+		if (!chatroom_message_order(payload, message->message_size,
+									message->dbId, &command))
 			continue;
-		if (kind == MESSAGE_ROW)
-			chatroom_peek_row(bytes, &descriptor, &command);
-		else if (kind == MESSAGE_BROADCAST)
-			command = (uint32) chatroom_get_vint(&bytes);
-		callback(db, state, reader->ReadRecPtr, command,
-				 message->message + message->prefix_size,
+		callback(db, state, reader->ReadRecPtr, command, payload,
 				 (int) message->message_size);
 	}
 	chatroom_close_wal(reader);
@@ -750,6 +900,8 @@ typedef struct KeptAgain
 	int			count;
 	int			room;
 } KeptAgain;
+
+static void append_batch(TailerDatabase *db);
 
 /* RereadCallback: keep the message. */
 static void
@@ -770,23 +922,31 @@ keep_again(TailerDatabase *db, void *state, XLogRecPtr lsn, uint32 command,
 	kept->messages[kept->count++] = message;
 }
 
+/* Turn one message into an event or marks. */
+static void
+add_message(TailerDatabase *db, const EventFrame *frame, const char *data,
+			int len, bool mark_only)
+{
+	MemoryContext old = MemoryContextSwitchTo(event_context);
+
+	if (build_event(db, frame, data, len, mark_only) == BUILD_UNKNOWN)
+	{
+		/* what can't be read can't be told: all who follow reload */
+		add_floor(frame->lsn, RESET_REASON_FLOOR);
+		db->wake_all = true;
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(event_context);
+}
+
 /* RereadCallback: mark the message's topics. */
 static void
 mark_again(TailerDatabase *db, void *state, XLogRecPtr lsn, uint32 command,
 		   const char *data, int len)
 {
-	EventFrame *frame = (EventFrame *) state;
-	MemoryContext old = MemoryContextSwitchTo(event_context);
-
-	if (build_event(db, frame, data, len, true) == BUILD_UNKNOWN)
-	{
-		chatroom_cache_lock(db->cache);
-		chatroom_cache_raise_floor(db->cache, frame->lsn,
-								   RESET_REASON_FLOOR);
-		chatroom_cache_unlock(db->cache);
-	}
-	MemoryContextSwitchTo(old);
-	MemoryContextReset(event_context);
+	add_message(db, (const EventFrame *) state, data, len, true);
+	if (marks.len > MARK_BYTES)
+		append_batch(db);
 }
 
 /*
@@ -823,30 +983,18 @@ build_transaction(TailerDatabase *db, PendingTransaction *pending,
 				  const EventFrame *frame)
 {
 	int			start = batch.len;
+	int			first_mark = marks.len;
 
 	if (pending->messages == NULL && !recover_messages(db, pending))
 		return false;
 	for (int i = 0; i < pending->count; i++)
 	{
-		Message    *message = pending->messages[i];
-		MemoryContext old = MemoryContextSwitchTo(event_context);
-		BuildResult result;
-
-		result = build_event(db, frame, message->data, message->len, false);
-		MemoryContextSwitchTo(old);
-		MemoryContextReset(event_context);
-		if (result == BUILD_UNKNOWN)
-		{
-			/* what can't be read can't be told: all who follow reload */
-			chatroom_cache_lock(db->cache);
-			chatroom_cache_raise_floor(db->cache, frame->lsn,
-									   RESET_REASON_FLOOR);
-			chatroom_cache_unlock(db->cache);
-			db->wake_all = true;
-		}
+		add_message(db, frame, pending->messages[i]->data,
+					pending->messages[i]->len, false);
 		if (batch.len - start > chatroom_cache_max_transaction(db->cache))
 		{
 			batch.len = start;
+			marks.len = first_mark;
 			return false;
 		}
 		if (i % 1024 == 0)
@@ -861,6 +1009,7 @@ mark_transaction(TailerDatabase *db, PendingTransaction *pending,
 				 EventFrame *frame)
 {
 	pg_atomic_fetch_add_u64(&db->cache->stats.large_transactions, 1);
+	chatroom_build_marker(&batch, frame);
 	if (pending->messages != NULL)
 	{
 		for (int i = 0; i < pending->count; i++)
@@ -869,22 +1018,30 @@ mark_transaction(TailerDatabase *db, PendingTransaction *pending,
 	}
 	else if (!reread_transaction(db, pending, mark_again, frame))
 	{
-		chatroom_cache_lock(db->cache);
-		chatroom_cache_raise_floor(db->cache, pending->lsn,
-								   RESET_REASON_LARGE);
-		chatroom_cache_unlock(db->cache);
+		add_floor(pending->lsn, RESET_REASON_LARGE);
 		db->wake_all = true;
 	}
 }
 
-/* Append the batch to the ring. */
+/* Under all stripes: something happened to a topic. */
+static void
+note_topic(TailerDatabase *db, uint64 hash, XLogRecPtr lsn)
+{
+	topic_bits_add(&db->published, hash);
+	if (chatroom_interest_published(db->cache, hash, lsn))
+		db->notify = true;
+}
+
+/* Append the batch to the ring, and what follows it. */
 static void
 append_batch(TailerDatabase *db)
 {
 	Cache	   *cache = db->cache;
+	const Mark *mark = (const Mark *) marks.data;
+	int			nmarks = marks.len / sizeof(Mark);
 	int			n = 0;
 
-	if (batch.len == 0)
+	if (batch.len == 0 && nmarks == 0 && batch_floor == InvalidXLogRecPtr)
 		return;
 	chatroom_cache_lock(cache);
 	for (int at = 0; at < batch.len; at += EVENT(at)->len)
@@ -893,19 +1050,43 @@ append_batch(TailerDatabase *db)
 
 		chatroom_cache_append(cache, event);
 		for (int i = 0; i < event->nlinks; i++)
-			if (chatroom_interest_published(cache, event->links[i].hash,
-											event->lsn))
-				db->notify = true;
-		n++;
+			note_topic(db, event->links[i].hash, event->lsn);
+		if (event->nlinks > 0)
+			n++;
 	}
+	for (int i = 0; i < nmarks; i++)
+	{
+		chatroom_cache_mark_topic(cache, mark[i].hash, mark[i].lsn);
+		note_topic(db, mark[i].hash, mark[i].lsn);
+	}
+	if (batch_floor != InvalidXLogRecPtr)
+		chatroom_cache_raise_floor(cache, batch_floor, batch_floor_reason);
 	chatroom_cache_unlock(cache);
 
-	for (int at = 0; at < batch.len; at += EVENT(at)->len)
-		for (int i = 0; i < EVENT(at)->nlinks; i++)
-			topic_bits_add(&db->published, EVENT(at)->links[i].hash);
 	pg_atomic_fetch_add_u64(&cache->stats.events, n);
 	pg_atomic_fetch_add_u64(&cache->stats.bytes, batch.len);
 	resetStringInfo(&batch);
+	resetStringInfo(&marks);
+	batch_floor = InvalidXLogRecPtr;
+}
+
+/*
+ * A fresh snapshot, for a moment: RecentXmin must be of now, or old xids look
+ * long gone.  Not serializable, whatever the default, for that doesn't go on
+ * a standby, and may wait.
+ */
+Snapshot
+chatroom_begin_look(void)
+{
+	StartTransactionCommand();
+	XactIsoLevel = XACT_READ_COMMITTED;
+	return GetTransactionSnapshot();
+}
+
+void
+chatroom_end_look(void)
+{
+	CommitTransactionCommand();
 }
 
 /*
@@ -919,9 +1100,7 @@ find_visible(void)
 	TailerDatabase *db;
 	Snapshot	snapshot;
 
-	/* a fresh one: RecentXmin must be of now, or old xids look long gone */
-	StartTransactionCommand();
-	snapshot = GetTransactionSnapshot();
+	snapshot = chatroom_begin_look();
 	hash_seq_init(&status, databases);
 	while ((db = hash_seq_search(&status)) != NULL)
 	{
@@ -938,7 +1117,40 @@ find_visible(void)
 			db->visible++;
 		}
 	}
-	CommitTransactionCommand();
+	chatroom_end_look();
+}
+
+/* Publish the first of a database's queue. */
+static void
+publish_first(TailerDatabase *db, uint64 next_fxid)
+{
+	PendingTransaction *pending = dlist_head_element(PendingTransaction, node,
+													 &db->queue);
+	EventFrame	frame;
+
+	frame.seed = db->cache->seed;
+	frame.lsn = pending->lsn;
+	frame.fxid = pending->fxid;
+	frame.next_fxid = next_fxid;
+	frame.at = pending->at;
+	if (pending->reset != RESET_REASON_NONE)
+	{
+		chatroom_build_marker(&batch, &frame);
+		add_floor(pending->lsn, pending->reset);
+		db->wake_all = true;
+	}
+	else
+	{
+		if (!build_transaction(db, pending, &frame))
+		{
+			append_batch(db);
+			mark_transaction(db, pending, &frame);
+		}
+		pg_atomic_fetch_add_u64(&db->cache->stats.transactions, 1);
+	}
+	free_pending(db, pending);
+	if (batch.len >= BATCH_BYTES || marks.len >= MARK_BYTES)
+		append_batch(db);
 }
 
 /*
@@ -951,46 +1163,22 @@ publish_database(TailerDatabase *db, XLogRecPtr up_to)
 	uint64		held = 0;
 	uint64		next_fxid;
 
-	/* after find_visible: see snapshot_cursor's scan in read/sync.c */
+	if (db->cache == NULL)
+		return;
+	/* after find_visible: see the scan in read/snapshot.c */
 	next_fxid = U64FromFullTransactionId(ReadNextFullTransactionId());
-	while (db->visible > 0)
-	{
-		PendingTransaction *pending;
-		EventFrame	frame;
-
-		db->visible--;
-		pending = dlist_head_element(PendingTransaction, node, &db->queue);
-		if (db->cache == NULL)
-		{
-			free_pending(db, pending);
-			continue;
-		}
-		frame.seed = db->cache->seed;
-		frame.lsn = pending->lsn;
-		frame.fxid = pending->fxid;
-		frame.next_fxid = next_fxid;
-		frame.at = pending->at;
-		if (!build_transaction(db, pending, &frame))
-		{
-			append_batch(db);
-			mark_transaction(db, pending, &frame);
-		}
-		pg_atomic_fetch_add_u64(&db->cache->stats.transactions, 1);
-		free_pending(db, pending);
-		if (batch.len >= BATCH_BYTES)
-			append_batch(db);
-	}
+	for (; db->visible > 0; db->visible--)
+		publish_first(db, next_fxid);
+	append_batch(db);
 	if (!dlist_is_empty(&db->queue))
 	{
 		PendingTransaction *first;
 
+		limit_queue(db);
 		first = dlist_head_element(PendingTransaction, node, &db->queue);
-		up_to = first->lsn - 1;
+		up_to = Min(up_to, first->lsn - 1);
 		held = first->fxid;
 	}
-	if (db->cache == NULL)
-		return;
-	append_batch(db);
 	pg_atomic_write_u64(&db->cache->held, held);
 	pg_write_barrier();
 	if (pg_atomic_read_u64(&db->cache->published) < up_to)

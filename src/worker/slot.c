@@ -11,6 +11,11 @@
  *	 oldest transaction that was open there (or the anchor's own beginning),
  *	 its floor the anchor itself.  All that commits after the floor can be
  *	 put together from WAL after the restart point.
+ * - partial: a transaction of which reading may have missed the beginning.
+ *	 All with an xid below chatroom_partial_before are.  Where reading starts
+ *	 after the first message of a transaction that was open at the anchor,
+ *	 that is every transaction which ran then; and what was partial to the
+ *	 tailer that logged the anchor is so to whoever starts there.
  * - slot: "chatroom", a physical replication slot.  restart_lsn is an
  *	 anchor's restart point, confirmed_flush (which physical slots don't use)
  *	 its floor.  Persistent where the library was preloaded, so that the next
@@ -63,6 +68,7 @@
 typedef struct Anchor
 {
 	XLogRecPtr	restart;
+	XLogRecPtr	begin;			/* restart point where that is too far back */
 	XLogRecPtr	floor;
 } Anchor;
 
@@ -72,6 +78,7 @@ XLogRecPtr	chatroom_read_start = InvalidXLogRecPtr;
 static Anchor anchors[MAX_ANCHORS]; /* oldest first */
 static int	nanchors = 0;
 static XLogRecPtr last_anchor_logged = InvalidXLogRecPtr;
+static XLogRecPtr start_floor;	/* of the anchor where reading started */
 
 /* ---------------------------------------------------------------- the slot */
 
@@ -137,13 +144,14 @@ slot_exists(bool *usable)
 	return true;
 }
 
-/* Move the slot to an anchor. */
+/* Move the slot to an anchor; back only at the start, see hold_wal. */
 static void
-move_slot(const Anchor *anchor)
+move_slot(const Anchor *anchor, bool back)
 {
 	ReplicationSlot *slot = MyReplicationSlot;
 
-	if (slot == NULL || slot->data.restart_lsn >= anchor->restart)
+	if (slot == NULL ||
+		(!back && slot->data.restart_lsn >= anchor->restart))
 		return;
 	SpinLockAcquire(&slot->mutex);
 	slot->data.restart_lsn = anchor->restart;
@@ -169,48 +177,104 @@ chatroom_slot_drop(void)
 
 /* ------------------------------------------------------ where reading starts */
 
-/* Take the slot of an earlier run; true where it has an anchor. */
-static bool
+/* Take the slot of an earlier run, and the anchor that it rests at, if any. */
+static void
 continue_from_slot(Anchor *anchor)
 {
 	bool		usable;
 
 	if (!slot_exists(&usable))
-		return false;
+		return;
 	if (!chatroom_preloaded || !usable)
 	{
 		/* nobody would move it on, so it would pin WAL forever */
 		try_slot(drop_slot);
-		return false;
+		return;
 	}
 	if (!try_slot(acquire_slot))
-		return false;
+		return;
 	anchor->restart = MyReplicationSlot->data.restart_lsn;
 	anchor->floor = MyReplicationSlot->data.confirmed_flush;
-	return anchor->floor != InvalidXLogRecPtr;
 }
 
-/* The first record at or after an LSN, or invalid. */
-static XLogRecPtr
-first_record_after(XLogRecPtr lsn)
+/* The anchor that an earlier tailer of this server run left, if any. */
+static void
+continue_from_control(Anchor *anchor)
 {
-	XLogReaderState *reader;
-	XLogRecPtr	oldest = chatroom_oldest_wal();
-	XLogRecPtr	found;
+	LWLockAcquire(&chatroom_control->lock, LW_SHARED);
+	anchor->restart = chatroom_control->anchor_restart;
+	anchor->floor = chatroom_control->anchor_floor;
+	LWLockRelease(&chatroom_control->lock);
+}
 
-	lsn = Max(lsn, Max(oldest, (XLogRecPtr) wal_segment_size));
-	reader = chatroom_open_wal(NULL);
-	found = chatroom_find_record(reader, lsn);
+/*
+ * The record at an LSN, or the first one after it (search); invalid where
+ * there is none, or its WAL is not there.
+ */
+static XLogRecPtr
+probe_wal(XLogRecPtr lsn, bool search)
+{
+	volatile XLogRecPtr found = InvalidXLogRecPtr;
+	MemoryContext old = CurrentMemoryContext;
+	XLogReaderState *reader = chatroom_open_wal(NULL);
+
+	PG_TRY();
+	{
+		char	   *error = NULL;
+
+		if (search)
+			found = chatroom_find_record(reader, lsn);
+		else
+		{
+			chatroom_begin_wal(reader, lsn);
+			if (XLogReadRecord(reader, &error) != NULL)
+				found = reader->ReadRecPtr;
+		}
+	}
+	PG_CATCH();
+	{
+		/* the segment is not there */
+		MemoryContextSwitchTo(old);
+		FlushErrorState();
+	}
+	PG_END_TRY();
 	chatroom_close_wal(reader);
 	return found;
 }
 
 /*
- * Start without an anchor.  A primary logs one and starts there; whoever had
- * an xid by then may have logged something before.  A standby looks for the
- * primary's anchors from a little before its last restart point on, and
- * learns from the next running-xacts record whom it has seen from the
- * beginning.
+ * Hold the WAL from an anchor on, and see that it is there; false where it is
+ * not, as after pg_resetwal, or when the slot was lost for a while.
+ */
+static bool
+hold_wal(Anchor *anchor)
+{
+	anchor->begin = anchor->restart;
+	if (anchor->restart == InvalidXLogRecPtr ||
+		anchor->floor == InvalidXLogRecPtr ||
+		anchor->restart < chatroom_oldest_wal())
+		return false;
+	move_slot(anchor, true);
+
+	/* a standby that was restarted may still have to replay what it read */
+	if (anchor->restart >= chatroom_oldest_wal() &&
+		(RecoveryInProgress() || anchor->floor <= chatroom_wal_position()) &&
+		(anchor->restart >= chatroom_wal_position() ||
+		 probe_wal(anchor->restart, false) != InvalidXLogRecPtr))
+		return true;
+	ereport(LOG,
+			(errmsg("chatroom can't continue at %X/%X, where WAL is not there any more",
+					LSN_FORMAT_ARGS(anchor->restart)),
+			 errdetail("Who follows topics is told to reset.")));
+	return false;
+}
+
+/*
+ * Start without an anchor.  A primary logs one and starts there: reading begins
+ * before the next xid was read, so all transactions from that on are read from
+ * their beginning.  A standby looks for the primary's anchors from a little
+ * before its last restart point on, and learns from the next running-xacts
+ * record whom it has seen from the beginning.
  */
 static void
 start_afresh(Anchor *start)
@@ -219,21 +283,28 @@ start_afresh(Anchor *start)
 	{
 		/* writers have to log again the descriptors that we won't meet */
 		pg_atomic_fetch_add_u64(&chatroom_control->descriptor_epoch, 1);
-		chatroom_log_anchor(true);
-		start->restart = start->floor = ProcLastRecPtr;
+		start->restart = chatroom_wal_position();
 		chatroom_partial_before =
 			U64FromFullTransactionId(ReadNextFullTransactionId());
+		pg_atomic_write_u64(&chatroom_control->read_lsn, start->restart);
+		chatroom_log_anchor(true);
+		start->floor = start_floor = last_anchor_logged;
 	}
 	else
 	{
 		XLogRecPtr	redo;
 		TimeLineID	tli;
 
+		/* of WAL from before a backup was taken, its segment at most is there */
 		GetOldestRestartPoint(&redo, &tli);
-		start->restart = first_record_after(redo > STANDBY_LOOKBACK ?
-											redo - STANDBY_LOOKBACK : redo);
+		start->restart = InvalidXLogRecPtr;
+		if (redo > STANDBY_LOOKBACK + wal_segment_size)
+			start->restart = probe_wal(redo - STANDBY_LOOKBACK, true);
 		if (start->restart == InvalidXLogRecPtr)
-			start->restart = first_record_after(redo);
+			start->restart = probe_wal(redo - XLogSegmentOffset(redo, wal_segment_size),
+									   true);
+		if (start->restart == InvalidXLogRecPtr)
+			start->restart = probe_wal(redo, true);
 		if (start->restart == InvalidXLogRecPtr)
 			start->restart = GetXLogReplayRecPtr(&tli);
 		start->floor = start->restart;
@@ -249,27 +320,29 @@ start_afresh(Anchor *start)
 void
 chatroom_slot_start(XLogRecPtr *restart, XLogRecPtr *floor)
 {
-	Anchor		start = {InvalidXLogRecPtr, InvalidXLogRecPtr};
-	bool		anchored = continue_from_slot(&start);
+	Anchor		start = {InvalidXLogRecPtr};
 
 	nanchors = 0;
 	last_anchor_logged = InvalidXLogRecPtr;
 	chatroom_partial_before = 0;
+	continue_from_slot(&start);
+	if (start.floor == InvalidXLogRecPtr)
+		continue_from_control(&start);
 	if (MyReplicationSlot == NULL && wal_level >= WAL_LEVEL_REPLICA &&
 		max_replication_slots > 0)
 		try_slot(create_slot);
-
-	if (!anchored)
+	start_floor = InvalidXLogRecPtr;
+	if (hold_wal(&start))
+		start_floor = start.floor;
+	else
 	{
-		LWLockAcquire(&chatroom_control->lock, LW_SHARED);
-		start.restart = chatroom_control->anchor_restart;
-		start.floor = chatroom_control->anchor_floor;
-		LWLockRelease(&chatroom_control->lock);
-		anchored = start.floor != InvalidXLogRecPtr &&
-			start.restart >= chatroom_oldest_wal();
-	}
-	if (!anchored)
+		if (MyReplicationSlot != NULL)
+		{
+			chatroom_slot_drop();
+			try_slot(create_slot);
+		}
 		start_afresh(&start);
+	}
 	chatroom_read_start = start.restart;
 	*restart = start.restart;
 	*floor = start.floor;
@@ -277,44 +350,62 @@ chatroom_slot_start(XLogRecPtr *restart, XLogRecPtr *floor)
 
 /* ---------------------------------------------------------------- anchors */
 
-/* Remember an anchor that was read; the oldest gives way. */
-void
-chatroom_slot_anchor(XLogRecPtr restart, XLogRecPtr floor)
+/*
+ * Remember an anchor that was read.  Where there are too many, one goes that
+ * is close to its neighbours.
+ */
+static void
+remember_anchor(const Anchor *anchor)
 {
 	if (nanchors == MAX_ANCHORS)
 	{
-		memmove(anchors, anchors + 1, sizeof(Anchor) * (MAX_ANCHORS - 1));
+		int			victim = 1;
+
+		for (int i = 2; i < nanchors - 1; i++)
+			if (anchors[i + 1].floor - anchors[i - 1].floor <
+				anchors[victim + 1].floor - anchors[victim - 1].floor)
+				victim = i;
+		memmove(anchors + victim, anchors + victim + 1,
+				sizeof(Anchor) * (nanchors - victim - 1));
 		nanchors--;
 	}
-	anchors[nanchors].restart = restart;
-	anchors[nanchors].floor = floor;
-	nanchors++;
+	anchors[nanchors++] = *anchor;
 }
 
-/* Let go WAL that is further back than chatroom.retain_wal. */
+/*
+ * Let go WAL that is further back than chatroom.retain_wal: first what just
+ * the oldest transactions want, which then are partial, then anchors.
+ */
 void
 chatroom_slot_trim(XLogRecPtr now)
 {
 	uint64		retain = (uint64) chatroom_retain_wal * 1024 * 1024;
-	int			keep = 0;
+	int			gone = 0;
 
-	while (keep < nanchors - 1 && now - anchors[keep].restart > retain)
-		keep++;
-	if (keep > 0)
+	for (int i = 0; i < nanchors; i++)
 	{
-		memmove(anchors, anchors + keep, sizeof(Anchor) * (nanchors - keep));
-		nanchors -= keep;
+		if (now - anchors[i].restart > retain)
+			anchors[i].restart = anchors[i].begin;
+		if (gone == i && i < nanchors - 1 &&
+			now - anchors[i].restart > retain)
+			gone++;
+	}
+	if (gone > 0)
+	{
+		memmove(anchors, anchors + gone, sizeof(Anchor) * (nanchors - gone));
+		nanchors -= gone;
 	}
 	if (nanchors == 0)
 		return;
-	if (chatroom_control->anchor_restart != anchors[0].restart)
+	if (chatroom_control->anchor_restart != anchors[0].restart ||
+		chatroom_control->anchor_floor != anchors[0].floor)
 	{
 		LWLockAcquire(&chatroom_control->lock, LW_EXCLUSIVE);
 		chatroom_control->anchor_restart = anchors[0].restart;
 		chatroom_control->anchor_floor = anchors[0].floor;
 		LWLockRelease(&chatroom_control->lock);
 	}
-	move_slot(&anchors[0]);
+	move_slot(&anchors[0], false);
 }
 
 /* LSN of the anchor that was logged last by this process. */
@@ -378,13 +469,14 @@ chatroom_log_anchor(bool new_incarnation)
 		}
 		newest = &anchor.incarnations[anchor.nincarnations++];
 		newest->id = random_incarnation();
-		newest->start = here;
+		newest->start = InvalidXLogRecPtr;	/* where it will be read */
 	}
 	anchor.begin = here;
 	anchor.next_fxid =
 		U64FromFullTransactionId(ReadNextFullTransactionId());
 	open = chatroom_oldest_open();
 	anchor.oldest_open = open != InvalidXLogRecPtr ? open : here;
+	anchor.partial_before = chatroom_partial_before;
 
 	chatroom_log_known_descriptors();
 	initStringInfo(&buf);
@@ -397,33 +489,48 @@ chatroom_log_anchor(bool new_incarnation)
 	return true;
 }
 
-/*
- * An anchor was read, ending at lsn.  Its restart point goes back to the
- * oldest open transaction, but not further than retain_wal allows: what is
- * then partial is told when reading starts there.
- */
-void
-chatroom_read_anchor(const AnchorEvent *anchor, XLogRecPtr lsn)
+/* Take over the history of incarnations that an anchor tells. */
+static void
+take_incarnations(const AnchorEvent *anchor, XLogRecPtr lsn)
 {
-	XLogRecPtr	restart = Min(anchor->begin, anchor->oldest_open);
-	uint64		retain = (uint64) chatroom_retain_wal * 1024 * 1024;
-
-	if (lsn - restart > retain)
-		restart = anchor->begin;
-	restart = Max(restart, chatroom_read_start);
-
-	/* a rebuild whose start left out the beginning of some transaction */
-	if (chatroom_read_start > anchor->oldest_open &&
-		chatroom_partial_before < anchor->next_fxid)
-		chatroom_partial_before = anchor->next_fxid;
+	Incarnation *newest;
 
 	LWLockAcquire(&chatroom_control->lock, LW_EXCLUSIVE);
 	chatroom_control->nincarnations = anchor->nincarnations;
 	memcpy(chatroom_control->incarnations, anchor->incarnations,
 		   sizeof(Incarnation) * anchor->nincarnations);
+	if (anchor->nincarnations > 0)
+	{
+		newest = &chatroom_control->incarnations[anchor->nincarnations - 1];
+		if (newest->start == InvalidXLogRecPtr)
+			newest->start = lsn;
+	}
 	chatroom_control->cursor_epoch++;
 	LWLockRelease(&chatroom_control->lock);
-	chatroom_slot_anchor(restart, lsn);
+}
+
+/*
+ * An anchor was read, ending at lsn.  Its restart point goes back to the
+ * oldest open transaction, but not further than where reading started.
+ */
+void
+chatroom_read_anchor(const AnchorEvent *event, XLogRecPtr lsn)
+{
+	Anchor		anchor;
+
+	anchor.restart = Max(Min(event->begin, event->oldest_open),
+						 chatroom_read_start);
+	anchor.begin = Max(event->begin, chatroom_read_start);
+	anchor.floor = lsn;
+
+	/* what the tailer that logged it didn't know, or we did not read */
+	if (lsn == start_floor)
+		chatroom_partial_before = chatroom_read_start > event->oldest_open ?
+			Max(event->next_fxid, event->partial_before) :
+			event->partial_before;
+
+	take_incarnations(event, lsn);
+	remember_anchor(&anchor);
 }
 
 /* The server's timeline changed, or is seen for the first time. */

@@ -71,11 +71,8 @@
 #define BUSY_TURNS		8
 #define BUSY_NAP_US		400
 
-/* Publish in between where so much was read without an end of WAL. */
-#define PUBLISH_BYTES	(256 * 1024)
-
-/* Committed transactions held back beyond this stop the reading. */
-#define MAX_QUEUED		(64 * 1024 * 1024)
+/* Publish in between where so much was queued without an end of WAL. */
+#define PUBLISH_BYTES	(512 * 1024)
 
 /* After so many starts that came to nothing, do without the anchor. */
 #define MAX_FAILED_STARTS	3
@@ -145,7 +142,7 @@ judge_state(XLogRecPtr available)
 	bool		ready;
 
 	if (RecoveryInProgress())
-		ready = chatroom_control->nincarnations > 0;
+		ready = available >= chatroom_global_floor();
 	else
 		ready = incarnation_logged && available >= chatroom_last_anchor() &&
 			pg_atomic_read_u64(&chatroom_control->read_lsn) >=
@@ -220,8 +217,8 @@ take_turn(XLogRecPtr available, TimeLineID tli)
 
 	look_around();
 	chatroom_refresh_timelines(tli);
-	held = chatroom_publish(available);
-	chatroom_settle_partial(available);
+	chatroom_settle(available);
+	held = chatroom_publish(pg_atomic_read_u64(&chatroom_control->read_lsn));
 	pg_atomic_write_u64(&chatroom_control->caught_up, available);
 	if (standby)
 		was_standby = true;
@@ -295,6 +292,19 @@ start_is_hopeless(void)
 	return chatroom_control->failed_starts > MAX_FAILED_STARTS;
 }
 
+/* The timeline that this server is on. */
+static TimeLineID
+current_timeline(void)
+{
+	TimeLineID	tli;
+
+	if (RecoveryInProgress())
+		GetXLogReplayRecPtr(&tli);
+	else
+		GetFlushRecPtr(&tli);
+	return tli;
+}
+
 /* Read WAL, forever. */
 static void
 read_wal(XLogRecPtr restart)
@@ -303,7 +313,7 @@ read_wal(XLogRecPtr restart)
 	Size		published_at = 0;
 	uint32		count = 0;
 
-	XLogBeginRead(reader, restart);
+	chatroom_begin_wal(reader, restart);
 	for (;;)
 	{
 		char	   *error = NULL;
@@ -326,13 +336,9 @@ read_wal(XLogRecPtr restart)
 		published_at = Min(published_at, queued);
 		if (queued >= published_at + PUBLISH_BYTES)
 		{
+			chatroom_refresh_timelines(current_timeline());
 			chatroom_publish(reader->EndRecPtr);
 			published_at = chatroom_queued_bytes();
-			while (chatroom_queued_bytes() > MAX_QUEUED)
-			{
-				look_around();
-				sleep_until_news(chatroom_publish(reader->EndRecPtr));
-			}
 		}
 		if (++count % 4096 == 0)
 			look_around();
@@ -363,9 +369,9 @@ chatroom_tailer_main(Datum arg)
 	if (start_is_hopeless())
 		chatroom_slot_drop();
 	chatroom_slot_start(&restart, &floor);
+	pg_atomic_write_u64(&chatroom_control->read_lsn, restart);
 	chatroom_publish_start(floor);
-	if (chatroom_partial_before == 0)
-		chatroom_settle_caches();
+	chatroom_settle_begin();
 	ereport(LOG,
 			(errmsg("chatroom tailer starts reading at %X/%X",
 					LSN_FORMAT_ARGS(restart))));

@@ -15,6 +15,7 @@
 #include "cache/ring.h"
 #include "cache/waiters.h"
 #include "lib/ilist.h"
+#include "utils/snapshot.h"
 
 /* ---- assemble.c ---- */
 
@@ -55,14 +56,18 @@ typedef struct PendingTransaction
 	int			nxids;			/* xid and its subtransactions */
 	TransactionId *xids;
 	Message   **messages;		/* in order; NULL where reread */
+	ResetReason reset;			/* not NONE: it can't be told */
 	MemoryContext context;		/* of this, but for the messages */
 } PendingTransaction;
 
 extern void chatroom_assemble_init(void);
 extern void chatroom_handle_record(XLogReaderState *reader);
+extern bool chatroom_message_order(const char *payload, Size size, Oid dboid,
+								   uint32 *command);
 extern void chatroom_sort_messages(Message **messages, int count);
 extern XLogRecPtr chatroom_oldest_open(void);
-extern void chatroom_settle_partial(XLogRecPtr available);
+extern void chatroom_settle_begin(void);
+extern void chatroom_settle(XLogRecPtr available);
 extern uint64 chatroom_widen_xid(TransactionId xid);
 
 /* ---- publish.c ---- */
@@ -80,6 +85,8 @@ typedef struct TailerDatabase
 	TopicBits	published;		/* topics of the running batch */
 	bool		wake_all;
 	bool		notify;			/* someone LISTENs for what was published */
+	bool		opened;			/* the cache was made, or tried to */
+	XLogRecPtr	floor;			/* up to which events were thrown away */
 } TailerDatabase;
 
 extern void chatroom_publish_init(void);
@@ -88,21 +95,29 @@ extern TailerDatabase *chatroom_tailer_database(Oid dboid);
 extern void chatroom_enqueue(Oid dboid, PendingTransaction *pending);
 extern bool chatroom_publish(XLogRecPtr up_to);
 extern Size chatroom_queued_bytes(void);
-extern void chatroom_reset_all(XLogRecPtr lsn, ResetReason reason);
+extern void chatroom_reset_all(XLogRecPtr lsn, TransactionId xid,
+							   uint64 fxid, ResetReason reason);
+extern void chatroom_reset_database(Oid dboid, XLogRecPtr lsn,
+									ResetReason reason);
 extern void chatroom_settle_caches(void);
-extern void chatroom_drop_database(Oid dboid);
+extern void chatroom_drop_database(Oid dboid, XLogRecPtr lsn);
 extern void chatroom_make_wanted_caches(void);
 extern void chatroom_release_caches(void);
 extern XLogRecPtr chatroom_global_floor(void);
 
+/* A fresh snapshot, for a moment. */
+extern Snapshot chatroom_begin_look(void);
+extern void chatroom_end_look(void);
+
 /* Descriptors, known by database and id. */
-extern void chatroom_know_descriptor(Oid dboid, const char *body, int len);
+extern void chatroom_know_descriptor(Oid dboid, const char *body, int len,
+									 XLogRecPtr lsn, bool own);
+extern void chatroom_use_descriptor(Oid dboid, uint64 id);
 extern void chatroom_log_known_descriptors(void);
 
 /* ---- slot.c ---- */
 
 extern void chatroom_slot_start(XLogRecPtr *restart, XLogRecPtr *floor);
-extern void chatroom_slot_anchor(XLogRecPtr restart, XLogRecPtr floor);
 extern void chatroom_slot_trim(XLogRecPtr now);
 extern void chatroom_slot_drop(void);
 extern bool chatroom_log_anchor(bool new_incarnation);

@@ -5,6 +5,10 @@
 #   $follower->follow;           the same, until the server answers
 #   $follower->catch_up;         poll until a marker row written now comes
 #   $follower->is_exact($name);  told what was written, as it was committed
+#   $follower->is_complete($name);   knows the rows that are there
+#
+# Told to reset, a follower reads the rows again, as a client would. What it
+# was told before doesn't count any more for is_exact, but the reset does.
 #
 # A server that is away is no event: poll returns undef, and goes on with the
 # same cursor when it is back.
@@ -30,6 +34,7 @@ sub new
 		limit  => $options{limit} // 1000,
 		texts  => [],
 		log    => [],
+		rows   => {},
 		resets => 0,
 		polls  => 0
 	}, $class;
@@ -80,6 +85,41 @@ sub ask
 	};
 }
 
+# Read the rows anew.
+sub reload
+{
+	my ($self) = @_;
+
+	return 1 unless grep { $_ eq 'public.log' } @{ $self->{topics} };
+	my $text = eval { $self->{session}->query('SELECT id, xid FROM log') };
+	return 0 unless defined $text;
+	$self->{rows} = { map { split /\|/ } split /\n/, $text };
+	return 1;
+}
+
+# Test that the follower comes to know all rows, and soon.
+sub is_complete
+{
+	my ($self, $name, $node) = @_;
+	my $rows =
+	  Chatroom::Test::watched_rows($node // $self->{node}, $self->{db});
+	my $end = time() + 5;
+	my (@missing, @extra);
+
+	do
+	{
+		$self->follow;
+		@missing = grep { !$self->{rows}{$_} } keys %$rows;
+		@extra   = grep { !$rows->{$_} } keys %{ $self->{rows} };
+	} while ((@missing || @extra) && time() < $end);
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	ok(!@missing && !@extra, $name)
+	  or diag(scalar(@missing), " rows missing, ",
+		scalar(@extra), " that are not there");
+	return;
+}
+
 # All that was told, parsed.
 sub events
 {
@@ -105,6 +145,8 @@ sub take
 			@$event{qw(id xid writer turn note)} =
 			  ($1, $2, $3, $4 eq 'null' ? 0 : $4, $5 // '');
 		}
+		$self->{rows}{ $event->{id} } = $event->{xid}
+		  if defined $event->{id};
 		push @{ $self->{log} }, $event;
 		$count++;
 	}
@@ -124,8 +166,12 @@ sub poll
 
 		return undef unless defined $answer;
 		$self->{polls}++;
-		$self->{resets}++ if $answer->{reset};
 		$self->{cursor} = $answer->{cursor};
+		if ($answer->{reset})
+		{
+			$self->{resets}++;
+			$self->reload or return undef;
+		}
 		$count += $self->take($answer->{text});
 		return $count unless $answer->{more};
 	}
