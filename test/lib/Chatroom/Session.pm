@@ -65,9 +65,9 @@ sub done
 {
 	my ($self) = @_;
 
-	return 1 if $self->{out} =~ /^\Q$self->{mark}\E$/m;
+	return 1 if $self->{out} =~ /^\Q$self->{mark}\E\n/m;
 	eval { $self->{run}->pump_nb; 1 } or $self->lost;
-	return 1 if $self->{out} =~ /^\Q$self->{mark}\E$/m;
+	return 1 if $self->{out} =~ /^\Q$self->{mark}\E\n/m;
 	$self->lost unless $self->{run}->pumpable;
 	return 0;
 }
@@ -79,7 +79,7 @@ sub answer
 	my ($self) = @_;
 	my $end = time() + $PostgreSQL::Test::Utils::timeout_default;
 
-	until ($self->{out} =~ /^\Q$self->{mark}\E$/m)
+	until ($self->{out} =~ /^\Q$self->{mark}\E\n/m)
 	{
 		$self->lost unless $self->{run}->pumpable;
 		eval { $self->{run}->pump; 1 } or $self->lost;
