@@ -10,9 +10,10 @@
  *	  BASE.column:VALUE one of its associations
  *	  anything else		a free topic: broadcasts and presence
  *
- * What a text means is found in the catalog once and kept in this process
- * until an invalidation of its table; free topics until any invalidation, for
- * a new watch may give them a meaning.
+ * What a text means, its start up to the first colon decides: the stem.  So
+ * this is found in the catalog once a stem and kept in this process, however
+ * many topics there are, until an invalidation of the table; of free topics
+ * until any invalidation, for a new watch may give them a meaning.
  *
  *-------------------------------------------------------------------------
  */
@@ -28,16 +29,16 @@
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 
-/* Texts kept per process; beyond, all are forgotten. */
+/* Stems kept per process; beyond, all are forgotten. */
 #define MAX_KEPT		10000
 
 typedef struct KeptTopic
 {
-	uint64		hash;			/* of the text; key */
+	uint64		hash;			/* of the stem; key */
 	bool		valid;
 	TopicMeaning meaning;
 	int			len;
-	char	   *topic;
+	char	   *stem;			/* with its colon, if there is one */
 } KeptTopic;
 
 static HTAB *kept_topics = NULL;
@@ -254,7 +255,7 @@ key_columns(Oid relid)
 	return columns;
 }
 
-/* Find out what a topic means. */
+/* Find out what topics with a stem mean. */
 static void
 find_meaning(const char *topic, int len, TopicMeaning *meaning)
 {
@@ -297,39 +298,44 @@ find_meaning(const char *topic, int len, TopicMeaning *meaning)
 const TopicMeaning *
 chatroom_topic_meaning(const char *topic, int len)
 {
+	int			colon;
+	int			dot;
 	uint64		hash;
 	KeptTopic  *kept;
 	bool		found;
 	TopicMeaning meaning;
 	MemoryContext caller;
 
+	chatroom_check_topic(topic, len);
+	split_topic(topic, len, &colon, &dot);
+	if (colon >= 0)
+		len = colon + 1;
 	if (kept_topics == NULL || hash_get_num_entries(kept_topics) >= MAX_KEPT)
 		make_kept_topics();
 
 	hash = hash_bytes_extended((const unsigned char *) topic, len, 0);
 	kept = hash_search(kept_topics, &hash, HASH_FIND, NULL);
 	if (kept != NULL && kept->valid && kept->len == len &&
-		memcmp(kept->topic, topic, len) == 0)
+		memcmp(kept->stem, topic, len) == 0)
 		return &kept->meaning;
 
 	/*
 	 * The look-up may itself process invalidations; what it finds is of after
 	 * them, so entering it afterwards is right.
 	 */
-	chatroom_check_topic(topic, len);
 	find_meaning(topic, len, &meaning);
 	caller = MemoryContextSwitchTo(kept_context);
 	kept = hash_search(kept_topics, &hash, HASH_ENTER, &found);
 	if (found)
 	{
-		pfree(kept->topic);
+		pfree(kept->stem);
 		bms_free(kept->meaning.columns);
 	}
 	kept->valid = false;
 	kept->meaning = meaning;
 	kept->meaning.columns = bms_copy(meaning.columns);
-	kept->topic = palloc(len);
-	memcpy(kept->topic, topic, len);
+	kept->stem = palloc(len);
+	memcpy(kept->stem, topic, len);
 	kept->len = len;
 	kept->valid = true;
 	MemoryContextSwitchTo(caller);
