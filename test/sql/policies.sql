@@ -474,6 +474,24 @@ SELECT count(*) FROM chatroom.events('pol.parts', :'start', 100000);
 SELECT last_value FROM pol.calls;
 RESET ROLE;
 
+-- a query that could be parallel isn't
+CREATE TABLE pol.big AS SELECT generate_series(1, 3) AS i;
+ALTER TABLE pol.big SET (parallel_workers = 2);
+GRANT SELECT ON pol.big TO PUBLIC;
+SET ROLE regress_policies_ann;
+SET parallel_setup_cost = 0;
+SET parallel_tuple_cost = 0;
+EXPLAIN (COSTS OFF) SELECT sum(i) FROM pol.big;
+SELECT i, json_array_length(chatroom.sync('pol.parts', :'start', 100000)->'events') AS events
+FROM pol.big;
+RESET parallel_setup_cost;
+RESET parallel_tuple_cost;
+-- the newest version of a row from memory, and a wait
+SELECT chatroom.cached('pol.parts', '{"id": 200}'), chatroom.cached('pol.parts', '{"id": 201}');
+CALL chatroom.wait('{pol.notes}', :'start') \gset
+SELECT e->'key' AS key FROM json_array_elements(:'answer'::json->'events') e;
+RESET ROLE;
+
 -- a table that is gone is nobody's; another under its name starts anew
 SET ROLE regress_policies_owner;
 DROP TABLE pol.notes;
