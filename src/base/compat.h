@@ -193,6 +193,15 @@ extern PGDLLIMPORT struct WaitEventSet *FeBeWaitSet;
 #include "varatt.h"
 #endif
 
+/* 19 added flags to table_beginscan. */
+#if PG_VERSION_NUM >= 190000
+#define ChatroomBeginScan(relation, snapshot) \
+	table_beginscan(relation, snapshot, 0, NULL, SO_NONE)
+#else
+#define ChatroomBeginScan(relation, snapshot) \
+	table_beginscan(relation, snapshot, 0, NULL)
+#endif
+
 /* 16 moved the permissions of range table entries to a list of their own. */
 #if PG_VERSION_NUM >= 160000
 #include "parser/parse_relation.h"

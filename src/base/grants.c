@@ -210,7 +210,7 @@ read_all_grants(AllGrants *grants)
 {
 	Relation	relation = table_open(grants->relid, AccessShareLock);
 	Snapshot	snapshot = RegisterSnapshot(GetCatalogSnapshot(grants->relid));
-	TableScanDesc scan = table_beginscan(relation, snapshot, 0, NULL);
+	TableScanDesc scan = ChatroomBeginScan(relation, snapshot);
 	TupleTableSlot *slot = table_slot_create(relation, NULL);
 	int			room = 64;
 
