@@ -896,6 +896,7 @@ reread_transaction(TailerDatabase *db, PendingTransaction *pending,
 /* What keep_again gathers. */
 typedef struct KeptAgain
 {
+	MemoryContext context;
 	Message   **messages;
 	int			count;
 	int			room;
@@ -913,7 +914,7 @@ keep_again(TailerDatabase *db, void *state, XLogRecPtr lsn, uint32 command,
 
 	if (kept->count >= kept->room)
 		return;
-	message = MemoryContextAllocHuge(publish_context,
+	message = MemoryContextAllocHuge(kept->context,
 									 offsetof(Message, data) + len);
 	message->lsn = lsn;
 	message->command = command;
@@ -960,6 +961,8 @@ recover_messages(TailerDatabase *db, PendingTransaction *pending)
 
 	if (pending->bytes > chatroom_cache_max_transaction(db->cache))
 		return false;
+	/* so that all of it goes back when the transaction is published */
+	kept.context = pending->context;
 	kept.messages = MemoryContextAllocHuge(pending->context,
 										   sizeof(Message *) *
 										   pending->count);
@@ -1032,6 +1035,21 @@ note_topic(TailerDatabase *db, uint64 hash, XLogRecPtr lsn)
 		db->notify = true;
 }
 
+/* Empty a buffer, and let it go where a rare transaction made it large. */
+static void
+empty_buffer(StringInfo buf)
+{
+	MemoryContext old;
+
+	resetStringInfo(buf);
+	if (buf->maxlen <= 4 * BATCH_BYTES)
+		return;
+	pfree(buf->data);
+	old = MemoryContextSwitchTo(publish_context);
+	initStringInfo(buf);
+	MemoryContextSwitchTo(old);
+}
+
 /* Append the batch to the ring, and what follows it. */
 static void
 append_batch(TailerDatabase *db)
@@ -1065,8 +1083,8 @@ append_batch(TailerDatabase *db)
 
 	pg_atomic_fetch_add_u64(&cache->stats.events, n);
 	pg_atomic_fetch_add_u64(&cache->stats.bytes, batch.len);
-	resetStringInfo(&batch);
-	resetStringInfo(&marks);
+	empty_buffer(&batch);
+	empty_buffer(&marks);
 	batch_floor = InvalidXLogRecPtr;
 }
 
