@@ -3,6 +3,7 @@
 #   make, make install, make installcheck    as of every PostgreSQL extension
 #   make test [T='t/003_*.pl sql/watch.sql'] everything (or what T names), in
 #                                            private clusters under build/
+#   make test-long [T=...]                   the same, with more rows
 #   make demo [LOG=file.tsv.gz]              see it work
 #   make bench [QUICK=1] [ONLY='insert sync'] [DOCS=1]
 #                                            how fast is it? DOCS=1 writes
@@ -71,7 +72,7 @@ all install installcheck uninstall clean tree:
 endif
 
 .DEFAULT_GOAL := all
-.PHONY: setup test demo bench tree tree-env format format-check
+.PHONY: setup test test-long demo bench tree tree-env format format-check
 
 # These work where PostgreSQL isn't yet, so they hand their variables on in the
 # environment and start make again for themselves.
@@ -80,6 +81,9 @@ setup:
 
 test:
 	@env -u MAKEFLAGS -u MAKELEVEL scripts/sandbox test/run
+
+test-long:
+	@env -u MAKEFLAGS -u MAKELEVEL CHATROOM_LONG=1 scripts/sandbox test/run
 
 demo:
 	@env -u MAKEFLAGS -u MAKELEVEL scripts/sandbox test/demo/run
