@@ -321,10 +321,10 @@ compile_role(Oid userid)
 		else
 			compiled.exact[compiled.nexact++] = compiled.exact[i];
 	}
-	compiled.exact = repalloc_huge(compiled.exact, sizeof(Grant) *
-								   Max(compiled.nexact, 1));
-	compiled.wild = repalloc_huge(compiled.wild, sizeof(Grant) *
-								  Max(compiled.nwild, 1));
+	compiled.exact = repalloc_huge(compiled.exact,
+								   sizeof(Grant) * Max(compiled.nexact, 1));
+	compiled.wild = repalloc_huge(compiled.wild,
+								  sizeof(Grant) * Max(compiled.nwild, 1));
 	entry = hash_search(all.roles, &userid, HASH_ENTER, NULL);
 	*entry = compiled;
 	return entry;

@@ -88,8 +88,8 @@ column_shown(const DescriptorColumn *column, const Piece *value)
 
 /* Append an image as JSON object, noting where each column stands. */
 static int
-append_image(StringInfo batch, int start, const Descriptor *descriptor, const Piece *values,
-			 const bool *changed, uint32 columns_offset)
+append_image(StringInfo batch, int start, const Descriptor *descriptor,
+			 const Piece *values, const bool *changed, uint32 columns_offset)
 {
 	int			n = 0;
 
@@ -142,7 +142,8 @@ reserve_columns(StringInfo batch, int start, int n)
  * meanwhile, so its address must not be taken before the call.
  */
 #define reserve_part(start, field, n) \
-	do { \
+	do \
+	{ \
 		uint32		offset_ = reserve_columns(batch, start, n); \
 		EVENT(start)->field = offset_; \
 	} while (0)
@@ -230,8 +231,8 @@ append_old_key(StringInfo batch, int start, const Descriptor *descriptor,
 			event->old[i].len != PIECE_ABSENT;
 	if (!changed)
 		return;
-	EVENT(start)->old_key_columns =
-		reserve_columns(batch, start, count_columns(descriptor, COLUMN_KEY));
+	reserve_part(start, old_key_columns,
+				 count_columns(descriptor, COLUMN_KEY));
 	begin_part(start, old_key);
 	n = append_key(batch, start, descriptor, event->old, event->values,
 				   EVENT(start)->old_key_columns);
@@ -241,7 +242,8 @@ append_old_key(StringInfo batch, int start, const Descriptor *descriptor,
 
 /* Append the names of the changed columns that the row shows. */
 static void
-append_changed(StringInfo batch, const Descriptor *descriptor, const bool *changed)
+append_changed(StringInfo batch, const Descriptor *descriptor,
+			   const bool *changed)
 {
 	int			n = 0;
 
@@ -262,7 +264,8 @@ append_changed(StringInfo batch, const Descriptor *descriptor, const bool *chang
 
 /* Append what all events end with: at, origin. */
 static void
-append_end(StringInfo batch, int start, const EventFrame *frame, const Piece *origin)
+append_end(StringInfo batch, int start, const EventFrame *frame,
+		   const Piece *origin)
 {
 	char		buffer[MAXDATELEN + 1];
 	int			utc = 0;
@@ -342,8 +345,7 @@ append_policy_images(StringInfo batch, int start,
 	EVENT(start)->flags |= RING_POLICIES;
 	if (event->values != NULL)
 	{
-		EVENT(start)->new_policy_columns =
-			reserve_columns(batch, start, room);
+		reserve_part(start, new_policy_columns, room);
 		n = append_policy_image(batch, start, descriptor, event, false,
 								EVENT(start)->new_policy_columns);
 		EVENT(start)->nnew_policy = n;
@@ -356,7 +358,7 @@ append_policy_images(StringInfo batch, int start,
 		EVENT(start)->nold_policy = EVENT(start)->nnew_policy;
 		return;
 	}
-	EVENT(start)->old_policy_columns = reserve_columns(batch, start, room);
+	reserve_part(start, old_policy_columns, room);
 	n = append_policy_image(batch, start, descriptor, event, true,
 							EVENT(start)->old_policy_columns);
 	EVENT(start)->nold_policy = n;
@@ -364,8 +366,9 @@ append_policy_images(StringInfo batch, int start,
 
 /* Put a row event together at the batch's end. */
 void
-chatroom_build_row(StringInfo batch, const EventFrame *frame, const Descriptor *descriptor,
-				const RowEvent *event, bool strip)
+chatroom_build_row(StringInfo batch, const EventFrame *frame,
+				   const Descriptor *descriptor, const RowEvent *event,
+				   bool strip)
 {
 	StringInfoData topics_text;
 	Piece		topics[CHATROOM_MAX_TOPICS];
@@ -421,7 +424,8 @@ chatroom_build_row(StringInfo batch, const EventFrame *frame, const Descriptor *
 	begin_part(start, row);
 	if (row != NULL)
 	{
-		int			n = append_image(batch, start, descriptor, row, event->changed,
+		int			n = append_image(batch, start, descriptor, row,
+									 event->changed,
 									 EVENT(start)->row_columns);
 
 		EVENT(start)->nrow = n;
@@ -464,7 +468,8 @@ chatroom_build_row(StringInfo batch, const EventFrame *frame, const Descriptor *
 
 /* Put a broadcast together at the batch's end. */
 void
-chatroom_build_broadcast(StringInfo batch, const EventFrame *frame, const BroadcastEvent *event)
+chatroom_build_broadcast(StringInfo batch, const EventFrame *frame,
+						 const BroadcastEvent *event)
 {
 	const uint8 images = TOPIC_OF_NEW | TOPIC_OF_OLD;
 	int			start = start_event(batch, frame, EVENT_BROADCAST, 1,

@@ -24,8 +24,9 @@
  * of roles and memberships are watched for here.
  *
  * What the policies need and the event doesn't carry, and what fails while it
- * is evaluated, can't be told: the answer is then a reset, and the client's own
- * SELECT says what is wrong.  Evaluation therefore runs in a subtransaction.
+ * is evaluated, can't be told: the answer is then a reset, and the client's
+ * own SELECT says what is wrong.  Evaluation therefore runs in a
+ * subtransaction.
  *
  *-------------------------------------------------------------------------
  */
@@ -652,7 +653,7 @@ verdict_of(const RingEvent *event, const Judged *judged)
 	if (judged->missing)
 		return VERDICT_RESET;
 	if (!judged->new && !judged->old)
-		return VERDICT_SHOW;	/* a truncation: it has the table's name only */
+		return VERDICT_SHOW;	/* a truncation: the table's name only */
 	if (judged->new != judged->old)
 		return judged->new_visible || judged->old_visible ?
 			VERDICT_SHOW : VERDICT_WITHHOLD;
