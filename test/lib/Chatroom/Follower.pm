@@ -204,6 +204,7 @@ sub catch_up
 {
 	my ($self, $where) = @_;
 	my $mark = 'mark ' . ++$self->{marks} . " of $$ " . ($self + 0);
+	$self->follow unless defined $self->{cursor};
 	my $resets = $self->{resets};
 	my $seen = @{ $self->{log} };
 

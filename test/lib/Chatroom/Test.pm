@@ -24,7 +24,7 @@ our @EXPORT = qw(add_rows chatroom_node make_log writers poll_until crash start_
   tailer_pid status wait_running watched_rows);
 
 # How long anything may take, in seconds.
-our $timeout = $PostgreSQL::Test::Utils::timeout_default;
+our $timeout = 60;
 
 # A server with chatroom in database postgres. Options: preload (1), conf (text
 # for postgresql.conf), start (1), create (1).
