@@ -1,0 +1,167 @@
+# The worker: where it starts anew, how quick it is, its end.
+use strict;
+use warnings;
+use Chatroom::Test;
+use Test::More;
+use Time::HiRes qw(time);
+
+my $node = chatroom_node('worker', conf => <<'CONF');
+chatroom.retain_wal = 2MB
+checkpoint_timeout = 1h
+CONF
+make_log($node);
+my $follower = Chatroom::Follower->new($node);
+$follower->follow;
+
+# Fill WAL with something else, enough for the worker to note a place from
+# which it can start anew.
+sub fill_wal
+{
+	my $before = status($node, 'read_lsn');
+
+	$node->safe_psql('postgres',
+		"SELECT pg_logical_emit_message(true, 'other', repeat('x', 700000))");
+	poll_until('the worker has read it',
+		sub { status($node, "read_lsn - '$before' > 700000") eq 't' });
+	return;
+}
+
+# Let another worker start from where the last one notes that it may.
+sub restart_worker
+{
+	my $tailer = tailer_pid($node);
+
+	kill 'TERM', $tailer;
+	poll_until('a new worker runs',
+		sub { status($node, "state = 'running' AND tailer_pid <> $tailer") eq 't' });
+	return;
+}
+
+# What events look like is logged once after a checkpoint, by the writer; long
+# after that the worker must still know it.
+add_rows($node, 1);
+for (1 .. 6)
+{
+	fill_wal();
+}
+add_rows($node, 1);
+$follower->catch_up;
+restart_worker();
+add_rows($node, 1);
+$follower->catch_up;
+$follower->is_exact('started anew far behind the last checkpoint, the worker knows what events look like');
+for (1 .. 6)
+{
+	fill_wal();
+}
+$follower->follow;
+crash($node);
+start_again($node);
+add_rows($node, 1);
+$follower->catch_up;
+$follower->is_exact('also after a crash');
+
+# Transactions that are open when the worker starts anew.
+my $open = Chatroom::Session->new($node);
+$open->query('BEGIN; INSERT INTO log (writer) VALUES (-2)');
+fill_wal();
+restart_worker();
+$open->query('INSERT INTO log (writer) VALUES (-2)');
+add_rows($node, 1);
+$open->query('COMMIT');
+$follower->catch_up;
+$follower->is_exact('a transaction that was open then is told whole');
+
+$open->query('BEGIN; INSERT INTO log (writer) VALUES (-2)');
+for (1 .. 6)
+{
+	fill_wal();
+}
+restart_worker();
+$open->query('INSERT INTO log (writer) VALUES (-2)');
+$follower->catch_up;
+$follower->{resets} = 0;
+$open->query('COMMIT');
+$follower->is_complete('where its beginning is too far back, it is told as a reset');
+is($follower->{resets}, 1, 'once');
+
+# Reading that began in the middle of a transaction hands this on.
+$open->query('BEGIN; INSERT INTO log (writer) VALUES (-2)');
+$node->safe_psql('postgres', 'SELECT chatroom.stop()');
+$node->safe_psql('postgres', 'SELECT chatroom.start()');
+$open->query('INSERT INTO log (writer) VALUES (-2)');
+fill_wal();
+restart_worker();
+$follower->catch_up;
+$open->query('COMMIT');
+$follower->is_complete('nor is the rest of one told alone');
+
+# Broadcasts and rows of a large transaction keep their order when it is read
+# again; see also 006_large.pl.
+$node->safe_psql('postgres', <<'SQL');
+CREATE TABLE big (id int PRIMARY KEY, body text);
+SELECT chatroom.watch('big');
+SQL
+my $cursor = $node->safe_psql('postgres',
+	"SELECT chatroom.sync('public.big')->>'cursor'");
+$node->safe_psql('postgres', <<'SQL');
+BEGIN;
+INSERT INTO big SELECT i, repeat('x', 100000) FROM generate_series(1, 40) AS i;
+SELECT chatroom.broadcast('free', 'middle', '{}');
+INSERT INTO big SELECT i, repeat('x', 100000) FROM generate_series(41, 80) AS i;
+COMMIT;
+SQL
+Chatroom::Follower->new($node)->catch_up;
+is( $node->safe_psql('postgres', <<"SQL"),
+SELECT string_agg(coalesce(e->'row'->>'id', e->>'event'), ' ')
+FROM json_array_elements(chatroom.sync_many('{public.big,free}', '$cursor')->'events') AS e
+SQL
+	join(' ', 1 .. 40, 'middle', 41 .. 80),
+	'a large transaction is read again, in order');
+is(status($node, 'transactions_reread'), 1, 'once');
+
+# Asynchronous commits don't wait for the WAL writer.
+$node->append_conf('postgresql.conf', "wal_writer_delay = 10s\n");
+$node->reload;
+my $writer = Chatroom::Session->new($node);
+my @times;
+$writer->query('SET synchronous_commit = off');
+$follower->catch_up;
+for my $i (1 .. 20)
+{
+	my $count = @{ $follower->{log} };
+
+	$writer->query('INSERT INTO log (writer) VALUES (-2)');
+	my $start = time();
+	poll_until('it comes',
+		sub { $follower->poll; @{ $follower->{log} } > $count });
+	push @times, time() - $start;
+}
+@times = sort { $a <=> $b } @times;
+cmp_ok($times[10], '<', 0.1,
+	sprintf 'an asynchronous commit is told soon: %.1f ms', $times[10] * 1000);
+
+# The end, and that it lasts.
+is($node->safe_psql('postgres', 'SELECT chatroom.stop()'), 't', 'stop()');
+is( $node->safe_psql('postgres', 'SELECT count(*) FROM pg_replication_slots'),
+	0, 'stop() gives the slot back');
+is(status($node, 'state || coalesce(cache_bytes::text, $$$$)'),
+	'stopped', 'and the memory');
+$follower->{resets} = 0;
+add_rows($node, 1);
+my $start = time();
+$follower->follow;
+cmp_ok(time() - $start, '<', 1, 'then sync answers at once');
+is($follower->{resets}, 1, 'with a reset');
+is(tailer_pid($node), '', 'and starts no worker');
+is($node->safe_psql('postgres', 'SELECT chatroom.start()'), 't', 'start()');
+$follower->catch_up;
+$follower->follow;
+$follower->catch_up;
+$follower->is_complete('has events told again');
+$node->safe_psql('postgres', 'SELECT chatroom.stop()');
+$node->restart;
+wait_running($node);
+pass('a restart of the server undoes a stop');
+$node->stop;
+done_testing();
