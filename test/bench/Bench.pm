@@ -24,6 +24,7 @@ my $started;
 my $part;
 my (@figures, @notes);
 my $began = time;
+my $load = read_line('/proc/loadavg', qr/^(\S+ \S+)/);
 
 $| = 1;
 
@@ -632,6 +633,7 @@ sub circumstances
 		[ 'memory',
 			int(read_line('/proc/meminfo', qr/^MemTotal:\s+(\d+)/) / 1048576 + 0.5)
 			  . ' GB' ],
+		[ 'load before', $load ],
 		[ 'fdatasync of a page', "$fsync->{p50} µs (p50), $fsync->{p99} µs (p99)" ],
 		[ 'settings', join(', ', map { "$_->[0] = $_->[1]" } @settings)
 			  . '; all others as made by initdb, so fsync = on,'

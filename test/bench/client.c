@@ -540,7 +540,7 @@ measure_rebuild(void)
 			break;
 		if (now_us() > give_up)
 			die("the tailer doesn't get ready");
-		usleep(500);
+		usleep(5000);
 	}
 	printf("{\"seconds\": %.6f}\n", (double) (now_us() - start) / SECOND);
 }
