@@ -72,6 +72,15 @@ typedef struct Anchor
 	XLogRecPtr	floor;
 } Anchor;
 
+/* What a look for the slot finds; those from SLOT_LOST on are ours. */
+typedef enum SlotFound
+{
+	SLOT_NONE,
+	SLOT_FOREIGN,				/* somebody else's, of the same name */
+	SLOT_LOST,					/* invalidated */
+	SLOT_OURS
+} SlotFound;
+
 uint64		chatroom_partial_before = 0;
 XLogRecPtr	chatroom_read_start = InvalidXLogRecPtr;
 
@@ -117,6 +126,11 @@ create_slot(void)
 	chatroom_slot_create(SLOT_NAME,
 						 chatroom_preloaded ? RS_PERSISTENT : RS_TEMPORARY);
 	ReplicationSlotReserveWal();
+	/* it is ours from now on, but at no anchor yet */
+	SpinLockAcquire(&MyReplicationSlot->mutex);
+	MyReplicationSlot->data.confirmed_flush =
+		MyReplicationSlot->data.restart_lsn;
+	SpinLockRelease(&MyReplicationSlot->mutex);
 	ReplicationSlotMarkDirty();
 	ReplicationSlotSave();
 }
@@ -127,21 +141,31 @@ drop_slot(void)
 	ReplicationSlotDrop(SLOT_NAME, true);
 }
 
-/* Is there a slot of our name, and could it be used? */
-static bool
-slot_exists(bool *usable)
+/*
+ * What there is under our name.  Nobody else's physical slot has a
+ * confirmed_flush: so a standby that is called chatroom keeps its own.
+ */
+static SlotFound
+find_slot(void)
 {
 	ReplicationSlot *slot = SearchNamedReplicationSlot(SLOT_NAME, true);
+	SlotFound	found;
 
 	if (slot == NULL)
-		return false;
+		return SLOT_NONE;
 	SpinLockAcquire(&slot->mutex);
-	*usable = slot->data.persistency == RS_PERSISTENT &&
-		!OidIsValid(slot->data.database) &&
-		!ChatroomSlotInvalid(slot) &&
-		slot->data.restart_lsn != InvalidXLogRecPtr;
+	if (slot->data.confirmed_flush == InvalidXLogRecPtr ||
+		OidIsValid(slot->data.database) ||
+		(slot->data.persistency != RS_PERSISTENT &&
+		 slot->active_pid != MyProcPid))
+		found = SLOT_FOREIGN;
+	else if (ChatroomSlotInvalid(slot) ||
+			 slot->data.restart_lsn == InvalidXLogRecPtr)
+		found = SLOT_LOST;
+	else
+		found = SLOT_OURS;
 	SpinLockRelease(&slot->mutex);
-	return true;
+	return found;
 }
 
 /* Move the slot to an anchor; back only at the start, see hold_wal. */
@@ -163,15 +187,13 @@ move_slot(const Anchor *anchor, bool back)
 	ReplicationSlotsComputeRequiredLSN();
 }
 
-/* Drop the slot, if it is there; for a stop. */
+/* Drop our slot, if it is there. */
 void
 chatroom_slot_drop(void)
 {
-	bool		usable;
-
 	if (MyReplicationSlot != NULL)
 		ReplicationSlotRelease();
-	if (slot_exists(&usable))
+	if (find_slot() >= SLOT_LOST)
 		try_slot(drop_slot);
 }
 
@@ -181,20 +203,38 @@ chatroom_slot_drop(void)
 static void
 continue_from_slot(Anchor *anchor)
 {
-	bool		usable;
+	SlotFound	found = find_slot();
 
-	if (!slot_exists(&usable))
-		return;
-	if (!chatroom_preloaded || !usable)
+	if (found == SLOT_LOST || (found == SLOT_OURS && !chatroom_preloaded))
 	{
 		/* nobody would move it on, so it would pin WAL forever */
 		try_slot(drop_slot);
 		return;
 	}
-	if (!try_slot(acquire_slot))
+	if (found != SLOT_OURS || !try_slot(acquire_slot))
 		return;
+	if (MyReplicationSlot->data.confirmed_flush <=
+		MyReplicationSlot->data.restart_lsn)
+		return;					/* made, and moved to no anchor */
 	anchor->restart = MyReplicationSlot->data.restart_lsn;
 	anchor->floor = MyReplicationSlot->data.confirmed_flush;
+}
+
+/* Make a slot, where that is possible. */
+static void
+make_slot(void)
+{
+	if (wal_level < WAL_LEVEL_REPLICA || max_replication_slots == 0)
+		return;
+	if (find_slot() == SLOT_FOREIGN)
+		ereport(LOG,
+				(errmsg("replication slot \"%s\" is not the chatroom worker's",
+						SLOT_NAME),
+				 errdetail("The worker does without a slot: a restart of the "
+						   "server resets who follows topics."),
+				 errhint("Give that slot another name.")));
+	else
+		try_slot(create_slot);
 }
 
 /* The anchor that an earlier tailer of this server run left, if any. */
@@ -328,9 +368,8 @@ chatroom_slot_start(XLogRecPtr *restart, XLogRecPtr *floor)
 	continue_from_slot(&start);
 	if (start.floor == InvalidXLogRecPtr)
 		continue_from_control(&start);
-	if (MyReplicationSlot == NULL && wal_level >= WAL_LEVEL_REPLICA &&
-		max_replication_slots > 0)
-		try_slot(create_slot);
+	if (MyReplicationSlot == NULL)
+		make_slot();
 	start_floor = InvalidXLogRecPtr;
 	if (hold_wal(&start))
 		start_floor = start.floor;
@@ -339,7 +378,7 @@ chatroom_slot_start(XLogRecPtr *restart, XLogRecPtr *floor)
 		if (MyReplicationSlot != NULL)
 		{
 			chatroom_slot_drop();
-			try_slot(create_slot);
+			make_slot();
 		}
 		start_afresh(&start);
 	}
