@@ -6,8 +6,9 @@
  * Preloaded, the postmaster starts it with the server; otherwise the first
  * backend that reads does, as a dynamic worker.  The control struct says
  * whether somebody has asked already; should two ask all the same (after a
- * crash restart, which dynamic workers survive and shared memory doesn't), the
- * second tailer to come leaves again.
+ * crash restart, which workers survive that were not stopped, and shared memory
+ * doesn't; or while the server starts its own), the second tailer to come
+ * leaves again.
  *
  * A notifier is started by the session that registers the first interest in
  * its database, so that it learns at once where there is no slot for it; after
@@ -20,6 +21,7 @@
 #include "base/compat.h"
 #include "base/launch.h"
 #include "base/memory.h"
+#include "base/settings.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "portability/instr_time.h"
@@ -72,7 +74,7 @@ register_tailer(void)
 	LWLockAcquire(&chatroom_control->lock, LW_EXCLUSIVE);
 	chatroom_control->tailer_registered = false;
 	LWLockRelease(&chatroom_control->lock);
-	return false;
+	return chatroom_preloaded;	/* the server's own may be about to come */
 }
 
 bool

@@ -59,8 +59,6 @@ chatroom_attach_control(void)
 	{
 		memset(control, 0, sizeof(ChatroomControl));
 		control->tranche = ChatroomNewTranche("chatroom");
-		/* when preloaded the postmaster starts the first tailer */
-		control->tailer_registered = chatroom_preloaded;
 		LWLockInitialize(&control->lock, control->tranche);
 		pg_atomic_init_u32(&control->tailer_state, TAILER_NONE);
 		pg_atomic_init_u32(&control->tailer_procno, PG_UINT32_MAX);
