@@ -412,13 +412,27 @@ remember_anchor(const Anchor *anchor)
 }
 
 /*
+ * Bytes of WAL to keep: chatroom.retain_wal, but no more than half of what the
+ * server takes slots away for, and ends their owners.
+ */
+static uint64
+wal_to_keep(void)
+{
+	uint64		mb = chatroom_retain_wal;
+
+	if (max_slot_wal_keep_size_mb >= 0)
+		mb = Min(mb, Max(max_slot_wal_keep_size_mb / 2, 1));
+	return mb * 1024 * 1024;
+}
+
+/*
  * Let go WAL that is further back than chatroom.retain_wal: first what just
  * the oldest transactions want, which then are partial, then anchors.
  */
 void
 chatroom_slot_trim(XLogRecPtr now)
 {
-	uint64		retain = (uint64) chatroom_retain_wal * 1024 * 1024;
+	uint64		retain = wal_to_keep();
 	int			gone = 0;
 
 	for (int i = 0; i < nanchors; i++)
@@ -482,7 +496,7 @@ chatroom_log_anchor(bool new_incarnation)
 		return false;
 	if (!new_incarnation)
 	{
-		uint64		quarter = (uint64) chatroom_retain_wal * 1024 * 1024 / 4;
+		uint64		quarter = wal_to_keep() / 4;
 		XLogRecPtr	redo = GetRedoRecPtr();
 
 		if (here < last_anchor_logged + quarter &&
