@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "base/arguments.h"
 #include "base/compat.h"
 #include "base/watches.h"
 #include "catalog/pg_type.h"
@@ -217,11 +218,8 @@ chatroom_events(PG_FUNCTION_ARGS)
 	Cursor		cursor;
 	int			max_events;
 
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(2))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("%s must not be null",
-						PG_ARGISNULL(0) ? "topic" : "max_events")));
+	chatroom_require_argument(fcinfo, 0, "topic");
+	chatroom_require_argument(fcinfo, 2, "max_events");
 	chatroom_one_topic(PG_GETARG_TEXT_PP(0), &topics);
 	if (!PG_ARGISNULL(1))
 		chatroom_parse_since(PG_GETARG_TEXT_PP(1), &cursor);
@@ -278,11 +276,8 @@ chatroom_cached(PG_FUNCTION_ARGS)
 	RingEvent  *event;
 	StringInfoData buf;
 
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("%s must not be null",
-						PG_ARGISNULL(0) ? "relation" : "key")));
+	chatroom_require_argument(fcinfo, 0, "relation");
+	chatroom_require_argument(fcinfo, 1, "key");
 	chatroom_one_topic(row_topic(PG_GETARG_DATUM(0), PG_GETARG_DATUM(1)),
 					   &topics);
 	if (topics.topics[0].kind != TOPIC_WATCH ||

@@ -26,6 +26,7 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "base/arguments.h"
 #include "base/compat.h"
 #include "base/cursor.h"
 #include "base/launch.h"
@@ -378,16 +379,6 @@ prepare_session(void)
 
 /* ------------------------------------------------------------ what is asked */
 
-/* Refuse a null argument by name. */
-static void
-require_argument(FunctionCallInfo fcinfo, int argument, const char *name)
-{
-	if (PG_ARGISNULL(argument))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("%s must not be null", name)));
-}
-
 /* Where there is no NOTIFY, there is no doorbell. */
 static void
 require_primary(const char *function)
@@ -534,7 +525,7 @@ chatroom_listen(PG_FUNCTION_ARGS)
 	Cursor		cursor;
 	StringInfoData buf;
 
-	require_argument(fcinfo, 0, "topic");
+	chatroom_require_argument(fcinfo, 0, "topic");
 	require_primary("chatroom.listen()");
 	require_session("chatroom.listen()");
 	chatroom_acting_for(PG_ARGISNULL(1) ? NULL : PG_GETARG_TEXT_PP(1));
@@ -570,7 +561,7 @@ chatroom_unlisten(PG_FUNCTION_ARGS)
 	uint64		hash;
 	Held	   *held;
 
-	require_argument(fcinfo, 0, "topic");
+	chatroom_require_argument(fcinfo, 0, "topic");
 	topic = PG_GETARG_TEXT_PP(0);
 	chatroom_attach_control();
 	cache = held_cache();
@@ -595,7 +586,7 @@ chatroom_channel(PG_FUNCTION_ARGS)
 	Wanted		wanted;
 	int64		keep = 0;
 
-	require_argument(fcinfo, 0, "topic");
+	chatroom_require_argument(fcinfo, 0, "topic");
 	require_primary("chatroom.channel()");
 	require_session("chatroom.channel()");
 	if (!PG_ARGISNULL(1))

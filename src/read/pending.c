@@ -15,6 +15,7 @@
 #include "access/transam.h"
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "base/arguments.h"
 #include "base/compat.h"
 #include "base/descriptors.h"
 #include "base/memory.h"
@@ -220,10 +221,7 @@ chatroom_pending(PG_FUNCTION_ARGS)
 	OwnMessages own = {0};
 	StringInfoData buf;
 
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("topic must not be null")));
+	chatroom_require_argument(fcinfo, 0, "topic");
 	chatroom_attach_control();
 	chatroom_one_topic(PG_GETARG_TEXT_PP(0), &topics);
 	/* events built here hash their topics with seed 0 */

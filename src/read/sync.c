@@ -26,6 +26,7 @@
 #include "access/xlog.h"
 #include "access/xlog_internal.h"
 #include "access/xlogrecovery.h"
+#include "base/arguments.h"
 #include "base/compat.h"
 #include "base/launch.h"
 #include "base/memory.h"
@@ -1400,16 +1401,6 @@ chatroom_append_answer(StringInfo buf, SyncTopics *topics,
 
 /* -------------------------------------------------------- SQL: sync et al. */
 
-/* Refuse a null argument by name. */
-static void
-require_argument(FunctionCallInfo fcinfo, int argument, const char *name)
-{
-	if (PG_ARGISNULL(argument))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("%s must not be null", name)));
-}
-
 /* The common part of sync and sync_many. */
 static Datum
 answer_call(FunctionCallInfo fcinfo, SyncTopics *topics)
@@ -1422,7 +1413,7 @@ answer_call(FunctionCallInfo fcinfo, SyncTopics *topics)
 
 	if (have_since)
 		chatroom_parse_since(PG_GETARG_TEXT_PP(1), &since);
-	require_argument(fcinfo, 2, "max_events");
+	chatroom_require_argument(fcinfo, 2, "max_events");
 	max_events = chatroom_check_limit(PG_GETARG_INT32(2));
 	chatroom_find_events(topics, have_since ? &since : NULL, max_events,
 						 &answer);
@@ -1441,7 +1432,7 @@ chatroom_sync(PG_FUNCTION_ARGS)
 {
 	SyncTopics	topics;
 
-	require_argument(fcinfo, 0, "topic");
+	chatroom_require_argument(fcinfo, 0, "topic");
 	chatroom_one_topic(PG_GETARG_TEXT_PP(0), &topics);
 	return answer_call(fcinfo, &topics);
 }
@@ -1454,7 +1445,7 @@ chatroom_sync_many(PG_FUNCTION_ARGS)
 {
 	SyncTopics	topics;
 
-	require_argument(fcinfo, 0, "topics");
+	chatroom_require_argument(fcinfo, 0, "topics");
 	chatroom_many_topics(PG_GETARG_ARRAYTYPE_P(0), &topics);
 	return answer_call(fcinfo, &topics);
 }

@@ -23,6 +23,7 @@
 
 #include "access/htup_details.h"
 #include "access/xact.h"
+#include "base/arguments.h"
 #include "base/compat.h"
 #include "base/settings.h"
 #include "cache/waiters.h"
@@ -77,16 +78,6 @@ typedef struct Wait
 	uint64		seed;			/* of the cache where we are registered */
 	StringInfoData json;		/* the answer, behind a varlena header */
 } Wait;
-
-/* Refuse a null argument by name. */
-static void
-require_argument(FunctionCallInfo fcinfo, int argument, const char *name)
-{
-	if (PG_ARGISNULL(argument))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("%s must not be null", name)));
-}
 
 /* Only a call that may end its transaction may sleep. */
 static void
@@ -150,9 +141,9 @@ read_arguments(FunctionCallInfo fcinfo, Wait *wait)
 {
 	Interval   *interval;
 
-	require_argument(fcinfo, ARG_TOPICS, "topics");
-	require_argument(fcinfo, ARG_TIMEOUT, "timeout");
-	require_argument(fcinfo, ARG_MAX_EVENTS, "max_events");
+	chatroom_require_argument(fcinfo, ARG_TOPICS, "topics");
+	chatroom_require_argument(fcinfo, ARG_TIMEOUT, "timeout");
+	chatroom_require_argument(fcinfo, ARG_MAX_EVENTS, "max_events");
 	INSTR_TIME_SET_CURRENT(wait->start);
 	interval = PG_GETARG_INTERVAL_P(ARG_TIMEOUT);
 	wait->timeout = clamp_timeout(chatroom_duration(interval, "timeout"));

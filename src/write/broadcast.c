@@ -20,6 +20,7 @@
 #include "access/detoast.h"
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "base/arguments.h"
 #include "base/compat.h"
 #include "base/cursor.h"
 #include "base/event.h"
@@ -165,10 +166,7 @@ chatroom_broadcast(PG_FUNCTION_ARGS)
 	StringInfoData buf;
 
 	for (int i = 0; i < lengthof(names); i++)
-		if (PG_ARGISNULL(i))
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("%s must not be null", names[i])));
+		chatroom_require_argument(fcinfo, i, names[i]);
 	event.topic = text_piece(PG_GETARG_TEXT_PP(0));
 	event.event = text_piece(PG_GETARG_TEXT_PP(1));
 	chatroom_attach_control();

@@ -12,6 +12,7 @@
 
 #include "access/table.h"
 #include "access/xact.h"
+#include "base/arguments.h"
 #include "base/compat.h"
 #include "base/grants.h"
 #include "base/memory.h"
@@ -154,10 +155,7 @@ get_grant_args(FunctionCallInfo fcinfo, GrantArgs *args)
 	static const char *const names[] = {"pattern", "role", "privileges"};
 
 	for (int i = 0; i < lengthof(names); i++)
-		if (PG_ARGISNULL(i))
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("%s must not be null", names[i])));
+		chatroom_require_argument(fcinfo, i, names[i]);
 	args->pattern = PG_GETARG_TEXT_PP(0);
 	chatroom_check_topic(VARDATA_ANY(args->pattern),
 						 VARSIZE_ANY_EXHDR(args->pattern));

@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "base/arguments.h"
 #include "base/compat.h"
 #include "base/watches.h"
 #include "catalog/pg_attribute.h"
@@ -267,10 +268,7 @@ chatroom_topic(PG_FUNCTION_ARGS)
 	WatchInfo	watch;
 	StringInfoData buf;
 
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("relation must not be null")));
+	chatroom_require_argument(fcinfo, 0, "relation");
 	find_watch(PG_GETARG_TEXT_PP(0), &watch);
 	initStringInfo(&buf);
 	if (PG_ARGISNULL(1))

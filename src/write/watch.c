@@ -19,6 +19,7 @@
 
 #include "access/htup_details.h"
 #include "access/transam.h"
+#include "base/arguments.h"
 #include "base/assoc.h"
 #include "base/compat.h"
 #include "base/memory.h"
@@ -722,10 +723,7 @@ chatroom_remove_watch(Oid relid, const char *label)
 static text *
 needed_text(FunctionCallInfo fcinfo, int i, const char *argument)
 {
-	if (PG_ARGISNULL(i))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("%s must not be null", argument)));
+	chatroom_require_argument(fcinfo, i, argument);
 	return PG_GETARG_TEXT_PP(i);
 }
 
@@ -841,10 +839,7 @@ chatroom_watch_assocs(PG_FUNCTION_ARGS)
 
 	PreventCommandIfReadOnly("chatroom.watch_assocs()");
 	PreventCommandDuringRecovery("chatroom.watch_assocs()");
-	if (PG_ARGISNULL(1))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("preload must not be null")));
+	chatroom_require_argument(fcinfo, 1, "preload");
 	watch_plainly(relid, &done, &topics);
 	foreach(lc, chatroom_array_texts(PG_GETARG_ARRAYTYPE_P(1), "preload"))
 		watch_path(relid, lfirst(lc), &done, &topics);
