@@ -396,8 +396,13 @@ look_for_old(XLogRecPtr available)
 			old->gone = chatroom_wal_position();
 	}
 	chatroom_end_look();
+
+	/*
+	 * "available" itself was published a moment ago, and may be a cursor by
+	 * now: it has to be before the floor, too.  No record ends right behind.
+	 */
 	if (missed)
-		chatroom_reset_all(available, InvalidTransactionId, 0,
+		chatroom_reset_all(available + 1, InvalidTransactionId, 0,
 						   RESET_REASON_FLOOR);
 }
 

@@ -1186,7 +1186,12 @@ publish_database(TailerDatabase *db, XLogRecPtr up_to)
 	/* after find_visible: see the scan in read/snapshot.c */
 	next_fxid = U64FromFullTransactionId(ReadNextFullTransactionId());
 	for (; db->visible > 0; db->visible--)
+	{
+		/* a reset may be of a place just behind what was read */
+		up_to = Max(up_to, dlist_head_element(PendingTransaction, node,
+											  &db->queue)->lsn);
 		publish_first(db, next_fxid);
+	}
 	append_batch(db);
 	if (!dlist_is_empty(&db->queue))
 	{
