@@ -349,8 +349,9 @@ chatroom_settle_begin(void)
 	nold = 0;
 	for (uint32 i = 0; i < snapshot->xcnt; i++)
 		add_old(snapshot->xip[i]);
-	for (int i = 0; i < snapshot->subxcnt && snapshot->takenDuringRecovery; i++)
-		add_old(snapshot->subxip[i]);
+	if (snapshot->takenDuringRecovery)
+		for (int i = 0; i < snapshot->subxcnt; i++)
+			add_old(snapshot->subxip[i]);
 	for (TransactionId xid = snapshot->xmax; TransactionIdPrecedes(xid, next);)
 	{
 		add_old(xid);

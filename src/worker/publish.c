@@ -641,8 +641,8 @@ chatroom_use_descriptor(Oid dboid, uint64 id)
  * Log the descriptors that are not to be had from WAL after the restart point
  * of an anchor that is logged now:
  *
- * - those of events read since the last anchor: older ones of transactions that
- *	 are open still are after that anchor's restart point, and so are its
+ * - those of events read since the last anchor: older ones of transactions
+ *	 that are open still are after that anchor's restart point, and so are its
  *	 descriptors;
  * - those logged since the redo point of now: writers don't log them again.
  */
@@ -733,9 +733,10 @@ mark_row(TailerDatabase *db, const Descriptor *descriptor,
 		 const RowEvent *event, XLogRecPtr lsn)
 {
 	Piece		topics[CHATROOM_MAX_TOPICS];
-	bool		many = marks.len / sizeof(Mark) > chatroom_cache_max_marks(db->cache);
+	bool		many;
 	int			n;
 
+	many = marks.len / sizeof(Mark) > chatroom_cache_max_marks(db->cache);
 	resetStringInfo(&topics_text);
 	n = chatroom_row_topics(descriptor, event, &topics_text, topics, NULL);
 	if (many)

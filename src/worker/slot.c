@@ -197,7 +197,7 @@ chatroom_slot_drop(void)
 		try_slot(drop_slot);
 }
 
-/* ------------------------------------------------------ where reading starts */
+/* ----------------------------------------------------- where reading starts */
 
 /* Take the slot of an earlier run, and the anchor that it rests at, if any. */
 static void
@@ -310,11 +310,11 @@ hold_wal(Anchor *anchor)
 }
 
 /*
- * Start without an anchor.  A primary logs one and starts there: reading begins
- * before the next xid was read, so all transactions from that on are read from
- * their beginning.  A standby looks for the primary's anchors from a little
- * before its last restart point on, and learns from the next running-xacts
- * record whom it has seen from the beginning.
+ * Start without an anchor.  A primary logs one and starts there: reading
+ * begins before the next xid was read, so all transactions from that on are
+ * read from their beginning.  A standby looks for the primary's anchors from a
+ * little before its last restart point on, and learns from the next
+ * running-xacts record whom it has seen from the beginning.
  */
 static void
 start_afresh(Anchor *start)
@@ -335,14 +335,16 @@ start_afresh(Anchor *start)
 		XLogRecPtr	redo;
 		TimeLineID	tli;
 
-		/* of WAL from before a backup was taken, its segment at most is there */
+		XLogRecPtr	segment;
+
+		/* of WAL from before a backup, at most the rest of a segment is there */
 		GetOldestRestartPoint(&redo, &tli);
+		segment = redo - XLogSegmentOffset(redo, wal_segment_size);
 		start->restart = InvalidXLogRecPtr;
 		if (redo > STANDBY_LOOKBACK + wal_segment_size)
 			start->restart = probe_wal(redo - STANDBY_LOOKBACK, true);
 		if (start->restart == InvalidXLogRecPtr)
-			start->restart = probe_wal(redo - XLogSegmentOffset(redo, wal_segment_size),
-									   true);
+			start->restart = probe_wal(segment, true);
 		if (start->restart == InvalidXLogRecPtr)
 			start->restart = probe_wal(redo, true);
 		if (start->restart == InvalidXLogRecPtr)
