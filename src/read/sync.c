@@ -187,9 +187,10 @@ want_cache(void)
 		slot->want_notifier = false;
 		slot->notifier_pid = 0;
 	}
-	possible = mine >= 0 && !chatroom_control->databases[mine].failed;
-	if (possible)
+	if (mine >= 0)
 		chatroom_control->databases[mine].wanted = true;
+	/* one that could not be made is tried again, but not waited for */
+	possible = mine >= 0 && !chatroom_control->databases[mine].failed;
 	LWLockRelease(&chatroom_control->lock);
 	if (possible)
 		chatroom_wake_tailer();

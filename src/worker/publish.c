@@ -43,6 +43,9 @@
 /* Bytes appended under one hold of the locks, where transactions are small. */
 #define BATCH_BYTES		(256 * 1024)
 
+/* A cache that could not be made is tried again after so long, in us. */
+#define RETRY_CACHE		(10 * 1000 * 1000)
+
 /* Memory of a queued transaction besides its messages, about. */
 #define PENDING_OVERHEAD	1024
 
@@ -277,13 +280,39 @@ chatroom_tailer_database(Oid dboid)
 		db->notify = false;
 		db->opened = false;
 		db->floor = InvalidXLogRecPtr;
+		db->thrown_fxid = 0;
 	}
 	if (!db->opened)
 	{
 		db->opened = true;
+		db->tried = chatroom_monotonic_us();
 		open_cache(db);
 	}
 	return db;
+}
+
+/*
+ * Try again to make a cache for which there was no memory, or no place.  What
+ * was thrown away meanwhile is below its floor, and must have left ProcArray:
+ * otherwise who starts at the floor would never hear of it.
+ */
+static void
+retry_cache(TailerDatabase *db)
+{
+	uint64		now = chatroom_monotonic_us();
+	MemoryContext old = CurrentMemoryContext;
+	uint64		xmin;
+
+	if (now - db->tried < RETRY_CACHE)
+		return;
+	db->tried = now;
+	xmin = chatroom_widen_xid(chatroom_begin_look()->xmin);
+	chatroom_end_look();
+	MemoryContextSwitchTo(old);
+	if (xmin <= db->thrown_fxid)
+		return;
+	floor_fxid = U64FromFullTransactionId(ReadNextFullTransactionId());
+	open_cache(db);
 }
 
 /* Reading starts anew: the caches that are there are emptied. */
@@ -325,16 +354,20 @@ chatroom_settle_caches(void)
 	}
 }
 
-/* Make the caches that readers asked for. */
+/* Make the caches that readers ask for. */
 void
 chatroom_make_wanted_caches(void)
 {
 	for (int i = 0; i < CHATROOM_MAX_DATABASES; i++)
 	{
 		DatabaseSlot *slot = &chatroom_control->databases[i];
+		TailerDatabase *db;
 
-		if (slot->wanted)
-			chatroom_tailer_database(slot->dboid);
+		if (!slot->wanted)
+			continue;
+		db = chatroom_tailer_database(slot->dboid);
+		if (db->cache == NULL)
+			retry_cache(db);
 	}
 }
 
@@ -451,7 +484,11 @@ chatroom_enqueue(Oid dboid, PendingTransaction *pending)
 	pending->bytes += PENDING_OVERHEAD;
 	enqueue(db, pending);
 	if (db->cache == NULL)
+	{
+		db->floor = pending->lsn;
+		db->thrown_fxid = Max(db->thrown_fxid, pending->fxid);
 		free_pending(db, pending);
+	}
 }
 
 /*
@@ -466,7 +503,11 @@ enqueue_reset(TailerDatabase *db, XLogRecPtr lsn, TransactionId xid,
 	PendingTransaction *pending;
 
 	if (db->cache == NULL)
+	{
+		db->floor = lsn;
+		db->thrown_fxid = Max(db->thrown_fxid, fxid);
 		return;
+	}
 	context = AllocSetContextCreate(publish_context,
 									"chatroom pending reset",
 									ALLOCSET_SMALL_SIZES);

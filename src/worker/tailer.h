@@ -85,7 +85,9 @@ typedef struct TailerDatabase
 	TopicBits	published;		/* topics of the running batch */
 	bool		wake_all;
 	bool		notify;			/* someone LISTENs for what was published */
-	bool		opened;			/* the cache was made, or tried to */
+	bool		opened;			/* the cache was made, or tried to ... */
+	uint64		tried;			/* ... then, in us of the monotonic clock */
+	uint64		thrown_fxid;	/* newest transaction thrown away without it */
 	XLogRecPtr	floor;			/* up to which events were thrown away */
 } TailerDatabase;
 
