@@ -6,7 +6,10 @@ use JSON::PP;
 use Test::More;
 use Time::HiRes qw(time);
 
-my $node = chatroom_node('wait', conf => 'chatroom.max_wait = 5min');
+my $node = chatroom_node('wait', conf => <<'CONF');
+chatroom.max_wait = 5min
+chatroom.cache_size = 64MB
+CONF
 make_log($node);
 $node->safe_psql('postgres', <<'SQL');
 CREATE TABLE other (id int PRIMARY KEY);
@@ -253,6 +256,22 @@ $answer = decode_json($waiter->answer);
 is($answer->{reset}, JSON::PP::true, 'chatroom.stop() ends it with a reset');
 $node->safe_psql('postgres', 'SELECT chatroom.start()');
 wait_running($node);
+
+# ------------------------------------------------------------- nothing is lost
+
+$node->safe_psql('postgres', 'TRUNCATE log');
+my $follower = Chatroom::Follower->new($node, wait => '2s');
+$follower->{cursor} = now($waiter);
+my $writers = writers($node);
+my $told = 0;
+poll_until('it is told a lot', sub { ($told += $follower->poll) > 1000 });
+$node->safe_psql('postgres', 'SELECT pg_terminate_backend(' . tailer_pid($node) . ')');
+poll_until('and when the tailer is back',
+	sub { ($told += $follower->poll // 0) > 3000 });
+$writers->stop;
+$follower->catch_up;
+$follower->is_exact('a client that does nothing but wait, under 8 writers');
+$follower->{session}->close;
 
 # ------------------------------------------------------------------- standby
 

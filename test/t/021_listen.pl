@@ -104,6 +104,38 @@ is(ask($other, 'SELECT count(*) FROM pg_listening_channels()'),
 	0, 'a listen() that is rolled back is none');
 ask($listener, "SELECT chatroom.unlisten('public.log')");
 
+# ------------------------------------------------------------- nothing is lost
+
+# Who asks only when rung, from the cursor that listen() answered on, is in the
+# end rung for all; whatever was committed while it began to listen.
+my $writer = session();
+my $missed = 0;
+foreach my $round (1 .. 40)
+{
+	$writer->send(join ";\n", ('INSERT INTO log DEFAULT VALUES') x 20);
+	ask($other, 'BEGIN');
+	my $at = ask($other, "SELECT chatroom.listen('public.log')");
+	ask($other, 'SELECT count(*) FROM generate_series(1, '
+		  . int(rand(30000)) . ')');
+	ask($other, 'COMMIT');
+	$writer->answer;
+
+	my $last = Chatroom::Follower::lsn(newest($node, 'public.log'));
+	my $rang = poll_until(
+		'it is rung for the last',
+		sub {
+			$at = changes($other, 'public.log', $at)->{cursor}
+			  if bells($other, 0);
+			return Chatroom::Follower::lsn($at) >= $last;
+		},
+		20);
+	$missed++ unless $rang;
+	ask($other, "SELECT chatroom.unlisten('public.log')");
+	bells($other, 0);
+}
+is($missed, 0, 'no doorbell is missed by who begins to listen while others write');
+$writer->close;
+
 # ------------------------------------------------------ interest is given back
 
 # only what channel() was asked to keep is left: wait for that in a server

@@ -32,6 +32,7 @@ sub new
 		db     => $options{db} // 'postgres',
 		topics => $options{topics} // ['public.log'],
 		limit  => $options{limit} // 1000,
+		wait   => $options{wait},
 		texts  => [],
 		log    => [],
 		rows   => {},
@@ -55,19 +56,26 @@ sub move
 	return;
 }
 
-# One call of sync; the answer, or undef where the server is away.
-sub ask
+# What is asked. Option wait: a timeout, to have the server wait for news.
+sub question
 {
 	my ($self) = @_;
 	my $since = defined $self->{cursor} ? "'$self->{cursor}'" : 'NULL';
-	my $topics = join ',', map { s/'/''/gr } @{ $self->{topics} };
-	my $sql =
-	  @{ $self->{topics} } == 1
-	  ? "SELECT chatroom.sync('$topics', $since, $self->{limit})"
-	  : "SELECT chatroom.sync_many(ARRAY["
-	  . join(',', map { "'" . s/'/''/gr . "'" } @{ $self->{topics} })
-	  . "], $since, $self->{limit})";
-	my $text = eval { $self->{session}->query($sql) };
+	my @topics = map { "'" . s/'/''/gr . "'" } @{ $self->{topics} };
+	my $all = 'ARRAY[' . join(',', @topics) . ']';
+
+	return "CALL chatroom.wait($all, $since, '$self->{wait}', $self->{limit})"
+	  if $self->{wait};
+	return "SELECT chatroom.sync($topics[0], $since, $self->{limit})"
+	  if @topics == 1;
+	return "SELECT chatroom.sync_many($all, $since, $self->{limit})";
+}
+
+# One call; the answer, or undef where the server is away.
+sub ask
+{
+	my ($self) = @_;
+	my $text = eval { $self->{session}->query($self->question) };
 
 	return undef unless defined $text;
 	if ($text eq '')
