@@ -112,7 +112,7 @@ give_back(Held *held)
 		chatroom_interest_leave(cache);
 }
 
-/* At exit, also by FATAL. */
+/* At exit, also by FATAL: then the transaction ends only after this. */
 static void
 give_back_at_exit(int code, Datum arg)
 {
@@ -120,6 +120,7 @@ give_back_at_exit(int code, Datum arg)
 	Held	   *held;
 	Cache	   *cache = held_cache();
 
+	dirty = false;
 	if (cache == NULL || held_interests == NULL ||
 		hash_get_num_entries(held_interests) == 0)
 		return;

@@ -104,6 +104,16 @@ is(ask($other, 'SELECT count(*) FROM pg_listening_channels()'),
 	0, 'a listen() that is rolled back is none');
 ask($listener, "SELECT chatroom.unlisten('public.log')");
 
+# A session that is ended inside such a transaction.
+my $ended = session();
+ask($ended, 'BEGIN');
+ask($ended, "SELECT chatroom.listen('public.item')");
+my $ended_pid = ask($ended, 'SELECT pg_backend_pid()');
+$node->safe_psql('postgres', "SELECT pg_terminate_backend($ended_pid, 60000)");
+eval { $ended->close };
+is(ask($other, 'SELECT 1'), '1',
+	'a session ended while it begins to listen harms no other');
+
 # ------------------------------------------------------------- nothing is lost
 
 # Who asks only when rung, from the cursor that listen() answered on, is in the
