@@ -171,7 +171,7 @@ chatroom_find_record(XLogReaderState *reader, XLogRecPtr lsn)
 #endif
 
 /*
- * From libpq/libpq.h, which wants GSSAPI's headers: they needn't be there where
+ * From libpq/libpq.h, which wants GSSAPI's headers: they may be missing where
  * an extension is built.
  */
 extern PGDLLIMPORT struct WaitEventSet *FeBeWaitSet;

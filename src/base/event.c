@@ -59,7 +59,7 @@ chatroom_token(Oid database)
 	if (cache[slot].valid && cache[slot].database == database)
 		return cache[slot].token;
 
-	/* hashing wants a resource owner; a worker between transactions has none */
+	/* hashing wants a resource owner; a worker may have none */
 	if (CurrentResourceOwner == NULL)
 		CurrentResourceOwner = owner = ResourceOwnerCreate(NULL,
 														   "chatroom token");

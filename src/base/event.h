@@ -52,7 +52,7 @@
 /* Most columns whose values make association topics of one watch. */
 #define CHATROOM_MAX_TOPIC_COLUMNS	6
 
-/* A KEY or VALUE longer than this stands in a topic as '#' and its MD5. */
+/* A KEY or VALUE longer than this stands in a topic as '#' and a hash. */
 #define CHATROOM_MAX_TOPIC_KEY	400
 
 typedef enum MessageKind
@@ -119,10 +119,10 @@ typedef enum EventType
  * The columns that an image does not carry are PIECE_ABSENT.
  *
  * Enter has the new image alone, as an insert.  Leave has the old one alone,
- * as a delete, but only its key, topic and policy columns (EVENT_PARTIAL): what
- * the row became is nobody's business.  An oversize event's images have these
- * columns only, too.  The old image of an update of a table without key is
- * the whole old row.
+ * as a delete, but only its key, topic and policy columns (EVENT_PARTIAL):
+ * what the row became is nobody's business.  An oversize event's images have
+ * these columns only, too.  The old image of an update of a table without key
+ * is the whole old row.
  */
 
 /* A piece of text inside a message: not terminated; len < 0 is NULL. */

@@ -6,9 +6,9 @@
  * Preloaded, the postmaster starts it with the server; otherwise the first
  * backend that reads does, as a dynamic worker.  The control struct says
  * whether somebody has asked already; should two ask all the same (after a
- * crash restart, which workers survive that were not stopped, and shared memory
- * doesn't; or while the server starts its own), the second tailer to come
- * leaves again.
+ * crash restart, which workers survive that were not stopped, and shared
+ * memory doesn't; or while the server starts its own), the second tailer to
+ * come leaves again.
  *
  * A notifier is started by the session that registers the first interest in
  * its database, so that it learns at once where there is no slot for it; after

@@ -122,9 +122,12 @@ static void
 log_suppressed(void)
 {
 	StringInfoData buf;
-	ResetEvent	reset = {RESET_DATABASE, {NULL, PIECE_NULL},
-	RESET_REASON_EMIT_OFF};
+	ResetEvent	reset;
 
+	reset.scope = RESET_DATABASE;
+	reset.base.data = NULL;
+	reset.base.len = PIECE_NULL;
+	reset.reason = RESET_REASON_EMIT_OFF;
 	initStringInfo(&buf);
 	chatroom_put_header(&buf, MESSAGE_RESET);
 	chatroom_encode_reset(&buf, &reset);

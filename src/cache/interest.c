@@ -134,7 +134,7 @@ keyed_hash(const char *purpose, const void *piece, Size piece_len,
 	ResourceOwner owner = NULL;
 	pg_hmac_ctx *ctx;
 
-	/* hashing wants a resource owner; a worker between transactions has none */
+	/* hashing wants a resource owner; a worker may have none */
 	if (CurrentResourceOwner == NULL)
 		CurrentResourceOwner = owner = ResourceOwnerCreate(NULL,
 														   "chatroom channel");
@@ -200,7 +200,7 @@ chatroom_rename_channels(Cache *cache)
 	(void) chatroom_interest_wake(cache);
 }
 
-/* ------------------------------------------------------------ marking topics */
+/* ---------------------------------------------------------- marking topics */
 
 /* Find a topic's interest; under some stripe. */
 static uint32
@@ -263,7 +263,7 @@ chatroom_interest_mark_all(Cache *cache, XLogRecPtr lsn)
 	return any;
 }
 
-/* --------------------------------------------------------- taking part in it */
+/* ------------------------------------------------------- taking part in it */
 
 /* Microseconds of the monotonic clock, which all processes share. */
 uint64

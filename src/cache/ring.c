@@ -666,7 +666,8 @@ chatroom_cache_positions(Cache *cache, const TopicRead *read, int n,
 
 	if (read->first_pos < cache->tail)
 		return -1;
-	n = (int) Min((uint64) n, (uint64) read->last_index - read->first_index + 1);
+	n = (int) Min((uint64) n,
+				  (uint64) read->last_index - read->first_index + 1);
 	last = read->first_index + n - 1;
 
 	event = chatroom_cache_event(cache, position);

@@ -35,7 +35,7 @@
 #include "storage/lwlock.h"
 
 #define CHATROOM_STRIPES		16
-#define TOPIC_WAYS				8	/* entries of a bucket of the topic table */
+#define TOPIC_WAYS				8	/* entries in a bucket of topics */
 
 /* Most bytes that a reader copies under one hold of its stripe. */
 #define READ_CHUNK				(64 * 1024)

@@ -87,7 +87,7 @@ static bool dirty = false;
 
 static ProcessUtility_hook_type prev_process_utility = NULL;
 
-/* ------------------------------------------------------ what a session holds */
+/* ---------------------------------------------------- what a session holds */
 
 /* The cache that our interests are in, or NULL; never fails. */
 static Cache *
@@ -164,7 +164,7 @@ find_channel(const char *channel)
 	return NULL;
 }
 
-/* ----------------------------------------------------- ends of transactions */
+/* ---------------------------------------------------- ends of transactions */
 
 /* Ring, if there is news since the cursor that listen() answered. */
 static void
@@ -378,7 +378,7 @@ prepare_session(void)
 	ProcessUtility_hook = watch_commands;
 }
 
-/* ------------------------------------------------------------ what is asked */
+/* ----------------------------------------------------------- what is asked */
 
 /* Where there is no NOTIFY, there is no doorbell. */
 static void

@@ -330,7 +330,7 @@ chatroom_stat_reset(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* -------------------------------------------------------------- stat_topics */
+/* ------------------------------------------------------------- stat_topics */
 
 /* What is told of one topic. */
 typedef struct TopicStat
@@ -448,7 +448,7 @@ chatroom_stat_topics(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* ----------------------------------------------------------- start and stop */
+/* ---------------------------------------------------------- start and stop */
 
 CHATROOM_FUNCTION(chatroom_start);
 

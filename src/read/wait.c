@@ -120,7 +120,8 @@ clamp_timeout(int64 timeout)
 	if (ChatroomTransactionTimeout() > 0)
 		timeout = Min(timeout,
 					  time_before(GetCurrentTimestamp() +
-								  (int64) ChatroomTransactionTimeout() * 1000));
+								  ChatroomTransactionTimeout() *
+								  INT64CONST(1000)));
 	return timeout;
 }
 

@@ -90,7 +90,7 @@ PGDLLEXPORT void chatroom_notifier_main(Datum arg);
 static MemoryContext batch_context;
 static Doorbell *bells;
 
-/* ----------------------------------------------------- seen from the tailer */
+/* ---------------------------------------------------- seen from the tailer */
 
 /* What the tailer knows of a database's notifier; times in us. */
 typedef struct NotifierWatch
@@ -122,7 +122,8 @@ watch_notifier(int number)
 	if (pid != watch->last_pid)
 	{
 		/* one that ran for long doesn't suffer for the one before */
-		if (watch->last_pid > 0 && now - watch->since > RESTART_PAUSE_MOST * 1000)
+		if (watch->last_pid > 0 &&
+			now - watch->since > RESTART_PAUSE_MOST * 1000)
 			watch->pause = RESTART_PAUSE * 1000;
 		if (pid == 0)
 			watch->next_try = now + watch->pause;
@@ -167,7 +168,7 @@ chatroom_wake_notifier(Cache *cache, int slot)
 	LWLockRelease(&chatroom_control->lock);
 }
 
-/* ----------------------------------------------------------- coming and going */
+/* -------------------------------------------------------- coming and going */
 
 /* This database's slot; under the control struct's lock.  NULL: none. */
 static DatabaseSlot *

@@ -1258,9 +1258,10 @@ wake_readers(TailerDatabase *db)
 		return;
 	if (db->wake_all)
 	{
+		XLogRecPtr	published = pg_atomic_read_u64(&db->cache->published);
+
 		chatroom_waiters_wake_all(db->cache);
-		if (chatroom_interest_mark_all(db->cache,
-									   pg_atomic_read_u64(&db->cache->published)))
+		if (chatroom_interest_mark_all(db->cache, published))
 			db->notify = true;
 	}
 	else

@@ -197,7 +197,7 @@ chatroom_slot_drop(void)
 		try_slot(drop_slot);
 }
 
-/* ----------------------------------------------------- where reading starts */
+/* ---------------------------------------------------- where reading starts */
 
 /* Take the slot of an earlier run, and the anchor that it rests at, if any. */
 static void
@@ -337,7 +337,7 @@ start_afresh(Anchor *start)
 
 		XLogRecPtr	segment;
 
-		/* of WAL from before a backup, at most the rest of a segment is there */
+		/* of WAL from before a backup, the rest of a segment may be there */
 		GetOldestRestartPoint(&redo, &tli);
 		segment = redo - XLogSegmentOffset(redo, wal_segment_size);
 		start->restart = InvalidXLogRecPtr;
