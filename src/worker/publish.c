@@ -86,6 +86,7 @@ static MemoryContext publish_context;
 static MemoryContext event_context;
 static StringInfoData batch;	/* RingEvents one after another */
 static StringInfoData marks;	/* Marks that follow them */
+static uint64 marked = 0;		/* marks of the transaction at hand */
 static XLogRecPtr batch_floor = InvalidXLogRecPtr;	/* floor to follow */
 static ResetReason batch_floor_reason;
 static StringInfoData topics_text;
@@ -724,6 +725,7 @@ add_mark(uint64 hash, XLogRecPtr lsn)
 			   sizeof(mark)) == 0)
 		return;
 	appendBinaryStringInfo(&marks, (char *) &mark, sizeof(mark));
+	marked++;
 }
 
 /* Have a raised floor follow the batch's events. */
@@ -777,7 +779,7 @@ mark_row(TailerDatabase *db, const Descriptor *descriptor,
 	bool		many;
 	int			n;
 
-	many = marks.len / sizeof(Mark) > chatroom_cache_max_marks(db->cache);
+	many = marked > chatroom_cache_max_marks(db->cache);
 	resetStringInfo(&topics_text);
 	n = chatroom_row_topics(descriptor, event, &topics_text, topics, NULL);
 	if (many)
@@ -1053,6 +1055,7 @@ static void
 mark_transaction(TailerDatabase *db, PendingTransaction *pending,
 				 EventFrame *frame)
 {
+	marked = 0;
 	pg_atomic_fetch_add_u64(&db->cache->stats.large_transactions, 1);
 	chatroom_build_marker(&batch, frame);
 	if (pending->messages != NULL)

@@ -268,6 +268,8 @@ cmp_ok($most - $before, '<', 24 * 1024,
 is(status($huge, 'transactions_reread'), 1, 'its WAL was read again');
 $wide->follow;
 is($wide->{resets}, 1, 'it was larger than the ring');
+cmp_ok(status($huge, 'topics_evicted'), '<', 100,
+	'and its many topics did not push out those of others');
 
 # Small enough for the ring, too large to be kept.
 $wide->{resets} = 0;
