@@ -144,11 +144,15 @@ event_at(Cache *cache, uint64 position)
 						  position % cache->ring_size);
 }
 
-/* Bytes of the segment for chatroom.cache_size. */
+/*
+ * Bytes of the segment for chatroom.cache_size: so much, and what grows with
+ * the number of connections, which else might leave nothing for events.
+ */
 Size
 chatroom_cache_bytes(Size ring_kb)
 {
-	return ring_kb * 1024;
+	return ring_kb * 1024 +
+		chatroom_waiters_bytes(ProcGlobal->allProcCount);
 }
 
 /* Largest power of 2 not over n. */

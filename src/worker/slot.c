@@ -333,11 +333,10 @@ start_afresh(Anchor *start)
 	else
 	{
 		XLogRecPtr	redo;
+		XLogRecPtr	segment;
 		TimeLineID	tli;
 
-		XLogRecPtr	segment;
-
-		/* of WAL from before a backup, the rest of a segment may be there */
+		/* after a backup, what precedes redo's segment may not be there */
 		GetOldestRestartPoint(&redo, &tli);
 		segment = redo - XLogSegmentOffset(redo, wal_segment_size);
 		start->restart = InvalidXLogRecPtr;

@@ -1,9 +1,9 @@
-# Large transactions, many subtransactions, and a ring that turns round fast.
+# Transactions larger than the ring: whom they reset, and whom not. See also
+# 012_large.pl.
 use strict;
 use warnings;
 use Chatroom::Test;
 use Test::More;
-use Time::HiRes qw(time);
 
 my $node = chatroom_node('small', conf => "chatroom.cache_size = 1MB\n");
 make_log($node);
@@ -79,89 +79,5 @@ $node->safe_psql('postgres',
 is(resets(%followers), 'one table untouched',
 	'one of many rows resets all of its table, and no other');
 
-# Very many rows: the worker's memory is bounded.
-sub memory_peak
-{
-	open my $fh, '<', '/proc/' . tailer_pid($node) . '/status' or die $!;
-	my ($kb) = map { /^VmHWM:\s+(\d+) kB/ } <$fh>;
-	close $fh;
-	return $kb;
-}
-my $before = memory_peak();
-$node->safe_psql('postgres',
-	"INSERT INTO big SELECT i FROM generate_series(1000001, 2000000) AS i");
-is(resets(%followers), 'one table untouched',
-	'one of a million rows resets them, too');
-cmp_ok(memory_peak() - $before, '<', 32 * 1024,
-	'and takes less than 32 MB of memory');
-is(status($node, 'assembly_bytes'), 0, 'which is given back');
-
-# Readers while the ring turns round: what they are told is what is there.
-my $writers = writers($node, clients => 4, rate => 4000);
-my @readers = map { Chatroom::Follower->new($node, limit => $_) } 5, 100, 1000;
-my $dir     = PostgreSQL::Test::Utils::tempdir();
-PostgreSQL::Test::Utils::append_to_file("$dir/reader", <<'SQL');
-SELECT chatroom.sync('public.log', NULL)->>'cursor' AS c \gset
-\sleep 30 ms
-SELECT 1 / (count(*) FILTER (WHERE e.key->>'id' IS DISTINCT FROM e.row->>'id' OR e.type NOT IN ('insert', 'reset') OR e.row->>'note' LIKE '%ed%' OR e.type = 'insert' AND l.id IS NULL) = 0)::int
-FROM chatroom.events('public.log', ':c') AS e LEFT JOIN log AS l ON l.id = (e.key->>'id')::bigint AND l.xid::text = e.row->>'xid';
-SQL
-my $output = '';
-my $checker = IPC::Run::start(
-	[
-		'pgbench', '-n', '-c', 4, '-T', 5, '-h', $node->host, '-p', $node->port,
-		'-f', "$dir/reader", 'postgres'
-	],
-	'<', \undef, '>', \$output, '2>', \$output);
-my $end = time() + 4;
-while (time() < $end)
-{
-	$_->poll for @readers;
-}
-$checker->finish;
-$writers->stop;
-like($output, qr/number of failed transactions: 0 /,
-	'readers of a ring that turns round see rows as they are in the table')
-  or diag($output);
-unlike($output, qr/error|abort/i, 'and nothing else');
-cmp_ok(status($node, 'overwritten'), '>', status($node, 'events_kept'),
-	'it did turn round');
-foreach my $reader (@readers)
-{
-	$reader->catch_up;
-	my @faults = grep { !/is missing/ } $reader->faults(watched_rows($node));
-	is(scalar @faults, 0,
-		"with a limit of $reader->{limit}, none came twice, in parts or out of order")
-	  or diag(join "\n", grep { defined } @faults[ 0 .. 9 ]);
-}
-foreach my $reader (@readers)
-{
-	$reader->is_complete(
-		"nor got lost: $reader->{resets} resets, " . @{ $reader->{log} } . ' events');
-}
-$node->stop;
-
-# 100,000 subtransactions, half of them rolled back, in a ring that holds them.
-$node = chatroom_node('wide', conf => "chatroom.cache_size = 128MB\n");
-make_log($node);
-my $follower = Chatroom::Follower->new($node);
-$follower->follow;
-$node->safe_psql('postgres', <<'SQL');
-DO $$
-BEGIN
-	FOR i IN 1 .. 100000 LOOP
-		BEGIN
-			INSERT INTO log (n) VALUES (i);
-			IF i % 2 = 0 THEN
-				RAISE division_by_zero;
-			END IF;
-		EXCEPTION WHEN division_by_zero THEN
-			NULL;
-		END;
-	END LOOP;
-END $$;
-SQL
-$follower->catch_up;
-$follower->is_exact('100,000 subtransactions, half of them rolled back');
 $node->stop;
 done_testing();

@@ -1,98 +1,16 @@
-# Servers that are short of something, and transaction ids past 2^31.
+# WAL that is gone, very many connections, and transaction ids past 2^31.
 use strict;
 use warnings;
 use Chatroom::Test;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(time);
 
-sub slots
-{
-	return $_[0]->safe_psql('postgres',
-		'SELECT slot_name, active, wal_status FROM pg_replication_slots');
-}
-
-# A server that keeps no WAL for replication.
-my $node = chatroom_node('minimal', conf => <<'CONF');
-wal_level = minimal
-max_wal_senders = 0
-CONF
+my $node = chatroom_node('reset');
 make_log($node);
 my $follower = Chatroom::Follower->new($node);
 $follower->follow;
-my $writers = writers($node, rate => 500);
-my $end     = time() + 1;
-$follower->poll_while(sub { time() < $end });
-$writers->stop;
 $follower->catch_up;
-$follower->is_exact('wal_level = minimal: events are told');
-is(slots($node), '', 'wal_level = minimal: without a slot');
-$node->restart;
-$follower->follow;
-is($follower->{resets}, 1, 'wal_level = minimal: a restart is told as a reset');
-$follower->is_complete('wal_level = minimal: after which nothing is missing');
-
-# No slot to be had.
-$node->append_conf('postgresql.conf', <<'CONF');
-wal_level = replica
-max_replication_slots = 0
-CONF
-$node->restart;
-$follower->{resets} = 0;
-$follower->follow;
-is($follower->{resets}, 1, 'no slots: a restart is told as a reset');
-$follower->catch_up;
-$follower->is_complete('no slots: events are told');
-
-$node->append_conf('postgresql.conf', "max_replication_slots = 1\n");
-$node->restart;
-poll_until('the worker has its slot', sub { slots($node) =~ /^chatroom\|t/ });
-$node->safe_psql('postgres', 'SELECT chatroom.stop()');
-$node->safe_psql('postgres',
-	"SELECT pg_create_physical_replication_slot('mine', true)");
-$node->safe_psql('postgres', 'SELECT chatroom.start()');
-is(slots($node), 'mine|f|reserved',
-	'no slot free: the worker leaves that of others alone');
-ok($node->log_contains('all replication slots are in use'),
-	'no slot free: and says so');
-$follower->follow;
-$follower->catch_up;
-$follower->is_complete('no slot free: events are told');
-$node->safe_psql('postgres', "SELECT pg_drop_replication_slot('mine')");
-
-# A slot that falls behind max_slot_wal_keep_size.
-$node->append_conf('postgresql.conf', <<'CONF');
-max_slot_wal_keep_size = 16MB
-min_wal_size = 32MB
-CONF
-$node->restart;
-wait_running($node);
-$follower->follow;
-$follower->catch_up;
-my $tailer = tailer_pid($node);
-for (1 .. 4)
-{
-	$node->safe_psql('postgres',
-		"SELECT pg_logical_emit_message(false, 'other', 'x'); SELECT pg_switch_wal()"
-	);
-}
-add_rows($node, 1);
-$node->safe_psql('postgres', 'CHECKPOINT');
-poll_until('the slot is lost',
-	sub { $node->log_contains(qr/invalidating.*slot "chatroom"/s) });
-poll_until(
-	'another worker has another slot',
-	sub { slots($node) eq 'chatroom|t|reserved' && tailer_pid($node) ne $tailer });
-add_rows($node, 1);
-$follower->catch_up;
-$follower->is_complete('slot invalidated: nothing is missing');
-add_rows($node, 1);
-$node->restart;
-$follower->{resets} = 0;
-$follower->catch_up;
-is($follower->{resets}, 0, 'slot invalidated: the new one holds over a restart');
-$follower->is_complete('slot invalidated: and nothing is missing then');
 
 # WAL that was thrown away.
 $node->stop;
@@ -106,6 +24,18 @@ ok( $node->log_contains('chatroom can.t continue at', $offset),
 	'pg_resetwal: and why is logged');
 $follower->catch_up;
 $follower->is_complete('pg_resetwal: after which nothing is missing');
+$node->stop;
+
+# Many connections: the places of those who wait take no room from events.
+$node->append_conf('postgresql.conf', <<'CONF');
+max_connections = 9000
+chatroom.cache_size = 1MB
+CONF
+$node->start;
+$follower->follow;
+$follower->catch_up;
+$follower->is_complete('9,000 connections and the smallest cache');
+cmp_ok(status($node, 'cache_bytes'), '>', 512 * 1024, 'which has room');
 $node->stop;
 
 # Transaction ids that are larger than 2^31, and turn over while it runs.
@@ -124,7 +54,7 @@ make_log($node);
 $follower = Chatroom::Follower->new($node);
 $follower->follow;
 my $first = $node->safe_psql('postgres', 'SELECT pg_current_xact_id()');
-$writers = writers($node, rate => 1000);
+my $writers = writers($node, rate => 1000);
 $follower->poll_while(sub { @{ $follower->{log} } < 3000 });
 $writers->stop;
 $follower->catch_up;

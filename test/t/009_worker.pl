@@ -1,9 +1,8 @@
-# The worker: where it starts anew, how quick it is, its end.
+# Where the worker starts anew, and what it knows then.
 use strict;
 use warnings;
 use Chatroom::Test;
 use Test::More;
-use Time::HiRes qw(time);
 
 my $node = chatroom_node('worker', conf => <<'CONF');
 chatroom.retain_wal = 2MB
@@ -120,48 +119,5 @@ SQL
 	'a large transaction is read again, in order');
 is(status($node, 'transactions_reread'), 1, 'once');
 
-# Asynchronous commits don't wait for the WAL writer.
-$node->append_conf('postgresql.conf', "wal_writer_delay = 10s\n");
-$node->reload;
-my $writer = Chatroom::Session->new($node);
-my @times;
-$writer->query('SET synchronous_commit = off');
-$follower->catch_up;
-for my $i (1 .. 20)
-{
-	my $count = @{ $follower->{log} };
-
-	$writer->query('INSERT INTO log (writer) VALUES (-2)');
-	my $start = time();
-	poll_until('it comes',
-		sub { $follower->poll; @{ $follower->{log} } > $count });
-	push @times, time() - $start;
-}
-@times = sort { $a <=> $b } @times;
-cmp_ok($times[10], '<', 0.1,
-	sprintf 'an asynchronous commit is told soon: %.1f ms', $times[10] * 1000);
-
-# The end, and that it lasts.
-is($node->safe_psql('postgres', 'SELECT chatroom.stop()'), 't', 'stop()');
-is( $node->safe_psql('postgres', 'SELECT count(*) FROM pg_replication_slots'),
-	0, 'stop() gives the slot back');
-is(status($node, 'state || coalesce(cache_bytes::text, $$$$)'),
-	'stopped', 'and the memory');
-$follower->{resets} = 0;
-add_rows($node, 1);
-my $start = time();
-$follower->follow;
-cmp_ok(time() - $start, '<', 1, 'then sync answers at once');
-is($follower->{resets}, 1, 'with a reset');
-is(tailer_pid($node), '', 'and starts no worker');
-is($node->safe_psql('postgres', 'SELECT chatroom.start()'), 't', 'start()');
-$follower->catch_up;
-$follower->follow;
-$follower->catch_up;
-$follower->is_complete('has events told again');
-$node->safe_psql('postgres', 'SELECT chatroom.stop()');
-$node->restart;
-wait_running($node);
-pass('a restart of the server undoes a stop');
 $node->stop;
 done_testing();

@@ -164,7 +164,7 @@ $node->reload;
 
 sub segments
 {
-	return scalar grep { -s == 4 * 1024 * 1024 }
+	return scalar grep { int((-s $_) / 1024**2) == 4 }
 	  glob $node->data_dir . '/pg_dynshmem/mmap.*';
 }
 

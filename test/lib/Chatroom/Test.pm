@@ -75,6 +75,10 @@ CREATE TABLE counter (turn bigint NOT NULL);
 INSERT INTO counter VALUES (0);
 SELECT chatroom.watch('log');
 SQL
+
+	# A worker that has just started tells a reset for what was going on then.
+	poll_until('the worker has seen this',
+		sub { status($node, 'coalesce(lag_bytes, 0)', $db) eq '0' });
 	return;
 }
 

@@ -1,0 +1,97 @@
+# Rows and a cursor of one snapshot: together with what comes after the cursor
+# they are all rows, each once, while clients write.
+use strict;
+use warnings;
+use Chatroom::Test;
+use Test::More;
+use Time::HiRes qw(time);
+
+my $node = chatroom_node('snapshot', conf => <<'CONF');
+chatroom.cache_size = 128MB
+CONF
+make_log($node);
+Chatroom::Follower->new($node)->follow;
+
+# Take rows and a cursor in one snapshot. Returns a follower from there on, and
+# the rows that it must not be told.
+my $session = Chatroom::Session->new($node);
+my $refused = 0;
+my $holes   = 0;
+
+sub join_now
+{
+	my ($how) = @_;
+	my ($cursor, $rows);
+
+	if ($how eq 'one statement')
+	{
+		my $text = $session->query(
+			"SELECT chatroom.snapshot_cursor() || '/' || string_agg(id::text, ' ') FROM log"
+		);
+		($cursor, $rows) = split m{/}, $text;
+	}
+	else
+	{
+		$session->query("BEGIN ISOLATION LEVEL $how");
+		$rows = $session->query("SELECT string_agg(id::text, ' ') FROM log");
+		$cursor = $session->query('SELECT chatroom.snapshot_cursor()');
+		$session->query('COMMIT');
+	}
+	if (!$cursor)
+	{
+		$refused++ if $session->error =~ /55000/;
+		return;
+	}
+	my $follower = Chatroom::Follower->new($node);
+	$follower->{cursor} = $cursor;
+	$holes++ if ($cursor =~ tr/-//) > 5;
+	return { follower => $follower, rows => { map { $_ => 1 } split / /, $rows // '' } };
+}
+
+# Check them when the writers have ended.
+sub faults
+{
+	my ($joined) = @_;
+	my $rows = watched_rows($node);
+	my @faults;
+	my %told;
+
+	$joined->{follower}->follow;
+	push @faults, "$joined->{follower}{resets} resets"
+	  if $joined->{follower}{resets};
+	$told{ $_->{id} }++ for @{ $joined->{follower}{log} };
+	foreach my $id (sort { $a <=> $b } keys %$rows)
+	{
+		my $times = ($joined->{rows}{$id} ? 1 : 0) + ($told{$id} // 0);
+		push @faults, "row $id: $times times" if $times != 1;
+	}
+	$joined->{follower}{session}->close;
+	return @faults;
+}
+
+add_rows($node, 1);
+foreach my $how ('one statement', 'REPEATABLE READ', 'SERIALIZABLE')
+{
+	my $writers = writers($node, rate => 600);
+	my @joined;
+	my $end = time() + 1;
+
+	while (time() < $end)
+	{
+		push @joined, join_now($how);
+	}
+	$writers->stop;
+	Chatroom::Follower->new($node)->catch_up;
+
+	# each knows its rows and what came after: checking some will do
+	my $step = @joined > 12 ? int(@joined / 12) : 1;
+	my @checked = grep { defined } map { $joined[ $_ * $step ] } 0 .. 12;
+	my @faults = map { faults($_) } @checked;
+	is(scalar @faults, 0,
+		"$how: rows and events are each row once (" . @checked . ' of '
+		  . @joined . ' snapshots checked)')
+	  or diag(join "\n", grep { defined } @faults[ 0 .. 9 ]);
+}
+note("$refused snapshots had no cursor, $holes cursors had holes");
+$node->stop;
+done_testing();
