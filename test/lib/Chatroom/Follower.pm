@@ -178,6 +178,7 @@ sub poll
 		if ($answer->{reset})
 		{
 			$self->{resets}++;
+			$self->{reset_at}{ @{ $self->{log} } } = 1;
 			$self->reload or return undef;
 		}
 		$count += $self->take($answer->{text});
@@ -247,13 +248,21 @@ sub lsn
 sub faults
 {
 	my ($self, $rows) = @_;
-	my (%seen, %xid_seen, %last_id, @faults);
+	my (%told, %seen, %xid_seen, %last_id, @faults);
 	my ($last_lsn, $last_xid, $last_turn) = (0, '', 0);
+	my $count = 0;
 
 	foreach my $event (@{ $self->{log} })
 	{
 		my ($id, $xid, $writer) = @$event{qw(id xid writer)};
 
+		if ($self->{reset_at}{ $count++ })
+		{
+			# what was told before a reset may be told again
+			%told = (%told, %seen);
+			%$_ = () for \%seen, \%xid_seen, \%last_id;
+			($last_lsn, $last_xid, $last_turn) = (0, '', 0);
+		}
 		if ($event->{type} ne 'insert' || !defined $id)
 		{
 			push @faults, "unexpected $event->{type}";
@@ -276,7 +285,7 @@ sub faults
 		($last_lsn, $last_xid) = ($event->{lsn}, $xid);
 	}
 	push @faults, map { "row $_ is missing" }
-	  sort { $a <=> $b } grep { !$seen{$_} } keys %$rows;
+	  sort { $a <=> $b } grep { !$seen{$_} && !$told{$_} } keys %$rows;
 	return @faults;
 }
 

@@ -151,6 +151,18 @@ sub Chatroom::Test::Writers::stop
 	return;
 }
 
+# Have they ended by themselves, as when the server went away?
+sub Chatroom::Test::Writers::gone
+{
+	my ($self) = @_;
+
+	return 1 unless $self->{run};
+	eval { $self->{run}->pump_nb };
+	return 0 if $self->{run}->pumpable;
+	$self->finish;
+	return 1;
+}
+
 # Wait until the writers have ended by themselves.
 sub Chatroom::Test::Writers::finish
 {
