@@ -411,7 +411,7 @@ look_for_old(XLogRecPtr available)
 void
 chatroom_settle(XLogRecPtr available)
 {
-	if (settled || chatroom_partial_before == PG_UINT64_MAX)
+	if (settled)
 		return;
 	if (nold > 0)
 		look_for_old(available);
@@ -490,14 +490,12 @@ handle_running_xacts(const xl_running_xacts *running)
 	OpenTransaction *open;
 
 	/*
-	 * A reader that started in the middle of WAL knows from here on which
-	 * transactions it has seen from their beginning.
+	 * What gets an xid from here on is read from its beginning: no xid is
+	 * assigned between this record's making and its place in WAL.
 	 */
-	if (chatroom_partial_before == PG_UINT64_MAX)
-	{
-		chatroom_partial_before = chatroom_widen_xid(running->nextXid);
-		chatroom_settle_begin();
-	}
+	if (chatroom_partial_before != 0)
+		chatroom_partial_before = Min(chatroom_partial_before,
+									  chatroom_widen_xid(running->nextXid));
 
 	hash_seq_init(&status, open_transactions);
 	while ((open = hash_seq_search(&status)) != NULL)

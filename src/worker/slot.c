@@ -313,8 +313,8 @@ hold_wal(Anchor *anchor)
  * Start without an anchor.  A primary logs one and starts there: reading
  * begins before the next xid was read, so all transactions from that on are
  * read from their beginning.  A standby looks for the primary's anchors from a
- * little before its last restart point on, and learns from the next
- * running-xacts record whom it has seen from the beginning.
+ * little before its last restart point on; which transactions it reads from
+ * their beginning, a running-xacts record on the way may tell it better.
  */
 static void
 start_afresh(Anchor *start)
@@ -349,7 +349,8 @@ start_afresh(Anchor *start)
 		if (start->restart == InvalidXLogRecPtr)
 			start->restart = GetXLogReplayRecPtr(&tli);
 		start->floor = start->restart;
-		chatroom_partial_before = PG_UINT64_MAX;
+		chatroom_partial_before =
+			U64FromFullTransactionId(ReadNextFullTransactionId());
 	}
 }
 
