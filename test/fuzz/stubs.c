@@ -131,13 +131,6 @@ errmsg_internal(const char *fmt, ...)
 	abort();
 }
 
-void
-ExceptionalCondition(const char *condition, const char *type,
-					 const char *file, int line)
-{
-	abort();
-}
-
 /* ------------------------------------------------------------- the cluster */
 
 uint64
