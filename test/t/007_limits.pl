@@ -26,6 +26,41 @@ $follower->catch_up;
 $follower->is_complete('pg_resetwal: after which nothing is missing');
 $node->stop;
 
+# A disk that lost the end of WAL: cursors from there are of a future that never
+# was, and stay so when WAL has come as far again.
+$node->start;
+$follower->follow;
+$follower->catch_up;
+$node->safe_psql('postgres', 'CHECKPOINT');
+$follower->catch_up;
+my ($file, $place) = split /\|/,
+  $node->safe_psql('postgres',
+	'SELECT * FROM pg_walfile_name_offset(pg_current_wal_flush_lsn())');
+my $kept = Chatroom::Follower->new($node);
+$kept->{cursor} = $follower->{cursor};
+add_rows($node, 10);
+$follower->catch_up;
+my $late = Chatroom::Follower->new($node);
+$late->{cursor} = $follower->{cursor};
+crash($node);
+truncate($node->data_dir . "/pg_wal/$file", $place) or die $!;
+truncate($node->data_dir . "/pg_wal/$file", 16 * 1024 * 1024) or die $!;
+start_again($node);
+$_->{resets} = 0 for $follower, $kept;
+$follower->follow;
+is($follower->{resets}, 1, 'lost WAL: a cursor from there is told to reset');
+$kept->follow;
+is($kept->{resets}, 0, 'lost WAL: one from before is not');
+add_rows($node, 1000);
+$follower->catch_up;
+$follower->is_complete('lost WAL: nothing is missing');
+cmp_ok(Chatroom::Follower::lsn($follower->{cursor}),
+	'>', Chatroom::Follower::lsn($late->{cursor}),
+	'lost WAL: when WAL has come as far again');
+$late->follow;
+is($late->{resets}, 1, 'lost WAL: the cursor from there is told to reset');
+$node->stop;
+
 # Many connections: the places of those who wait take no room from events.
 $node->append_conf('postgresql.conf', <<'CONF');
 max_connections = 9000
