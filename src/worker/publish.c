@@ -496,7 +496,7 @@ chatroom_enqueue(Oid dboid, PendingTransaction *pending)
  * What a transaction did to a database can't be told: this is published in
  * its stead.  xid is invalid where it was none.
  */
-static void
+static PendingTransaction *
 enqueue_reset(TailerDatabase *db, XLogRecPtr lsn, TransactionId xid,
 			  uint64 fxid, ResetReason reason)
 {
@@ -507,7 +507,7 @@ enqueue_reset(TailerDatabase *db, XLogRecPtr lsn, TransactionId xid,
 	{
 		db->floor = lsn;
 		db->thrown_fxid = Max(db->thrown_fxid, fxid);
-		return;
+		return NULL;
 	}
 	context = AllocSetContextCreate(publish_context,
 									"chatroom pending reset",
@@ -520,6 +520,7 @@ enqueue_reset(TailerDatabase *db, XLogRecPtr lsn, TransactionId xid,
 	pending->reset = reason;
 	pending->bytes = PENDING_OVERHEAD;
 	enqueue(db, pending);
+	return pending;
 }
 
 Size
@@ -553,14 +554,45 @@ chatroom_reset_all(XLogRecPtr lsn, TransactionId xid, uint64 fxid,
 		enqueue_reset(db, lsn, xid, fxid, reason);
 }
 
+/* Take a queued transaction's xids over into another's. */
+static void
+take_xids(PendingTransaction *to, const PendingTransaction *from)
+{
+	int			n = 0;
+	const TransactionId *xids = NULL;
+
+	if (from->reset != RESET_REASON_NONE && from->nxids > 0)
+	{
+		n = from->nxids;
+		xids = from->xids;
+	}
+	else if (TransactionIdIsValid(from->xid))
+	{
+		n = 1;
+		xids = &from->xid;
+	}
+	while (to->nxids + n > to->xids_room)
+	{
+		to->xids_room = Max(to->xids_room * 2, 64);
+		to->xids = to->xids == NULL ?
+			MemoryContextAllocHuge(to->context,
+								   sizeof(TransactionId) * to->xids_room) :
+			repalloc_huge(to->xids, sizeof(TransactionId) * to->xids_room);
+	}
+	if (n > 0)
+		memcpy(to->xids + to->nxids, xids, sizeof(TransactionId) * n);
+	to->nxids += n;
+}
+
 /*
  * So much waits behind a transaction that is held that the ring would not
- * hold it: forget it, and tell that.
+ * hold it: forget it, and tell that, when all of it can be seen.
  */
 static void
 limit_queue(TailerDatabase *db)
 {
 	dlist_node *first;
+	PendingTransaction *reset;
 	XLogRecPtr	lsn;
 
 	if (db->queued_bytes <= db->cache->ring_size)
@@ -569,11 +601,19 @@ limit_queue(TailerDatabase *db)
 	if (!dlist_has_next(&db->queue, first))
 		return;
 	lsn = dlist_tail_element(PendingTransaction, node, &db->queue)->lsn;
-	while (dlist_has_next(&db->queue, first))
-		free_pending(db, dlist_container(PendingTransaction, node,
-										 dlist_next_node(&db->queue, first)));
-	enqueue_reset(db, lsn, InvalidTransactionId, 0,
-				  RESET_REASON_OVERWRITTEN);
+	reset = enqueue_reset(db, lsn, InvalidTransactionId, 0,
+						  RESET_REASON_OVERWRITTEN);
+	for (;;)
+	{
+		PendingTransaction *next;
+
+		next = dlist_container(PendingTransaction, node,
+							   dlist_next_node(&db->queue, first));
+		if (next == reset)
+			break;
+		take_xids(reset, next);
+		free_pending(db, next);
+	}
 }
 
 /* ----------------------------------------------------------- descriptors */
@@ -1152,6 +1192,20 @@ chatroom_end_look(void)
 	CommitTransactionCommand();
 }
 
+/* Is a transaction, or one of many, still in ProcArray? */
+static bool
+is_held(const PendingTransaction *pending, Snapshot snapshot)
+{
+	if (TransactionIdIsValid(pending->xid) &&
+		XidInMVCCSnapshot(pending->xid, snapshot))
+		return true;
+	if (pending->reset != RESET_REASON_NONE)
+		for (int i = 0; i < pending->nxids; i++)
+			if (XidInMVCCSnapshot(pending->xids[i], snapshot))
+				return true;
+	return false;
+}
+
 /*
  * Count, in each database, the transactions at the queue's head that have
  * left ProcArray.
@@ -1174,8 +1228,7 @@ find_visible(void)
 			PendingTransaction *pending;
 
 			pending = dlist_container(PendingTransaction, node, iter.cur);
-			if (TransactionIdIsValid(pending->xid) &&
-				XidInMVCCSnapshot(pending->xid, snapshot))
+			if (is_held(pending, snapshot))
 				break;
 			db->visible++;
 		}
@@ -1198,6 +1251,9 @@ publish_first(TailerDatabase *db, uint64 next_fxid)
 	frame.at = pending->at;
 	if (pending->reset != RESET_REASON_NONE)
 	{
+		/* of many, or of nobody knows which: no older snapshot sees them */
+		if (frame.fxid == 0)
+			frame.fxid = next_fxid;
 		chatroom_build_marker(&batch, &frame);
 		add_floor(pending->lsn, pending->reset);
 		db->wake_all = true;
@@ -1245,7 +1301,7 @@ publish_database(TailerDatabase *db, XLogRecPtr up_to)
 		limit_queue(db);
 		first = dlist_head_element(PendingTransaction, node, &db->queue);
 		up_to = Min(up_to, first->lsn - 1);
-		held = first->fxid;
+		held = Max(first->fxid, 1);
 	}
 	pg_atomic_write_u64(&db->cache->held, held);
 	pg_write_barrier();

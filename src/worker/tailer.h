@@ -53,7 +53,8 @@ typedef struct PendingTransaction
 	int			count;
 	bool		reread;
 	XLogRecPtr	first_lsn;
-	int			nxids;			/* xid and its subtransactions */
+	int			nxids;			/* xid and its subtransactions; of a reset: */
+	int			xids_room;		/* ... many, that were queued */
 	TransactionId *xids;
 	Message   **messages;		/* in order; NULL where reread */
 	ResetReason reset;			/* not NONE: it can't be told */

@@ -110,7 +110,15 @@ $follower->is_complete('after which nothing is missing');
 # So much piles up behind it that the ring would not hold it.
 $follower->{resets} = 0;
 $hanging = hang();
-add_local('postgres', 100, 'x' x 1000) for 1 .. 40;
+add_local('postgres', 100, 'x' x 1000) for 1 .. 20;
+my $joined  = Chatroom::Follower->new($node);
+my $session = Chatroom::Session->new($node);
+$joined->{rows} = {
+	map { split /\|/ } split /\n/,
+	$session->query(
+		'BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT id, xid FROM log')
+};
+add_local('postgres', 100, 'x' x 1000) for 1 .. 20;
 add_local('other', 1, 'still there');
 poll_until('the other database is told',
 	sub { $other->follow; notes($other) =~ /still there/ });
@@ -121,6 +129,36 @@ poll_until('the reset is told',
 $follower->catch_up;
 $follower->follow;
 $follower->is_complete('and is told as a reset when it goes');
+$joined->{cursor} = $session->query('SELECT chatroom.snapshot_cursor()');
+$session->query('COMMIT');
+$joined->is_complete('also to who has the cursor of a snapshot of meanwhile');
+
+# The same with one behind it that hangs longer than the first.
+$follower->{resets} = 0;
+$hanging = hang();
+my $longer = Chatroom::Session->new($node);
+$longer->send("INSERT INTO log (writer, note) VALUES (1, 'hangs longer')");
+poll_until(
+	'two commits hang',
+	sub {
+		$longer->done;
+		return $node->safe_psql('postgres',
+			"SELECT count(*) = 2 FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+		) eq 't';
+	});
+add_local('postgres', 100, 'x' x 1000) for 1 .. 40;
+poll_until('the held transaction is noticed',
+	sub { status($node, 'held') eq 't' });
+$node->safe_psql('postgres',
+	"SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep' ORDER BY backend_start LIMIT 1"
+);
+$hanging->answer;
+$follower->follow;
+poll_until('what waited is told, or waits on',
+	sub { $follower->follow; $follower->{resets} || status($node, 'held') eq 't' });
+$follower->follow for 1 .. 5;
+release($longer);
+$follower->is_complete('nor does one get lost that hangs behind it');
 
 # The worker is restarted while it hangs: what it wrote must not get lost.
 $hanging = hang();
