@@ -260,6 +260,7 @@ wait_running($node);
 # ------------------------------------------------------------- nothing is lost
 
 $node->safe_psql('postgres', 'TRUNCATE log');
+poll_until('that is told', sub { status($node, 'lag_bytes') eq '0' });
 my $follower = Chatroom::Follower->new($node, wait => '2s');
 $follower->{cursor} = now($waiter);
 my $writers = writers($node);
