@@ -42,6 +42,13 @@
 #define CHATROOM_MODULE_MAGIC PG_MODULE_MAGIC
 #endif
 
+/* 18 renamed this, and wants it in front. */
+#if PG_VERSION_NUM >= 180000
+#define CHATROOM_NORETURN pg_noreturn
+#else
+#define CHATROOM_NORETURN pg_attribute_noreturn()
+#endif
+
 /* 17 added "flush" to LogLogicalMessage. */
 static inline XLogRecPtr
 chatroom_log_message(const char *prefix, const char *data, Size size,

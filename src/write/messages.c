@@ -1,0 +1,175 @@
+/*-------------------------------------------------------------------------
+ *
+ * messages.c
+ *	  Errors of rules: their texts, as JSON, and raised.
+ *
+ * The texts and the keys of the metadata are those of Ecto 3's changesets.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "base/compat.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "write/rules.h"
+
+/* Make an error; its message is not interpolated yet. */
+RuleError *
+chatroom_make_error(const char *field, AttrNumber attnum, const char *text,
+					const char *validation)
+{
+	RuleError  *error = palloc0(sizeof(RuleError));
+
+	error->field = field;
+	error->attnum = attnum;
+	error->message = text;
+	error->validation = validation;
+	return error;
+}
+
+/* Add a key to an error's metadata; its value is JSON. */
+void
+chatroom_error_key(RuleError *error, const char *name, const char *json)
+{
+	RuleErrorKey *key = palloc(sizeof(RuleErrorKey));
+
+	key->name = name;
+	key->json = json;
+	error->keys = lappend(error->keys, key);
+}
+
+/* Append a key's value as people read it: strings without quotes. */
+static void
+append_value(StringInfo buf, const char *json)
+{
+	int			len = strlen(json);
+
+	if (len >= 2 && json[0] == '"' && strchr(json, '\\') == NULL)
+		appendBinaryStringInfo(buf, json + 1, len - 2);
+	else
+		appendStringInfoString(buf, json);
+}
+
+/* Put the metadata's values in the message, where it says %{key}. */
+void
+chatroom_interpolate_error(RuleError *error)
+{
+	const char *pos = error->message;
+	StringInfoData buf;
+
+	if (strstr(pos, "%{") == NULL)
+		return;
+	initStringInfo(&buf);
+	while (*pos != '\0')
+	{
+		const char *start = strstr(pos, "%{");
+		const char *end = start ? strchr(start, '}') : NULL;
+		const RuleErrorKey *found = NULL;
+		ListCell   *lc;
+
+		if (end == NULL)
+			break;
+		foreach(lc, error->keys)
+		{
+			const RuleErrorKey *key = lfirst(lc);
+
+			if (strlen(key->name) == end - start - 2 &&
+				strncmp(key->name, start + 2, end - start - 2) == 0)
+				found = key;
+		}
+		if (found == NULL)
+		{
+			/* not one of ours: "%{" may begin again in what follows */
+			appendBinaryStringInfo(&buf, pos, start + 2 - pos);
+			pos = start + 2;
+			continue;
+		}
+		appendBinaryStringInfo(&buf, pos, start - pos);
+		append_value(&buf, found->json);
+		pos = end + 1;
+	}
+	appendStringInfoString(&buf, pos);
+	error->message = buf.data;
+}
+
+/* Append one error as a JSON object. */
+void
+chatroom_append_error_json(StringInfo buf, const RuleError *error)
+{
+	ListCell   *lc;
+
+	appendStringInfoString(buf, "{\"field\": ");
+	escape_json(buf, error->field);
+	appendStringInfoString(buf, ", \"message\": ");
+	escape_json(buf, error->message);
+	if (error->validation != NULL)
+	{
+		appendStringInfoString(buf, ", \"validation\": ");
+		escape_json(buf, error->validation);
+	}
+	if (error->constraint != NULL)
+	{
+		appendStringInfoString(buf, ", \"constraint\": ");
+		escape_json(buf, error->constraint);
+		if (error->name != NULL)
+		{
+			appendStringInfoString(buf, ", \"constraint_name\": ");
+			escape_json(buf, error->name);
+		}
+	}
+	foreach(lc, error->keys)
+	{
+		const RuleErrorKey *key = lfirst(lc);
+
+		appendStringInfoString(buf, ", ");
+		escape_json(buf, key->name);
+		appendStringInfo(buf, ": %s", key->json);
+	}
+	appendStringInfoChar(buf, '}');
+}
+
+/* Append errors as a JSON array. */
+void
+chatroom_append_errors_json(StringInfo buf, const List *errors)
+{
+	ListCell   *lc;
+
+	appendStringInfoChar(buf, '[');
+	foreach(lc, errors)
+	{
+		if (lc != list_head(errors))
+			appendStringInfoString(buf, ", ");
+		chatroom_append_error_json(buf, lfirst(lc));
+	}
+	appendStringInfoChar(buf, ']');
+}
+
+/* Raise errors: the first in the message, all in DETAIL. */
+void
+chatroom_raise_errors(Relation relation, const List *errors)
+{
+	const RuleError *first = linitial(errors);
+	Oid			relid = OidIsValid(first->relid) ? first->relid :
+		RelationGetRelid(relation);
+	char	   *schema = get_namespace_name(get_rel_namespace(relid));
+	char	   *table = get_rel_name(relid);
+	char	   *column = first->attnum > 0 ?
+		get_attname(RelationGetRelid(relation), first->attnum, true) : NULL;
+	StringInfoData detail;
+
+	initStringInfo(&detail);
+	chatroom_append_errors_json(&detail, errors);
+	ereport(ERROR,
+			(errcode(ERRCODE_CHECK_VIOLATION),
+			 errmsg_internal("%s %s", first->field, first->message),
+			 errdetail_internal("%s", detail.data),
+			 schema ? err_generic_string(PG_DIAG_SCHEMA_NAME, schema) : 0,
+			 table ? err_generic_string(PG_DIAG_TABLE_NAME, table) : 0,
+			 column ? err_generic_string(PG_DIAG_COLUMN_NAME, column) : 0,
+			 first->name ?
+			 err_generic_string(PG_DIAG_CONSTRAINT_NAME, first->name) : 0));
+}
