@@ -46,7 +46,8 @@ endif
 PG_CPPFLAGS = -I$(srcdir)/src
 PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare \
 	-Wno-missing-field-initializers -MMD -MP
-SHLIB_LINK = $(filter -lm, $(LIBS))
+# utf8proc counts graphemes: see src/base/graphemes.c.
+SHLIB_LINK = -lutf8proc $(filter -lm, $(LIBS))
 
 EXTRA_CLEAN = $(OBJS:.o=.d) results regression.diffs regression.out output_iso
 
