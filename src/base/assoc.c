@@ -367,17 +367,16 @@ list_names(List *assocs, const char *wanted, int rank)
 	return buf.data;
 }
 
-/* One association by its name. */
-Assoc *
-chatroom_find_association(Oid relid, const char *name)
+/* The association of a name, its rank, and whether it is the only one. */
+static Assoc *
+best_association(List *assocs, const char *name, int *rank, bool *ambiguous)
 {
-	List	   *assocs = chatroom_associations(relid);
 	Assoc	   *best = NULL;
 	int			best_rank = INT_MAX;
-	bool		ambiguous = false;
 	ListCell   *lc;
 	ListCell   *ln;
 
+	*ambiguous = false;
 	foreach(lc, assocs)
 	{
 		Assoc	   *assoc = lfirst(lc);
@@ -389,11 +388,36 @@ chatroom_find_association(Oid relid, const char *name)
 			if (strcmp(candidate->name, name) != 0 ||
 				candidate->rank > best_rank)
 				continue;
-			ambiguous = candidate->rank == best_rank && best != assoc;
+			*ambiguous = candidate->rank == best_rank && best != assoc;
 			best = assoc;
 			best_rank = candidate->rank;
 		}
 	}
+	*rank = best_rank;
+	return best;
+}
+
+/* One association by its name; NULL: none, or several. */
+Assoc *
+chatroom_lookup_association(Oid relid, const char *name)
+{
+	int			rank;
+	bool		ambiguous;
+	Assoc	   *assoc = best_association(chatroom_associations(relid), name,
+										 &rank, &ambiguous);
+
+	return ambiguous ? NULL : assoc;
+}
+
+/* One association by its name. */
+Assoc *
+chatroom_find_association(Oid relid, const char *name)
+{
+	List	   *assocs = chatroom_associations(relid);
+	int			best_rank;
+	bool		ambiguous;
+	Assoc	   *best = best_association(assocs, name, &best_rank, &ambiguous);
+
 	if (best == NULL)
 	{
 		char	   *names = list_names(assocs, NULL, 0);

@@ -47,6 +47,9 @@ extern List *chatroom_associations(Oid relid);
 /* One by its name; an error lists the names there are. */
 extern Assoc *chatroom_find_association(Oid relid, const char *name);
 
+/* The same; NULL: there is none of that name, or several. */
+extern Assoc *chatroom_lookup_association(Oid relid, const char *name);
+
 /* The names of a path like posts.comments.author. */
 extern List *chatroom_split_path(const char *path);
 

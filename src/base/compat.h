@@ -220,4 +220,26 @@ extern PGDLLIMPORT struct WaitEventSet *FeBeWaitSet;
 	((entry)->requiredPerms = ACL_SELECT)
 #endif
 
+/* 18 has foreign keys over time ranges, and constraints not enforced. */
+#if PG_VERSION_NUM >= 180000
+#define ChatroomTemporalKey(form) ((form)->conperiod)
+#define ChatroomKeyEnforced(form) ((form)->conenforced)
+#else
+#define ChatroomTemporalKey(form) false
+#define ChatroomKeyEnforced(form) true
+#endif
+
+/* 18 has generated columns that are not stored, and their own function. */
+#include "rewrite/rewriteHandler.h"
+#if PG_VERSION_NUM >= 180000
+#define ChatroomGenerationExpression(relation, attnum) \
+	(TupleDescAttr(RelationGetDescr(relation), (attnum) - 1)->attgenerated == \
+	 ATTRIBUTE_GENERATED_VIRTUAL ? \
+	 build_generation_expression(relation, attnum) : \
+	 build_column_default(relation, attnum))
+#else
+#define ChatroomGenerationExpression(relation, attnum) \
+	build_column_default(relation, attnum)
+#endif
+
 #endif							/* CHATROOM_COMPAT_H */

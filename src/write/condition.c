@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * condition.c
- *	  Conditions of watches as SQL text.
+ *	  Conditions of watches, and of rules, as SQL text; evaluating them.
  *
  * A condition is an SQL boolean over one row of the watched table.  The user
  * writes it as in the WHERE of a query of this table alone.  It is kept in the
@@ -15,7 +15,10 @@
 
 #include "access/table.h"
 #include "base/compat.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
 #include "parser/parse_clause.h"
 #include "parser/parse_collate.h"
 #include "parser/parse_node.h"
@@ -23,23 +26,32 @@
 #include "parser/parser.h"
 #include "rewrite/rewriteManip.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
 #include "write/condition.h"
+
+/* A condition that is being read. */
+typedef struct ConditionText
+{
+	const char *text;
+	const char *what;			/* what errors call it */
+} ConditionText;
 
 /* Let positions in errors refer to the condition, not to the statement. */
 static void
 condition_error(void *arg)
 {
+	const ConditionText *condition = arg;
 	int			position = geterrposition();
 
 	if (position > 0)
 	{
 		errposition(0);
 		internalerrposition(position);
-		internalerrquery((const char *) arg);
+		internalerrquery(condition->text);
 	}
-	errcontext("condition of a watch");
+	errcontext("%s", condition->what);
 }
 
 /* The expression of a text that is nothing but one. */
@@ -91,8 +103,9 @@ check_columns(Node *node, void *context)
 
 /* Read a condition over a relation's columns; the Vars have varno 1. */
 Node *
-chatroom_parse_condition(Oid relid, const char *text)
+chatroom_parse_condition(Oid relid, const char *text, const char *what)
 {
+	ConditionText condition = {text, what};
 	Relation	relation = table_open(relid, NoLock);
 	ParseState *pstate = make_parsestate(NULL);
 	ParseNamespaceItem *item;
@@ -100,7 +113,7 @@ chatroom_parse_condition(Oid relid, const char *text)
 	Node	   *expr;
 
 	callback.callback = condition_error;
-	callback.arg = (void *) text;
+	callback.arg = &condition;
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
 
@@ -130,4 +143,80 @@ chatroom_condition_text(Oid relid, Node *condition, int varno, bool for_when)
 		ChangeVarNodes(expr, varno, 1, 0);
 	return deparse_expression(expr, deparse_context_for(alias, relid),
 							  for_when, false);
+}
+
+/* Compile an expression with the rights of the user. */
+static ExprState *
+compile(const Expr *expr)
+{
+	Node	   *copy = (Node *) copyObject(expr);
+
+	return ExecInitExpr(expression_planner((Expr *) copy), NULL);
+}
+
+/* Evaluate what is compiled. */
+static Datum
+evaluate(ExprState *state, ExprContext *context, TupleTableSlot *slot,
+		 bool *isnull)
+{
+	Datum		result;
+
+	context->ecxt_scantuple = slot;
+	result = ExecEvalExpr(state, context, isnull);
+	context->ecxt_scantuple = NULL;
+	return result;
+}
+
+/* Compile a condition, to be kept. */
+static void
+prepare(RowCondition *condition, MemoryContext keep)
+{
+	MemoryContext caller;
+
+	/* sessions behind a pooler change roles often: don't pile up */
+	condition->state = NULL;
+	if (condition->memory == NULL)
+		condition->memory = AllocSetContextCreate(keep, "chatroom condition",
+												  ALLOCSET_SMALL_SIZES);
+	if (condition->context != NULL)
+		FreeExprContext(condition->context, true);
+	condition->context = NULL;
+	MemoryContextReset(condition->memory);
+
+	caller = MemoryContextSwitchTo(condition->memory);
+	condition->context = CreateStandaloneExprContext();
+	condition->state = compile(condition->expr);
+	condition->userid = GetUserId();
+	MemoryContextSwitchTo(caller);
+}
+
+/* Evaluate an expression for a row. */
+Datum
+chatroom_evaluate(RowCondition *condition, MemoryContext keep,
+				  TupleTableSlot *slot, bool *isnull)
+{
+	Datum		result;
+
+	if (condition->busy)
+	{
+		/* called by what the expression itself calls */
+		ExprContext *context = CreateStandaloneExprContext();
+
+		result = evaluate(compile(condition->expr), context, slot, isnull);
+		FreeExprContext(context, true);
+		return result;
+	}
+	if (condition->state == NULL || condition->userid != GetUserId())
+		prepare(condition, keep);
+	condition->busy = true;
+	PG_TRY();
+	{
+		result = evaluate(condition->state, condition->context, slot, isnull);
+	}
+	PG_FINALLY();
+	{
+		condition->busy = false;
+	}
+	PG_END_TRY();
+	return result;
 }

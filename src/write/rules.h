@@ -116,6 +116,9 @@ typedef struct RuleInput
 	 * unique index says the same, "assoc" where the foreign key is deferred.
 	 */
 	bool		in_trigger;
+
+	/* The new row as a slot, if there is one; else it is made when needed. */
+	TupleTableSlot *slot;
 } RuleInput;
 
 /* A key of an error's metadata; the value is JSON text. */
@@ -143,6 +146,12 @@ typedef struct RuleError
  * The rules of a relation; never NULL.  Good until the transaction ends.
  */
 extern RuleSet *chatroom_rules(Relation relation);
+
+/*
+ * Make a relation and all below it have the trigger that enforces their rules,
+ * and those above: after a table got or lost a parent.
+ */
+extern void chatroom_settle_rules(Oid relid);
 
 /* The embed rule of a column, or NULL. */
 extern const Rule *chatroom_embed_rule(const RuleSet *rules,

@@ -343,7 +343,8 @@ check_label(const char *label)
 static char *
 when_text(Oid relid, const char *condition)
 {
-	Node	   *expr = chatroom_parse_condition(relid, condition);
+	Node	   *expr = chatroom_parse_condition(relid, condition,
+												"condition of a watch");
 	int			nest_level = NewGUCNestLevel();
 	char	   *text;
 

@@ -1,0 +1,130 @@
+/*-------------------------------------------------------------------------
+ *
+ * lookup.c
+ *	  Queries for rows that have given values.
+ *
+ * They are run with the rights of who writes, row-level security included: a
+ * rule must not tell anybody of rows that they could not see.  All names in
+ * them, those of operators too, come from the catalog and are qualified, so
+ * that they mean the same with any search_path.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "base/compat.h"
+#include "catalog/pg_operator.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+#include "write/rulecode.h"
+#include "write/tree.h"
+
+/* An operator as it can be written anywhere: OPERATOR(schema.=). */
+char *
+chatroom_operator_text(Oid operator)
+{
+	HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(operator));
+	Form_pg_operator form;
+	char	   *schema;
+	char	   *text;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for operator %u", operator);
+	form = (Form_pg_operator) GETSTRUCT(tuple);
+	schema = get_namespace_name(form->oprnamespace);
+	if (schema == NULL)
+		elog(ERROR, "cache lookup failed for schema %u", form->oprnamespace);
+	text = psprintf("OPERATOR(%s.%s)", quote_identifier(schema),
+					NameStr(form->oprname));
+	ReleaseSysCache(tuple);
+	return text;
+}
+
+/*
+ * Make a look-up of rows whose columns equal arguments, by the operators given.
+ * More conditions may be added to the query, "t" being the table.
+ */
+Lookup *
+chatroom_make_lookup(Oid relid, int n, const AttrNumber *columns,
+					 const Oid *argtypes, const Oid *operators)
+{
+	Lookup	   *lookup = palloc0(sizeof(Lookup));
+	StringInfoData query;
+
+	lookup->relid = relid;
+	lookup->nargs = n;
+	initStringInfo(&query);
+	appendStringInfo(&query, "SELECT 1 FROM %s t WHERE ",
+					 chatroom_quote_relation(relid));
+	for (int i = 0; i < n; i++)
+	{
+		char	   *column = get_attname(relid, columns[i], false);
+
+		lookup->columns = lappend_int(lookup->columns, columns[i]);
+		lookup->argtypes[i] = argtypes[i];
+		appendStringInfo(&query, "%st.%s %s $%d", i > 0 ? " AND " : "",
+						 quote_identifier(column),
+						 chatroom_operator_text(operators[i]), i + 1);
+	}
+	lookup->query = query.data;
+	return lookup;
+}
+
+/* May the user look there? */
+bool
+chatroom_may_look_up(const Lookup *lookup)
+{
+	Oid			user = GetUserId();
+	ListCell   *lc;
+
+	if (!ChatroomSchemaUsable(get_rel_namespace(lookup->relid), user))
+		return false;
+	if (pg_class_aclcheck(lookup->relid, user, ACL_SELECT) == ACLCHECK_OK)
+		return true;
+	foreach(lc, lookup->columns)
+		if (pg_attribute_aclcheck(lookup->relid, lfirst_int(lc), user,
+								  ACL_SELECT) != ACLCHECK_OK)
+			return false;
+	return true;
+}
+
+/* Is there such a row?  None of the values is null. */
+bool
+chatroom_look_up(Lookup *lookup, const Datum *values)
+{
+	bool		found;
+	int			result;
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (lookup->plan == NULL)
+	{
+		SPIPlanPtr	plan = SPI_prepare(psprintf("%s LIMIT 1", lookup->query),
+									   lookup->nargs, lookup->argtypes);
+
+		if (plan == NULL)
+			elog(ERROR, "could not prepare: %s", lookup->query);
+		SPI_keepplan(plan);
+		lookup->plan = plan;
+	}
+	result = SPI_execute_plan(lookup->plan, (Datum *) values, NULL, false, 1);
+	if (result != SPI_OK_SELECT)
+		elog(ERROR, "could not execute: %s", lookup->query);
+	found = SPI_processed > 0;
+	SPI_finish();
+	return found;
+}
+
+/* Free what a look-up keeps: called when the memory that holds it goes. */
+void
+chatroom_free_lookup(void *lookup)
+{
+	SPIPlanPtr	plan = ((Lookup *) lookup)->plan;
+
+	if (plan != NULL)
+		SPI_freeplan(plan);
+}
