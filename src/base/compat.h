@@ -224,9 +224,11 @@ extern PGDLLIMPORT struct WaitEventSet *FeBeWaitSet;
 #if PG_VERSION_NUM >= 180000
 #define ChatroomTemporalKey(form) ((form)->conperiod)
 #define ChatroomKeyEnforced(form) ((form)->conenforced)
+#define ChatroomCheckEnforced(check) ((check)->ccenforced)
 #else
 #define ChatroomTemporalKey(form) false
 #define ChatroomKeyEnforced(form) true
+#define ChatroomCheckEnforced(check) true
 #endif
 
 /* 18 has generated columns that are not stored, and their own function. */

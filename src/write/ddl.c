@@ -47,6 +47,7 @@
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "write/emit.h"
+#include "write/rules.h"
 #include "write/tree.h"
 
 /* One object that DDL made, changed or dropped. */
@@ -105,17 +106,18 @@ snapshot_before(void)
 	return snapshot;
 }
 
-/* Is, or was, anything watched? */
+/* Is, or was, anything watched, or has anything rules? */
 static bool
-anything_watched(void)
+anything_to_follow(void)
 {
 	Oid			emit = chatroom_trigger_function("emit");
+	Oid			rule = chatroom_trigger_function("rule");
 	Snapshot	before;
 	bool		found;
 
 	if (!OidIsValid(emit))
 		return false;
-	if (function_in_use(emit, NULL))
+	if (function_in_use(emit, NULL) || function_in_use(rule, NULL))
 		return true;
 	before = snapshot_before();
 	found = function_in_use(emit, before);
@@ -394,7 +396,10 @@ settle_changed(Node *statement, Oid relid)
 	ListCell   *lc;
 
 	if (IsA(statement, CreateStmt))
+	{
 		chatroom_settle_tree(relid);
+		chatroom_settle_rules(relid);
+	}
 	if (!IsA(statement, AlterTableStmt))
 		return;
 	foreach(lc, ((AlterTableStmt *) statement)->cmds)
@@ -407,6 +412,7 @@ settle_changed(Node *statement, Oid relid)
 			case AT_AddInherit:
 			case AT_DropInherit:
 				chatroom_settle_tree(relid);
+				chatroom_settle_rules(relid);
 				break;
 			case AT_EnableTrigAll:
 			case AT_EnableTrigUser:
@@ -556,7 +562,7 @@ chatroom_on_ddl(PG_FUNCTION_ARGS)
 	EventTriggerData *data = event_trigger_data(fcinfo, "on_ddl");
 
 	if (!chatroom_changing_triggers && !is_harmless_command(data->parsetree) &&
-		anything_watched())
+		anything_to_follow())
 		run_handler(handle_ddl, data->parsetree);
 	PG_RETURN_NULL();
 }
@@ -567,7 +573,7 @@ chatroom_on_drop(PG_FUNCTION_ARGS)
 {
 	EventTriggerData *data = event_trigger_data(fcinfo, "on_drop");
 
-	if (!chatroom_changing_triggers && anything_watched())
+	if (!chatroom_changing_triggers && anything_to_follow())
 		run_handler(handle_drop, data->parsetree);
 	PG_RETURN_NULL();
 }

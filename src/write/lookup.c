@@ -44,33 +44,54 @@ chatroom_operator_text(Oid operator)
 	return text;
 }
 
-/*
- * Make a look-up of rows whose columns equal arguments, by the operators given.
- * More conditions may be added to the query, "t" being the table.
- */
+/* Free a plan: called when the memory that holds the look-up goes. */
+static void
+free_plan(void *arg)
+{
+	Lookup	   *lookup = arg;
+
+	if (lookup->plan != NULL)
+		SPI_freeplan(lookup->plan);
+	lookup->plan = NULL;
+}
+
+/* Make a look-up of rows that meet a condition. */
+Lookup *
+chatroom_make_lookup_where(Oid relid, const char *where)
+{
+	Lookup	   *lookup = palloc0(sizeof(Lookup));
+	MemoryContextCallback *callback = palloc(sizeof(MemoryContextCallback));
+
+	lookup->relid = relid;
+	lookup->query = psprintf("SELECT 1 FROM %s t WHERE %s LIMIT 1",
+							 chatroom_quote_relation(relid), where);
+	callback->func = free_plan;
+	callback->arg = lookup;
+	MemoryContextRegisterResetCallback(CurrentMemoryContext, callback);
+	return lookup;
+}
+
+/* Make a look-up of rows whose columns equal arguments. */
 Lookup *
 chatroom_make_lookup(Oid relid, int n, const AttrNumber *columns,
 					 const Oid *argtypes, const Oid *operators)
 {
-	Lookup	   *lookup = palloc0(sizeof(Lookup));
-	StringInfoData query;
+	Lookup	   *lookup;
+	StringInfoData where;
 
-	lookup->relid = relid;
+	initStringInfo(&where);
+	for (int i = 0; i < n; i++)
+		appendStringInfo(&where, "%st.%s %s $%d", i > 0 ? " AND " : "",
+						 quote_identifier(get_attname(relid, columns[i],
+													  false)),
+						 chatroom_operator_text(operators[i]), i + 1);
+	lookup = chatroom_make_lookup_where(relid, where.data);
 	lookup->nargs = n;
-	initStringInfo(&query);
-	appendStringInfo(&query, "SELECT 1 FROM %s t WHERE ",
-					 chatroom_quote_relation(relid));
 	for (int i = 0; i < n; i++)
 	{
-		char	   *column = get_attname(relid, columns[i], false);
-
 		lookup->columns = lappend_int(lookup->columns, columns[i]);
 		lookup->argtypes[i] = argtypes[i];
-		appendStringInfo(&query, "%st.%s %s $%d", i > 0 ? " AND " : "",
-						 quote_identifier(column),
-						 chatroom_operator_text(operators[i]), i + 1);
 	}
-	lookup->query = query.data;
 	return lookup;
 }
 
@@ -92,9 +113,9 @@ chatroom_may_look_up(const Lookup *lookup)
 	return true;
 }
 
-/* Is there such a row?  None of the values is null. */
+/* Is there such a row? */
 bool
-chatroom_look_up(Lookup *lookup, const Datum *values)
+chatroom_look_up(Lookup *lookup, const Datum *values, const char *nulls)
 {
 	bool		found;
 	int			result;
@@ -103,28 +124,18 @@ chatroom_look_up(Lookup *lookup, const Datum *values)
 		elog(ERROR, "SPI_connect failed");
 	if (lookup->plan == NULL)
 	{
-		SPIPlanPtr	plan = SPI_prepare(psprintf("%s LIMIT 1", lookup->query),
-									   lookup->nargs, lookup->argtypes);
+		SPIPlanPtr	plan = SPI_prepare(lookup->query, lookup->nargs,
+									   lookup->argtypes);
 
 		if (plan == NULL)
 			elog(ERROR, "could not prepare: %s", lookup->query);
 		SPI_keepplan(plan);
 		lookup->plan = plan;
 	}
-	result = SPI_execute_plan(lookup->plan, (Datum *) values, NULL, false, 1);
+	result = SPI_execute_plan(lookup->plan, (Datum *) values, nulls, false, 1);
 	if (result != SPI_OK_SELECT)
 		elog(ERROR, "could not execute: %s", lookup->query);
 	found = SPI_processed > 0;
 	SPI_finish();
 	return found;
-}
-
-/* Free what a look-up keeps: called when the memory that holds it goes. */
-void
-chatroom_free_lookup(void *lookup)
-{
-	SPIPlanPtr	plan = ((Lookup *) lookup)->plan;
-
-	if (plan != NULL)
-		SPI_freeplan(plan);
 }

@@ -97,7 +97,7 @@ typedef struct Lookup
 	List	   *columns;		/* its attnums that the query reads */
 	char	   *query;			/* answers with a row, or none */
 	int			nargs;
-	Oid			argtypes[INDEX_MAX_KEYS];
+	Oid			argtypes[INDEX_MAX_KEYS * 2];
 	SPIPlanPtr	plan;			/* NULL: not prepared yet */
 } Lookup;
 
@@ -146,6 +146,7 @@ typedef struct RuleSetCode
 	AttrNumber	lock_column;	/* optimistic_lock; 0: none */
 	const Rule *lock;
 	bool		lookups;		/* does any rule look into tables? */
+	struct NativeSet *native;	/* constraints; NULL: not compiled yet */
 	int			nrelations;		/* that this was made from */
 	Oid		   *relations;
 } RuleSetCode;
@@ -193,13 +194,24 @@ extern bool chatroom_list_has(ValueList *list, Datum value);
 
 /* lookup.c */
 
+/*
+ * Make a look-up of rows whose columns equal arguments, by the operators given,
+ * in the current memory context: its plan is freed with that.
+ */
 extern Lookup *chatroom_make_lookup(Oid relid, int n,
 									const AttrNumber *columns,
 									const Oid *argtypes,
 									const Oid *operators);
+
+/* One with a condition of another kind; the table is "t" in it. */
+extern Lookup *chatroom_make_lookup_where(Oid relid, const char *where);
+
+/* May the user look there? */
 extern bool chatroom_may_look_up(const Lookup *lookup);
-extern bool chatroom_look_up(Lookup *lookup, const Datum *values);
-extern void chatroom_free_lookup(void *lookup);
+
+/* Is there such a row?  nulls as of SPI, or NULL. */
+extern bool chatroom_look_up(Lookup *lookup, const Datum *values,
+							 const char *nulls);
 extern char *chatroom_operator_text(Oid operator);
 
 /* foreign.c */
@@ -227,6 +239,9 @@ extern ForeignKey *chatroom_foreign_key(Relation relation, int n,
 										const AttrNumber *columns);
 
 /* ruleset.c */
+
+/* The columns that an expression reads; 0 is the whole row. */
+extern Bitmapset *chatroom_expression_columns(Node *expr);
 
 /* One rule that a relation itself has, with its parameters; not compiled. */
 typedef struct RuleRow

@@ -192,6 +192,15 @@ collect_columns(Node *node, void *context)
 	return expression_tree_walker(node, collect_columns, context);
 }
 
+Bitmapset *
+chatroom_expression_columns(Node *expr)
+{
+	Bitmapset  *columns = NULL;
+
+	collect_columns(expr, &columns);
+	return columns;
+}
+
 /* An expression over rows of a relation, and what makes it count. */
 static RowCondition *
 make_condition(RuleCode *code, Node *expr)
@@ -332,6 +341,25 @@ compile_assoc(Rule *rule, Relation relation, const AttrNumber *columns,
 										argtypes, key->operators);
 }
 
+/* The same query, where a row that refers to itself doesn't count. */
+static char *
+others_query(char *query, const ForeignKey *key)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	appendBinaryStringInfo(&buf, query, strlen(query) - strlen(" LIMIT 1"));
+	appendStringInfoString(&buf, " AND NOT (");
+	for (int i = 0; i < key->n; i++)
+		appendStringInfo(&buf, "%st.%s OPERATOR(pg_catalog.=) $%d",
+						 i > 0 ? " AND " : "",
+						 quote_identifier(get_attname(key->referenced,
+													  key->keys[i], false)),
+						 i + 1);
+	appendStringInfoString(&buf, ") LIMIT 1");
+	return buf.data;
+}
+
 /* Compile "no_assoc": nothing refers to the row. */
 static void
 compile_no_assoc(Rule *rule, Relation relation, const AttrMap *map,
@@ -373,32 +401,7 @@ compile_no_assoc(Rule *rule, Relation relation, const AttrMap *map,
 	code->lookup = chatroom_make_lookup(key->referencing, key->n,
 										key->columns, argtypes, operators);
 	if (key->referencing == rule->relid)
-	{
-		/* a row that refers to itself doesn't count */
-		StringInfoData query;
-
-		initStringInfo(&query);
-		appendStringInfo(&query, "%s AND NOT (", code->lookup->query);
-		for (int i = 0; i < key->n; i++)
-			appendStringInfo(&query, "%st.%s OPERATOR(pg_catalog.=) $%d",
-							 i > 0 ? " AND " : "",
-							 quote_identifier(get_attname(rule->relid,
-														  key->keys[i],
-														  false)), i + 1);
-		appendStringInfoChar(&query, ')');
-		code->lookup->query = query.data;
-	}
-}
-
-/* Free a look-up's plan with the memory that holds it. */
-static void
-free_with_context(Lookup *lookup)
-{
-	MemoryContextCallback *callback = palloc(sizeof(MemoryContextCallback));
-
-	callback->func = chatroom_free_lookup;
-	callback->arg = lookup;
-	MemoryContextRegisterResetCallback(CurrentMemoryContext, callback);
+		code->lookup->query = others_query(code->lookup->query, key);
 }
 
 /* Compile a rule for rows of a relation. */
@@ -457,8 +460,6 @@ chatroom_compile_rule(Rule *rule, Relation relation, Node *condition,
 		compile_assoc(rule, relation, columns, map, relations);
 	else if (rule->kind == RULE_NO_ASSOC)
 		compile_no_assoc(rule, relation, map, relations);
-	if (code->lookup != NULL)
-		free_with_context(code->lookup);
 }
 
 /* Order rules as they are checked: by column, kind, and name. */

@@ -246,14 +246,15 @@ void
 chatroom_disable_holders(Oid relid)
 {
 	Oid			watch_option = chatroom_trigger_function("watch_option");
+	Oid			rule = chatroom_trigger_function("rule");
 	ListCell   *lc;
 
 	foreach(lc, chatroom_relation_triggers(relid))
 	{
 		TriggerRow *trigger = lfirst(lc);
 
-		if (trigger->function == watch_option &&
-			!OidIsValid(trigger->parentid) &&
+		if ((trigger->function == watch_option ||
+			 trigger->function == rule) && !OidIsValid(trigger->parentid) &&
 			trigger->enabled != TRIGGER_DISABLED)
 			chatroom_run_ddl(psprintf("ALTER TABLE %s DISABLE TRIGGER %s",
 									  chatroom_quote_relation(relid),

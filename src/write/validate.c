@@ -912,7 +912,7 @@ look_up(const RuleCode *code, const RuleInput *input, bool *found)
 	}
 	if (code->guarded && !chatroom_may_look_up(code->lookup))
 		return false;
-	*found = chatroom_look_up(code->lookup, values);
+	*found = chatroom_look_up(code->lookup, values, NULL);
 	return true;
 }
 
