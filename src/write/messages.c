@@ -42,16 +42,36 @@ chatroom_error_key(RuleError *error, const char *name, const char *json)
 	error->keys = lappend(error->keys, key);
 }
 
-/* Append a key's value as people read it: strings without quotes. */
-static void
-append_value(StringInfo buf, const char *json)
+/*
+ * Append a key's value as people read it: strings without quotes.  False: there
+ * is no such key.
+ */
+static bool
+append_value(StringInfo buf, const RuleError *error, const char *name,
+			 int name_len)
 {
-	int			len = strlen(json);
+	ListCell   *lc;
 
-	if (len >= 2 && json[0] == '"' && strchr(json, '\\') == NULL)
-		appendBinaryStringInfo(buf, json + 1, len - 2);
-	else
-		appendStringInfoString(buf, json);
+	foreach(lc, error->keys)
+	{
+		const RuleErrorKey *key = lfirst(lc);
+		int			len = strlen(key->json);
+
+		if (strlen(key->name) != name_len ||
+			strncmp(key->name, name, name_len) != 0)
+			continue;
+		if (len >= 2 && key->json[0] == '"' &&
+			strchr(key->json, '\\') == NULL)
+			appendBinaryStringInfo(buf, key->json + 1, len - 2);
+		else
+			appendStringInfoString(buf, key->json);
+		return true;
+	}
+	if (error->validation == NULL || name_len != strlen("validation") ||
+		strncmp(name, "validation", name_len) != 0)
+		return false;
+	appendStringInfoString(buf, error->validation);
+	return true;
 }
 
 /* Put the metadata's values in the message, where it says %{key}. */
@@ -68,29 +88,18 @@ chatroom_interpolate_error(RuleError *error)
 	{
 		const char *start = strstr(pos, "%{");
 		const char *end = start ? strchr(start, '}') : NULL;
-		const RuleErrorKey *found = NULL;
-		ListCell   *lc;
 
 		if (end == NULL)
 			break;
-		foreach(lc, error->keys)
-		{
-			const RuleErrorKey *key = lfirst(lc);
-
-			if (strlen(key->name) == end - start - 2 &&
-				strncmp(key->name, start + 2, end - start - 2) == 0)
-				found = key;
-		}
-		if (found == NULL)
-		{
-			/* not one of ours: "%{" may begin again in what follows */
-			appendBinaryStringInfo(&buf, pos, start + 2 - pos);
-			pos = start + 2;
-			continue;
-		}
 		appendBinaryStringInfo(&buf, pos, start - pos);
-		append_value(&buf, found->json);
-		pos = end + 1;
+		if (append_value(&buf, error, start + 2, end - start - 2))
+			pos = end + 1;
+		else
+		{
+			/* none of ours: "%{" may begin again in what follows */
+			appendStringInfoString(&buf, "%{");
+			pos = start + 2;
+		}
 	}
 	appendStringInfoString(&buf, pos);
 	error->message = buf.data;

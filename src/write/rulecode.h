@@ -106,6 +106,7 @@ typedef struct RuleCode
 {
 	ValueType	type;			/* of the field's column */
 	int			number;			/* attnum of the column, 0 for none */
+	int			order;			/* the same in the rule's own relation */
 	bool		always;			/* counts whatever changed */
 	Bitmapset  *depends;		/* attnums whose change makes it count */
 	RowCondition *generated;	/* the value, where the column is generated */

@@ -52,6 +52,9 @@
  */
 #define VALIDATE_TRIGGER		"~chatroom_validate"
 
+#define ALL_EVENTS \
+	(TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE)
+
 CHATROOM_FUNCTION(chatroom_add_rule);
 CHATROOM_FUNCTION(chatroom_drop_rule);
 CHATROOM_FUNCTION(chatroom_list_rules);
@@ -294,16 +297,12 @@ rule_name(const NewRule *new, const char *given)
 	return pstrdup(given);
 }
 
-/* Read what add_rule() is told. */
+/* Read what add_rule() is told; the relation is locked by the caller. */
 static void
-read_new_rule(FunctionCallInfo fcinfo, NewRule *new)
+read_new_rule(FunctionCallInfo fcinfo, Oid relid, NewRule *new)
 {
 	memset(new, 0, sizeof(*new));
-	new->relid = chatroom_named_relation(needed_text(fcinfo, 0, "relation"),
-										 false);
-	check_relation(new->relid);
-	LockRelationOid(new->relid, ShareRowExclusiveLock);
-	check_relation(new->relid);
+	new->relid = relid;
 
 	new->field = text_to_cstring(needed_text(fcinfo, 1, "field"));
 	if (new->field[0] == '\0')
@@ -378,19 +377,26 @@ wanted_events(Oid relid)
 	return events;
 }
 
+/* Does a trigger, or none, fire for just these events? */
+static bool
+fires_for(const TriggerRow *trigger, int16 events)
+{
+	if (trigger == NULL)
+		return events == 0;
+	return (trigger->type & ALL_EVENTS) == events;
+}
+
 /* Make one relation's trigger fire for what it must. */
 static void
 settle_relation(Oid relid)
 {
-	int16		all = TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE |
-		TRIGGER_TYPE_DELETE;
 	TriggerRow *trigger = find_validate(relid);
 	int16		wanted = wanted_events(relid);
 	char	   *relation = chatroom_quote_relation(relid);
-	const char *events = wanted == all ? "INSERT OR UPDATE OR DELETE" :
+	const char *events = wanted == ALL_EVENTS ? "INSERT OR UPDATE OR DELETE" :
 		wanted == TRIGGER_TYPE_DELETE ? "DELETE" : "INSERT OR UPDATE";
 
-	if (trigger != NULL && (trigger->type & all) == wanted)
+	if (fires_for(trigger, wanted))
 		return;
 	if (trigger != NULL)
 		chatroom_run_ddl(psprintf("DROP TRIGGER %s ON %s",
@@ -789,13 +795,28 @@ check_existing_rows(const NewRule *new, const RuleRow *row)
 Datum
 chatroom_add_rule(PG_FUNCTION_ARGS)
 {
+	Oid			relid;
 	NewRule		new;
 	RuleRow    *row;
+	bool		check_existing = !PG_ARGISNULL(6) && PG_GETARG_BOOL(6);
 
 	PreventCommandIfReadOnly("chatroom.add_rule()");
 	PreventCommandDuringRecovery("chatroom.add_rule()");
-	read_new_rule(fcinfo, &new);
-	row = find_rule(new.relid, new.name);
+	relid = chatroom_named_relation(needed_text(fcinfo, 0, "relation"),
+									false);
+	check_relation(relid);
+	LockRelationOid(relid, AccessShareLock);
+	check_relation(relid);
+	read_new_rule(fcinfo, relid, &new);
+	row = find_rule(relid, new.name);
+	if (row != NULL && same_rule(row, &new) && !check_existing &&
+		fires_for(find_validate(relid), wanted_events(relid)))
+		PG_RETURN_TEXT_P(cstring_to_text(new.name));
+
+	LockRelationOid(relid, ShareRowExclusiveLock);
+	check_relation(relid);
+	read_new_rule(fcinfo, relid, &new);
+	row = find_rule(relid, new.name);
 	if (row == NULL || !same_rule(row, &new))
 	{
 		check_name_is_free(&new);
@@ -806,7 +827,7 @@ chatroom_add_rule(PG_FUNCTION_ARGS)
 			elog(ERROR, "rule \"%s\" did not come out as asked", new.name);
 	}
 	chatroom_settle_rules(new.relid);
-	if (!PG_ARGISNULL(6) && PG_GETARG_BOOL(6))
+	if (check_existing)
 		check_existing_rows(&new, row);
 	PG_RETURN_TEXT_P(cstring_to_text(new.name));
 }

@@ -414,6 +414,7 @@ chatroom_compile_rule(Rule *rule, Relation relation, Node *condition,
 	RuleCode   *code = palloc0(sizeof(RuleCode));
 
 	rule->code = code;
+	code->order = rule->columns[0];
 	memcpy(columns, rule->columns, sizeof(columns));
 	if (rule->relid != RelationGetRelid(relation))
 	{
@@ -468,7 +469,7 @@ compare_rules(const void *a, const void *b)
 {
 	const Rule *left = a;
 	const Rule *right = b;
-	int			result = left->columns[0] - right->columns[0];
+	int			result = left->code->order - right->code->order;
 
 	if (result == 0)
 		result = (int) left->kind - (int) right->kind;

@@ -57,7 +57,8 @@ typedef struct Check
 	RuleSet    *rules;
 	const RuleInput *input;
 	List	   *errors;
-	Bitmapset  *failed;			/* attnums that have errors */
+	Bitmapset  *failed;			/* attnums that have errors ... */
+	Bitmapset  *missing;		/* ... those that "required" found missing */
 	TupleTableSlot *slot;		/* the new row; NULL: not made yet */
 	bool		own_slot;
 	AttrNumber	attnum;			/* whose value "value" is; 0: none */
@@ -1046,7 +1047,7 @@ has_failed(const Check *check, const Rule *rule)
 
 /* Check a rule that needs no look-up. */
 static void
-check_rule(Check *check, const Rule *rule, AttrNumber *missing)
+check_rule(Check *check, const Rule *rule)
 {
 	const RuleValue *value;
 
@@ -1072,7 +1073,8 @@ check_rule(Check *check, const Rule *rule, AttrNumber *missing)
 	if (rule->kind == RULE_REQUIRED)
 	{
 		if (!check_required(check, rule, column_value(check, rule)))
-			*missing = rule->columns[0];
+			check->missing = bms_add_member(check->missing,
+											rule->columns[0]);
 		return;
 	}
 	if (rule->kind == RULE_OPTIMISTIC_LOCK)
@@ -1080,7 +1082,9 @@ check_rule(Check *check, const Rule *rule, AttrNumber *missing)
 		check_lock(check, rule);
 		return;
 	}
-	if (*missing == rule->columns[0] || !counts(check, rule))
+	if ((check->missing != NULL &&
+		 bms_is_member(rule->columns[0], check->missing)) ||
+		!counts(check, rule))
 		return;
 	if (rule->kind == RULE_CHECK)
 	{
@@ -1113,7 +1117,6 @@ List *
 chatroom_check(RuleSet *rules, Relation relation, const RuleInput *input)
 {
 	Check		check;
-	AttrNumber	missing = 0;
 
 	if (rules->nrules == 0)
 		return NIL;
@@ -1121,6 +1124,7 @@ chatroom_check(RuleSet *rules, Relation relation, const RuleInput *input)
 	check.input = input;
 	check.errors = NIL;
 	check.failed = NULL;
+	check.missing = NULL;
 	check.slot = input->slot;
 	check.own_slot = false;
 	check.attnum = 0;
@@ -1128,7 +1132,7 @@ chatroom_check(RuleSet *rules, Relation relation, const RuleInput *input)
 	check.path = NULL;
 	check.path_json = NULL;
 	for (int i = 0; i < rules->nrules; i++)
-		check_rule(&check, &rules->rules[i], &missing);
+		check_rule(&check, &rules->rules[i]);
 	for (int i = 0; rules->code->lookups && i < rules->nrules; i++)
 		check_lookup(&check, &rules->rules[i]);
 	if (check.own_slot)
