@@ -170,6 +170,18 @@ expand_generated(Node *node, void *context)
 	return expression_tree_mutator(node, expand_generated, context);
 }
 
+/* Has a table generated columns? */
+static bool
+has_generated(Relation relation)
+{
+	TupleDesc	tupdesc = RelationGetDescr(relation);
+
+	for (int i = 0; i < tupdesc->natts; i++)
+		if (TupleDescAttr(tupdesc, i)->attgenerated)
+			return true;
+	return false;
+}
+
 Node *
 chatroom_expand_generated(Node *expr, Relation relation)
 {
@@ -454,6 +466,8 @@ chatroom_compile_rule(Rule *rule, Relation relation, Node *condition,
 											&whole_row);
 		code->condition = make_condition(code, expand_generated(condition,
 																relation));
+		if (code->always && has_generated(relation))
+			code->problem = "its expression refers to the whole row, and the table has generated columns";
 	}
 	else if (rule->kind == RULE_UNIQUE)
 		compile_unique(rule, relation, columns);

@@ -1068,7 +1068,7 @@ check_rule(Check *check, const Rule *rule)
 		default:
 			break;
 	}
-	if (has_failed(check, rule))
+	if (rule->code->problem != NULL || has_failed(check, rule))
 		return;
 	if (rule->kind == RULE_REQUIRED)
 	{

@@ -178,7 +178,7 @@ CREATE TABLE t (id serial PRIMARY KEY, a int, b int, "Odd name" text,
 	twice int GENERATED ALWAYS AS (a * 2) STORED);
 SELECT chatroom.add_rule('t', 'a', 'check', '{"expression": "a < b and \"Odd name\" <> ''x''"}');
 SELECT chatroom.add_rule('t', 'b', 'check', '{"expression": "t.twice <> 4"}');
-SELECT chatroom.add_rule('t', 'Odd name', 'check', '{"expression": "t is not null"}', 'whole rows only', 'whole');
+SELECT try($$ SELECT chatroom.add_rule('t', 'a', 'check', '{"expression": "t is not null"}', name => 'whole') $$);
 SELECT try('INSERT INTO t (a, b) VALUES (2, 1)');
 SELECT try('INSERT INTO t VALUES (1, 1, 2, NULL)');
 -- it counts when any of its columns changed
@@ -187,6 +187,12 @@ SELECT try('UPDATE t SET b = 1');
 SELECT try('UPDATE t SET a = 2, b = 3');
 SELECT try('UPDATE t SET "Odd name" = ''x''');
 SELECT name, params FROM chatroom.rules ORDER BY name;
+CREATE TABLE w (a int, b int);
+SELECT chatroom.add_rule('w', 'b', 'check', '{"expression": "w is not null"}', 'whole rows only');
+SELECT try('INSERT INTO w VALUES (1, NULL)');
+SELECT try('INSERT INTO w VALUES (1, 1)');
+SELECT try('UPDATE w SET a = NULL');
+DROP TABLE w;
 -- rules of generated columns see what will be generated
 SELECT chatroom.drop_rule('t', name) FROM chatroom.rules;
 TRUNCATE t;
@@ -264,3 +270,7 @@ SELECT chatroom.add_rule('t', 'n', 'inclusion', '{"in": ["1", 2]}', E'%{enum}\n\
 SELECT try($$ INSERT INTO t (s, n) VALUES ('x', 3) $$);
 SELECT message FROM chatroom.rules ORDER BY name;
 DROP TABLE t;
+
+SET client_min_messages = warning;
+DROP SCHEMA r CASCADE;
+DROP EXTENSION chatroom;

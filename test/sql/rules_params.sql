@@ -183,3 +183,7 @@ SELECT try($$ SELECT chatroom.add_rule('e', 's', 'length', '{"max": 1}', name =>
 CREATE TABLE nokey (s text);
 INSERT INTO nokey VALUES (NULL);
 SELECT try($$ SELECT chatroom.add_rule('nokey', 's', 'required', check_existing => true) $$);
+
+SET client_min_messages = warning;
+DROP SCHEMA r CASCADE;
+DROP EXTENSION chatroom;

@@ -286,8 +286,8 @@ SELECT try($$ SELECT chatroom.add_rule('parted', 'text', 'length', '{"min": 3}',
 ALTER TABLE parted DETACH PARTITION parted_c;
 SELECT try($$ INSERT INTO parted_c VALUES (5, 'x', 'c', 5) $$);
 SELECT tgname FROM pg_trigger WHERE tgrelid = 'parted_c'::regclass;
-SELECT chatroom.drop_rule('parted', name) FROM chatroom.rules;
-SELECT tgrelid::regclass, tgname FROM pg_trigger WHERE tgrelid IN ('parted'::regclass, 'parted_a'::regclass, 'parted_b1'::regclass);
+SELECT chatroom.drop_rule('parted', name) FROM chatroom.rules WHERE relation = 'r.parted';
+SELECT tgrelid::regclass, tgname FROM pg_trigger WHERE tgrelid IN ('parted'::regclass, 'parted_a'::regclass, 'parted_b1'::regclass) ORDER BY 1, 2;
 DROP TABLE parted, parted_c;
 
 -- inheritance: children have their parents' rules, as they have their checks
@@ -349,3 +349,7 @@ SELECT chatroom.add_rule('x', 'n', 'number', '{"less_than": 5}');
 SELECT try('INSERT INTO x VALUES (4)');
 SELECT try('INSERT INTO x VALUES (6)');
 DROP TABLE x, rooms2;
+
+SET client_min_messages = warning;
+DROP SCHEMA r CASCADE;
+DROP EXTENSION chatroom;
