@@ -254,7 +254,7 @@ chatroom_disable_holders(Oid relid)
 		TriggerRow *trigger = lfirst(lc);
 
 		if ((trigger->function == watch_option ||
-			 trigger->function == rule) && !OidIsValid(trigger->parentid) &&
+			 trigger->function == rule) &&
 			trigger->enabled != TRIGGER_DISABLED)
 			chatroom_run_ddl(psprintf("ALTER TABLE %s DISABLE TRIGGER %s",
 									  chatroom_quote_relation(relid),
