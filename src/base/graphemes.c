@@ -110,6 +110,21 @@ count_utf8(const char *text, int len)
 	return count;
 }
 
+/* The bytes of one character of another encoding. */
+static int
+character_length(const char *text, const char *end)
+{
+	char		last[MAX_MULTIBYTE_CHAR_LEN] = {0};
+
+	/* what is cut off at the end must not make us look beyond it */
+	if (end - text < sizeof(last))
+	{
+		memcpy(last, text, end - text);
+		text = last;
+	}
+	return pg_mblen(text);
+}
+
 /* Count in another encoding. */
 static int64
 count_characters(const char *text, int len, bool join_crlf)
@@ -120,7 +135,7 @@ count_characters(const char *text, int len, bool join_crlf)
 
 	while (text < end)
 	{
-		int			used = pg_mblen(text);
+		int			used = character_length(text, end);
 
 		if (join_crlf && *text == '\r' && end - text > 1 && text[1] == '\n')
 			used = 2;

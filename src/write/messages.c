@@ -43,8 +43,8 @@ chatroom_error_key(RuleError *error, const char *name, const char *json)
 }
 
 /*
- * Append a key's value as people read it: strings without quotes.  False: there
- * is no such key.
+ * Append a key's value as people read it: strings without quotes.  False:
+ * there is no such key.
  */
 static bool
 append_value(StringInfo buf, const RuleError *error, const char *name,

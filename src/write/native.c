@@ -349,7 +349,7 @@ compile_keys(Relation relation)
 	return keys;
 }
 
-/* A table's name is part of what was compiled: a change of it voids the rules. */
+/* A table's name is part of what was compiled: a change of it voids that. */
 static void
 depend_on(RuleSetCode *code, Oid relid)
 {
@@ -721,8 +721,8 @@ read_keys(RuleError *error, Jsonb *object)
 static List *
 read_raised(Relation relation, const char *detail)
 {
-	Jsonb	   *json = DatumGetJsonbP(DirectFunctionCall1(jsonb_in,
-														  CStringGetDatum(detail)));
+	Datum		string = CStringGetDatum(detail);
+	Jsonb	   *json = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, string));
 	JsonbIterator *iterator = JsonbIteratorInit(&json->root);
 	JsonbValue	element;
 	JsonbIteratorToken token;
@@ -834,6 +834,7 @@ List *
 chatroom_caught_errors(Relation relation, const ErrorData *error)
 {
 	const char *name = error->constraint_name;
+	AttrNumber	attnum;
 	bool		ours = error->schema_name != NULL &&
 		error->table_name != NULL &&
 		is_about(relation, error->schema_name, error->table_name);
@@ -865,10 +866,10 @@ chatroom_caught_errors(Relation relation, const ErrorData *error)
 		case ERRCODE_NOT_NULL_VIOLATION:
 			if (error->column_name == NULL)
 				return NIL;
-			return list_make1(constraint_error(relation,
-											   get_attnum(RelationGetRelid(relation),
-														  error->column_name),
-											   NULL, "not_null",
+			attnum = get_attnum(RelationGetRelid(relation),
+								error->column_name);
+			return list_make1(constraint_error(relation, attnum, NULL,
+											   "not_null",
 											   "can't be blank"));
 		default:
 			return NIL;

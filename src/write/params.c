@@ -3,9 +3,9 @@
  * params.c
  *	  Parameters of rules.
  *
- * Parameters are a JSON object.  The same code reads them when a rule is added,
- * where its errors are what the caller is told, and when the rules of a table
- * are compiled.
+ * Parameters are a JSON object.  The same code reads them when a rule is
+ * added, where its errors are what the caller is told, and when the rules of a
+ * table are compiled.
  *
  *-------------------------------------------------------------------------
  */
@@ -46,25 +46,37 @@ const NumberRelation chatroom_number_relations[NUMBER_RELATIONS] = {
 	{"not_equal_to", "must be not equal to %{number}", true, false, true}
 };
 
+/* Parameters of the kinds of rules. */
+static const char *const no_params[] = {NULL};
+static const char *const length_params[] = {"is", "min", "max", "count", NULL};
+static const char *const format_params[] = {"with", NULL};
+static const char *const list_params[] = {"in", NULL};
+static const char *const number_params[] = {
+	"less_than", "greater_than", "less_than_or_equal_to",
+	"greater_than_or_equal_to", "equal_to", "not_equal_to", NULL
+};
+static const char *const confirmation_params[] = {"required", NULL};
+static const char *const check_params[] = {"expression", NULL};
+static const char *const embed_params[] = {"rules", "many", "on_replace", NULL};
+static const char *const unique_params[] = {"fields", NULL};
+
 /* Kinds of rules, by RuleKind. */
 static const RuleKindInfo kinds[] = {
-	{"required", true, true, {NULL}},
-	{"length", true, true, {"is", "min", "max", "count", NULL}},
-	{"format", true, true, {"with", NULL}},
-	{"inclusion", true, true, {"in", NULL}},
-	{"exclusion", true, true, {"in", NULL}},
-	{"subset", true, true, {"in", NULL}},
-	{"number", true, true,
-		{"less_than", "greater_than", "less_than_or_equal_to",
-			"greater_than_or_equal_to", "equal_to", "not_equal_to", NULL}},
-	{"acceptance", false, false, {NULL}},
-	{"confirmation", false, false, {"required", NULL}},
-	{"check", false, true, {"expression", NULL}},
-	{"embed", true, true, {"rules", "many", "on_replace", NULL}},
-	{"unique", false, true, {"fields", NULL}},
-	{"assoc", false, false, {NULL}},
-	{"no_assoc", false, false, {NULL}},
-	{"optimistic_lock", false, true, {NULL}}
+	{"required", true, true, no_params},
+	{"length", true, true, length_params},
+	{"format", true, true, format_params},
+	{"inclusion", true, true, list_params},
+	{"exclusion", true, true, list_params},
+	{"subset", true, true, list_params},
+	{"number", true, true, number_params},
+	{"acceptance", false, false, no_params},
+	{"confirmation", false, false, confirmation_params},
+	{"check", false, true, check_params},
+	{"embed", true, true, embed_params},
+	{"unique", false, true, unique_params},
+	{"assoc", false, false, no_params},
+	{"no_assoc", false, false, no_params},
+	{"optimistic_lock", false, true, no_params}
 };
 
 static const char *const on_replace_names[] = {
@@ -99,7 +111,7 @@ chatroom_find_rule_kind(const char *name)
 	return RULE_REQUIRED;		/* keep the compiler quiet */
 }
 
-/* -------------------------------------------------------------------- types */
+/* ------------------------------------------------------------------ types */
 
 /* How values of a type are to be read. */
 static ValueClass
@@ -165,7 +177,7 @@ wrong_type(const Rule *rule, const char *wanted)
 			 errhint("The validation is for %s.", wanted)));
 }
 
-/* ---------------------------------------------------------- JSON parameters */
+/* -------------------------------------------------------- JSON parameters */
 
 /* A JSON value as text. */
 char *
@@ -418,7 +430,7 @@ chatroom_params_without(Jsonb *params, const char *name)
 											  CStringGetTextDatum(name)));
 }
 
-/* ------------------------------------------------------------ the validations */
+/* -------------------------------------------------------- the validations */
 
 /* Read length's parameters. */
 static void
@@ -665,7 +677,8 @@ read_number(Rule *rule)
 		limit = &code->limits[code->nlimits++];
 		limit->relation = i;
 		limit->json = value_text(value);
-		limit->number = DatumGetNumericCopy(NumericGetDatum(value->val.numeric));
+		limit->number =
+			DatumGetNumericCopy(NumericGetDatum(value->val.numeric));
 		errno = 0;
 		limit->integer = strtoi64(limit->json, &end, 10);
 		limit->integral = errno == 0 && *end == '\0';
@@ -760,7 +773,7 @@ read_embed(Rule *rule, int depth)
 		known = true;
 	}
 
-	/* as Ecto has it: one can be updated, but only many can be nilified by id */
+	/* as Ecto has it: an embed can't be nilified, and only one be updated */
 	if (!known || (rule->many && rule->on_replace == ON_REPLACE_UPDATE) ||
 		rule->on_replace == ON_REPLACE_NILIFY)
 		ereport(ERROR,

@@ -65,7 +65,7 @@ typedef struct ValueList
 	bool		bytewise;		/* equal is what has the same bytes */
 	bool		sorted;			/* values are, by bytes or by "compare" */
 	FmgrInfo	equal;			/* of the type */
-	FmgrInfo	compare;		/* of the type, where sorted and not bytewise */
+	FmgrInfo	compare;		/* of the type, if sorted and not bytewise */
 } ValueList;
 
 typedef struct NumberLimit
@@ -159,7 +159,7 @@ typedef struct RuleKindInfo
 	const char *name;
 	bool		in_embed;		/* can it be in an embed? */
 	bool		needs_column;
-	const char *params[NUMBER_RELATIONS + 1];	/* NULL ends */
+	const char *const *params;	/* NULL ends */
 } RuleKindInfo;
 
 extern const RuleKindInfo *chatroom_rule_kind(RuleKind kind);
@@ -196,8 +196,8 @@ extern bool chatroom_list_has(ValueList *list, Datum value);
 /* lookup.c */
 
 /*
- * Make a look-up of rows whose columns equal arguments, by the operators given,
- * in the current memory context: its plan is freed with that.
+ * Make a look-up of rows whose columns equal arguments, by the operators
+ * given, in the current memory context: its plan is freed with that.
  */
 extern Lookup *chatroom_make_lookup(Oid relid, int n,
 									const AttrNumber *columns,

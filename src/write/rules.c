@@ -4,9 +4,9 @@
  *	  Adding, dropping and listing rules.
  *
  * chatroom.add_rule turns its arguments into a holder (ruleset.c says what
- * that is) by statements built here, run with the caller's rights.  A call that
- * would change nothing changes nothing, so an application may call it whenever
- * it starts.
+ * that is) by statements built here, run with the caller's rights.  A call
+ * that would change nothing changes nothing, so an application may call it
+ * whenever it starts.
  *
  * Locking: relation names are resolved without lock, rights are checked, then
  * the relation is locked as CREATE TRIGGER does, and all is checked again.
@@ -335,7 +335,7 @@ read_new_rule(FunctionCallInfo fcinfo, Oid relid, NewRule *new)
 						  text_to_cstring(PG_GETARG_TEXT_PP(5)));
 }
 
-/* ------------------------------------------------------- triggers that fire */
+/* ----------------------------------------------------- triggers that fire */
 
 /* The relation's own trigger of chatroom.validate; NULL: none. */
 static TriggerRow *
@@ -613,15 +613,19 @@ key_text(Relation relation, TupleTableSlot *slot)
 	ListCell   *lc;
 
 	if (columns == NIL)
-		return psprintf("(ctid)=(%s)",
-						DatumGetCString(DirectFunctionCall1(tidout,
-															PointerGetDatum(&slot->tts_tid))));
+	{
+		Datum		tid = DirectFunctionCall1(tidout,
+											  PointerGetDatum(&slot->tts_tid));
+
+		return psprintf("(ctid)=(%s)", DatumGetCString(tid));
+	}
 	initStringInfo(&names);
 	initStringInfo(&values);
 	foreach(lc, columns)
 	{
+		int			index = lfirst_int(lc) - 1;
 		Form_pg_attribute attribute =
-			TupleDescAttr(RelationGetDescr(relation), lfirst_int(lc) - 1);
+			TupleDescAttr(RelationGetDescr(relation), index);
 		const char *comma = lc == list_head(columns) ? "" : ", ";
 		Oid			output;
 		bool		varlena;
@@ -629,9 +633,9 @@ key_text(Relation relation, TupleTableSlot *slot)
 		getTypeOutputInfo(attribute->atttypid, &output, &varlena);
 		appendStringInfo(&names, "%s%s", comma, NameStr(attribute->attname));
 		appendStringInfo(&values, "%s%s", comma,
-						 slot->tts_isnull[lfirst_int(lc) - 1] ? "null" :
+						 slot->tts_isnull[index] ? "null" :
 						 OidOutputFunctionCall(output,
-											   slot->tts_values[lfirst_int(lc) - 1]));
+											   slot->tts_values[index]));
 	}
 	return psprintf("(%s)=(%s)", names.data, values.data);
 }
@@ -743,6 +747,7 @@ static void
 check_existing_rows(const NewRule *new, const RuleRow *row)
 {
 	BrokenRows	broken = {0};
+	Oid			schema = get_rel_namespace(new->relid);
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
 												  "chatroom existing rows",
 												  ALLOCSET_DEFAULT_SIZES);
@@ -777,7 +782,7 @@ check_existing_rows(const NewRule *new, const RuleRow *row)
 							   get_rel_name(new->relid)),
 				 errdetail("For example %s", broken.example),
 				 err_generic_string(PG_DIAG_SCHEMA_NAME,
-									get_namespace_name(get_rel_namespace(new->relid))),
+									get_namespace_name(schema)),
 				 err_generic_string(PG_DIAG_TABLE_NAME,
 									get_rel_name(new->relid)),
 				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, new->name)));
@@ -880,6 +885,14 @@ may_see(Oid relid)
 		ChatroomOwnsRelation(relid, user);
 }
 
+/* Does a trigger, or none, fire in an ordinary session? */
+static bool
+fires(const TriggerRow *trigger)
+{
+	return trigger != NULL && (trigger->enabled == TRIGGER_FIRES_ON_ORIGIN ||
+							   trigger->enabled == TRIGGER_FIRES_ALWAYS);
+}
+
 /* Add the rows of one relation's rules. */
 static void
 list_relation_rules(Oid relid, ReturnSetInfo *result)
@@ -912,9 +925,7 @@ list_relation_rules(Oid relid, ReturnSetInfo *result)
 		if (rule->message != NULL)
 			values[5] = CStringGetTextDatum(rule->message);
 		values[6] = BoolGetDatum(!RuleKindFires(rule->kind) ||
-								 (trigger != NULL &&
-								  (trigger->enabled == TRIGGER_FIRES_ON_ORIGIN ||
-								   trigger->enabled == TRIGGER_FIRES_ALWAYS)));
+								 fires(trigger));
 		nulls[7] = problem == NULL;
 		if (problem != NULL)
 			values[7] = CStringGetTextDatum(problem);

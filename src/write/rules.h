@@ -101,7 +101,7 @@ typedef struct RuleInput
 	const Bitmapset *changed;
 	bool		none_changed;
 
-	/* Attnums that have errors (of a cast) already: their rules are skipped. */
+	/* Attnums with errors (of a cast) already: their rules don't count. */
 	const Bitmapset *failed;
 
 	/*
@@ -169,8 +169,8 @@ extern List *chatroom_check_delete(RuleSet *rules, Relation relation,
  * Check an inserted or updated row against the constraints that PostgreSQL
  * keeps: not null, check, unique, exclusion, foreign keys.  Looks up with the
  * caller's rights; what the caller may not read, and what is deferred, is
- * left to PostgreSQL.  Columns in input->failed, and those of the errors given,
- * are passed over.  Returns the errors given and more.
+ * left to PostgreSQL.  Columns in input->failed, and those of the errors
+ * given, are passed over.  Returns the errors given and more.
  */
 extern List *chatroom_check_native(Relation relation, const RuleInput *input,
 								   List *errors);

@@ -13,8 +13,8 @@
  *
  * What rules of a relation are compiled to is kept in this process until a
  * relcache invalidation of a relation that it was made from.  A set outdated
- * while it is in use stays in memory until the transaction ends, as lookups and
- * expressions may run any code.
+ * while it is in use stays in memory until the transaction ends, as lookups
+ * and expressions may run any code.
  *
  *-------------------------------------------------------------------------
  */
@@ -49,7 +49,7 @@ typedef struct RuleSetEntry
 
 static HTAB *rule_sets = NULL;
 
-/* -------------------------------------------------------------- the catalog */
+/* ------------------------------------------------------------ the catalog */
 
 /* Parameters as they were given: with what stands elsewhere in the holder. */
 static Jsonb *
@@ -297,6 +297,11 @@ compile_unique(Rule *rule, Relation relation, const AttrNumber *columns)
 			TupleDescAttr(RelationGetDescr(relation), rule->columns[i] - 1);
 		TypeCacheEntry *type;
 
+		if (attribute->attgenerated)
+		{
+			code->problem = "a field is a generated column, which is not there yet when rules are checked";
+			return;
+		}
 		code->keys[i] = rule->columns[i];
 		code->collations[i] = attribute->attcollation;
 		argtypes[i] = getBaseType(attribute->atttypid);
@@ -469,6 +474,8 @@ chatroom_compile_rule(Rule *rule, Relation relation, Node *condition,
 		if (code->always && has_generated(relation))
 			code->problem = "its expression refers to the whole row, and the table has generated columns";
 	}
+	else if (rule->kind == RULE_OPTIMISTIC_LOCK && code->generated != NULL)
+		code->problem = "a generated column can't be counted up";
 	else if (rule->kind == RULE_UNIQUE)
 		compile_unique(rule, relation, columns);
 	else if (rule->kind == RULE_ASSOC)
@@ -510,7 +517,8 @@ finish_set(RuleSet *rules)
 			set->natts = Max(set->natts, Max(code->keys[j], code->same[j]));
 		set->lookups |= code->lookup != NULL;
 		rules->on_delete |= rule->kind == RULE_NO_ASSOC;
-		if (rule->kind == RULE_OPTIMISTIC_LOCK && set->lock == NULL)
+		if (rule->kind == RULE_OPTIMISTIC_LOCK && code->problem == NULL &&
+			set->lock == NULL)
 		{
 			set->lock = rule;
 			set->lock_column = code->number;
@@ -539,7 +547,7 @@ chatroom_make_rules(Relation relation, List *rows, List **relations)
 		rule->name = pstrdup(rule->name);
 		rule->field = pstrdup(rule->field);
 		rule->message = rule->message ? pstrdup(rule->message) : NULL;
-		rule->params = (Jsonb *) PG_DETOAST_DATUM_COPY(JsonbPGetDatum(rule->params));
+		rule->params = DatumGetJsonbPCopy(JsonbPGetDatum(rule->params));
 		chatroom_compile_rule(rule, relation, row->condition, relations);
 	}
 	qsort(rules->rules, rules->nrules, sizeof(Rule), compare_rules);
@@ -609,14 +617,12 @@ make_set(Relation relation)
 												  "chatroom rules compiling",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(scratch);
-	List	   *relations = list_make1_oid(RelationGetRelid(relation));
+	Oid			relid = RelationGetRelid(relation);
+	List	   *relations = lcons_oid(relid, chatroom_ancestors(relid, NULL));
 	List	   *rows = NIL;
 	RuleSet    *rules;
 	ListCell   *lc;
 
-	relations = list_concat_unique_oid(relations,
-									   chatroom_ancestors(RelationGetRelid(relation),
-														  NULL));
 	foreach(lc, relations)
 		rows = list_concat(rows, chatroom_relation_rules(lfirst_oid(lc)));
 

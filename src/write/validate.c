@@ -164,6 +164,7 @@ static void
 read_value(RuleValue *value, const ValueType *type, Datum datum)
 {
 	struct varlena *data;
+	Datum		string;
 
 	value->class = type->class;
 	value->datum = datum;
@@ -187,9 +188,9 @@ read_value(RuleValue *value, const ValueType *type, Datum datum)
 			value->number = DatumGetNumeric(datum);
 			break;
 		case CLASS_JSON:
+			string = CStringGetDatum(TextDatumGetCString(datum));
 			read_jsonb(value,
-					   DatumGetJsonbP(DirectFunctionCall1(jsonb_in,
-														  CStringGetDatum(TextDatumGetCString(datum)))));
+					   DatumGetJsonbP(DirectFunctionCall1(jsonb_in, string)));
 			break;
 		case CLASS_JSONB:
 			read_jsonb(value, DatumGetJsonbP(datum));
@@ -308,7 +309,7 @@ add_cast_error(Check *check, const Rule *rule, const char *type)
 	finish_error(check, rule, error);
 }
 
-/* ---------------------------------------------------------- the validations */
+/* -------------------------------------------------------- the validations */
 
 /* Is a value missing? */
 static bool
@@ -385,25 +386,30 @@ value_length(const RuleValue *value, LengthUnit unit, int64 *length,
 	}
 }
 
-/* The text of a broken length. */
-static const char *
-length_text(const char *type, const char *kind)
+/* The texts of broken lengths, of strings, bytes and lists or maps. */
+typedef enum LengthKind
 {
-	bool		list = strcmp(type, "list") == 0 || strcmp(type, "map") == 0;
-	bool		binary = strcmp(type, "binary") == 0;
+	LENGTH_IS,
+	LENGTH_MIN,
+	LENGTH_MAX
+} LengthKind;
 
-	if (strcmp(kind, "is") == 0)
-		return list ? "should have %{count} item(s)" :
-			binary ? "should be %{count} byte(s)" :
-			"should be %{count} character(s)";
-	if (strcmp(kind, "min") == 0)
-		return list ? "should have at least %{count} item(s)" :
-			binary ? "should be at least %{count} byte(s)" :
-			"should be at least %{count} character(s)";
-	return list ? "should have at most %{count} item(s)" :
-		binary ? "should be at most %{count} byte(s)" :
-		"should be at most %{count} character(s)";
-}
+static const char *const length_kinds[] = {"is", "min", "max"};
+static const char *const string_texts[] = {
+	"should be %{count} character(s)",
+	"should be at least %{count} character(s)",
+	"should be at most %{count} character(s)"
+};
+static const char *const binary_texts[] = {
+	"should be %{count} byte(s)",
+	"should be at least %{count} byte(s)",
+	"should be at most %{count} byte(s)"
+};
+static const char *const list_texts[] = {
+	"should have %{count} item(s)",
+	"should have at least %{count} item(s)",
+	"should have at most %{count} item(s)"
+};
 
 /* length */
 static void
@@ -411,7 +417,8 @@ check_length(Check *check, const Rule *rule, const RuleValue *value)
 {
 	const RuleCode *code = rule->code;
 	const char *type;
-	const char *kind;
+	const char *const *texts = list_texts;
+	LengthKind	kind;
 	int64		length;
 	int64		limit;
 	RuleError  *error;
@@ -423,23 +430,27 @@ check_length(Check *check, const Rule *rule, const RuleValue *value)
 	}
 	if (code->is >= 0 && length != code->is)
 	{
-		kind = "is";
+		kind = LENGTH_IS;
 		limit = code->is;
 	}
 	else if (code->min >= 0 && length < code->min)
 	{
-		kind = "min";
+		kind = LENGTH_MIN;
 		limit = code->min;
 	}
 	else if (code->max >= 0 && length > code->max)
 	{
-		kind = "max";
+		kind = LENGTH_MAX;
 		limit = code->max;
 	}
 	else
 		return;
-	error = add_error(check, rule, length_text(type, kind), "length");
-	chatroom_error_key(error, "kind", json_string(kind));
+	if (strcmp(type, "string") == 0)
+		texts = string_texts;
+	else if (strcmp(type, "binary") == 0)
+		texts = binary_texts;
+	error = add_error(check, rule, texts[kind], "length");
+	chatroom_error_key(error, "kind", json_string(length_kinds[kind]));
 	chatroom_error_key(error, "count", json_integer(limit));
 	chatroom_error_key(error, "type", json_string(type));
 	finish_error(check, rule, error);
@@ -574,6 +585,7 @@ compare_number(const RuleValue *value, const ValueType *type,
 {
 	double		real;
 	double		other = limit->real;
+	Datum		order;
 
 	switch (value->class)
 	{
@@ -587,10 +599,10 @@ compare_number(const RuleValue *value, const ValueType *type,
 		case CLASS_NUMERIC:
 			if (numeric_is_nan(value->number))
 				return false;
-			*result =
-				DatumGetInt32(DirectFunctionCall2(numeric_cmp,
-												  NumericGetDatum(value->number),
-												  NumericGetDatum(limit->number)));
+			order = DirectFunctionCall2(numeric_cmp,
+										NumericGetDatum(value->number),
+										NumericGetDatum(limit->number));
+			*result = DatumGetInt32(order);
 			return true;
 		case CLASS_FLOAT4:
 			real = DatumGetFloat4(value->datum);
@@ -990,8 +1002,8 @@ next_version(const ValueType *type, int64 version)
 
 /*
  * optimistic_lock: an update carries the version that it was made from, which
- * is also what it has when it says nothing of it; or the next, as the libraries
- * send that count it up themselves, where the old is in the WHERE clause.
+ * is also what it has when it says nothing of it; or the next, which the
+ * libraries send that count it up themselves, with the old one in WHERE.
  */
 static void
 check_lock(Check *check, const Rule *rule)
@@ -1227,7 +1239,7 @@ validate_delete(RuleSet *rules, const TriggerData *data)
 		chatroom_raise_errors(data->tg_relation, errors);
 }
 
-/* BEFORE INSERT OR UPDATE OR DELETE FOR EACH ROW: hold the row against rules. */
+/* BEFORE INSERT OR UPDATE OR DELETE FOR EACH ROW: check the row. */
 Datum
 chatroom_validate(PG_FUNCTION_ARGS)
 {

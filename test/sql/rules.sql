@@ -92,6 +92,17 @@ SELECT try(format('INSERT INTO t VALUES (%L)', repeat(E'abcdefgh\u0301', 375)));
 SELECT try(format('INSERT INTO t VALUES (%L)', repeat(E'abcdefg\r\n', 375)));
 DROP TABLE t;
 
+-- bytes that are no UTF-8 count one each, and harm nobody
+CREATE CAST (bytea AS text) WITHOUT FUNCTION;
+CREATE TABLE t (s text);
+SELECT chatroom.add_rule('t', 's', 'length', '{"is": 3}');
+SELECT chatroom.add_rule('t', 's', 'length', '{"is": 3, "count": "codepoints"}', name => 'codepoints');
+SELECT chatroom.add_rule('t', 's', 'required');
+SELECT b, try(format('INSERT INTO t VALUES (%L::bytea::text)', b))
+FROM unnest('{"\\xffffff","\\x61c362","\\xe282ffc3","\\xf0908d","\\xeda080","\\xf8888080","\\xe2"}'::bytea[]) b;
+DROP TABLE t;
+DROP CAST (bytea AS text);
+
 -- length of lists, maps, bytes
 CREATE TABLE t (id serial PRIMARY KEY, a int[], j jsonb, k json, b bytea, c char(9), n name);
 SELECT chatroom.add_rule('t', f, 'length', '{"is": 2}', name => f || '_is') FROM unnest('{a,j,k,b,c,n}'::text[]) f;
@@ -203,6 +214,8 @@ INSERT INTO t (a) VALUES (1);
 SELECT try('UPDATE t SET a = 6');
 SELECT try('UPDATE t SET a = 4');
 SELECT a, twice FROM t WHERE a = 4;
+SELECT try($$ SELECT chatroom.add_rule('t', 'twice', 'unique') $$);
+SELECT try($$ SELECT chatroom.add_rule('t', 'twice', 'optimistic_lock') $$);
 DROP TABLE t;
 
 -- embed: objects and lists of them, nested; errors give the path
