@@ -651,7 +651,7 @@ check_rows(const RuleRow *row, Relation relation, BrokenRows *broken)
 	RuleSet    *rules = compile_alone(relation, (RuleRow *) row);
 	TupleTableSlot *slot = table_slot_create(relation, NULL);
 	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	TableScanDesc scan = table_beginscan(relation, snapshot, 0, NULL);
+	TableScanDesc scan = ChatroomBeginScan(relation, snapshot);
 
 	MemoryContextSwitchTo(context);
 	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
