@@ -161,6 +161,7 @@ evaluate(ExprState *state, ExprContext *context, TupleTableSlot *slot,
 {
 	Datum		result;
 
+	ResetExprContext(context);
 	context->ecxt_scantuple = slot;
 	result = ExecEvalExpr(state, context, isnull);
 	context->ecxt_scantuple = NULL;

@@ -30,8 +30,8 @@ typedef struct RowCondition
 
 /*
  * Evaluate an expression for a row, with the current user's rights; the result
- * is in the current memory context.  What is compiled is kept in a context
- * under "keep".
+ * is good while the current memory context is, and until the next evaluation.
+ * What is compiled is kept in a context under "keep".
  */
 extern Datum chatroom_evaluate(RowCondition *condition, MemoryContext keep,
 							   TupleTableSlot *slot, bool *isnull);

@@ -52,10 +52,8 @@
 #include "catalog/pg_am.h"
 #include "commands/trigger.h"
 #include "common/hashfn.h"
-#include "executor/executor.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
-#include "optimizer/optimizer.h"
 #include "rewrite/prs2lock.h"
 #include "rewrite/rewriteManip.h"
 #include "rewrite/rowsecurity.h"
@@ -67,6 +65,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
+#include "write/condition.h"
 #include "write/emit.h"
 #include "write/values.h"
 
@@ -88,17 +87,6 @@ typedef struct TriggerColumn
 	bool		typbyval;
 } TriggerColumn;
 
-/* A watch's WHEN, over rows of the relation that fires. */
-typedef struct EmitCondition
-{
-	Expr	   *expr;			/* NULL: none */
-	MemoryContext memory;		/* holds what is compiled */
-	ExprState  *state;			/* NULL: not compiled yet */
-	ExprContext *context;
-	Oid			userid;			/* compiled with this user's rights */
-	bool		busy;			/* being evaluated */
-} EmitCondition;
-
 /* One watch that a trigger emits for. */
 typedef struct EmitTarget
 {
@@ -119,7 +107,7 @@ typedef struct EmitTarget
 	bool		pin_settings;
 	int			ntriggers;		/* -1: any column */
 	TriggerColumn *triggers;
-	EmitCondition condition;
+	RowCondition condition;		/* expr NULL: none */
 } EmitTarget;
 
 /* What a trigger does; hashed by the trigger's oid. */
@@ -820,87 +808,18 @@ get_plan(Oid triggerid, Relation relation)
 
 /* -------------------------------------------------------------- conditions */
 
-/* Compile the condition with the rights of the user. */
-static ExprState *
-compile_condition(const Expr *condition)
-{
-	Node	   *expr = (Node *) copyObject(condition);
-
-	return ExecInitExpr(expression_planner((Expr *) expr), NULL);
-}
-
-/* Evaluate a compiled condition for a row. */
+/* Does a row meet a watch's condition? */
 static bool
-evaluate_condition(ExprState *state, ExprContext *context,
-				   TupleTableSlot *slot)
+meets_condition(RowCondition *condition, MemoryContext plan_context,
+				TupleTableSlot *slot)
 {
 	Datum		result;
 	bool		isnull;
 
-	ResetExprContext(context);
-	context->ecxt_scantuple = slot;
-	result = ExecEvalExprSwitchContext(state, context, &isnull);
-	context->ecxt_scantuple = NULL;
-	return !isnull && DatumGetBool(result);
-}
-
-/* Compile the condition, to be kept with the plan. */
-static void
-prepare_condition(EmitCondition *condition, MemoryContext plan_context)
-{
-	MemoryContext caller;
-
-	/* sessions behind a pooler change roles often: don't pile up */
-	condition->state = NULL;
-	if (condition->memory == NULL)
-		condition->memory = AllocSetContextCreate(plan_context,
-												  "chatroom condition",
-												  ALLOCSET_SMALL_SIZES);
-	if (condition->context != NULL)
-		FreeExprContext(condition->context, true);
-	condition->context = NULL;
-	MemoryContextReset(condition->memory);
-
-	caller = MemoryContextSwitchTo(condition->memory);
-	condition->context = CreateStandaloneExprContext();
-	condition->state = compile_condition(condition->expr);
-	condition->userid = GetUserId();
-	MemoryContextSwitchTo(caller);
-}
-
-/* Does a row meet a watch's condition? */
-static bool
-meets_condition(EmitCondition *condition, MemoryContext plan_context,
-				TupleTableSlot *slot)
-{
-	bool		result;
-
 	if (condition->expr == NULL)
 		return true;
-	if (condition->busy)
-	{
-		/* fired by what the condition itself calls */
-		ExprContext *context = CreateStandaloneExprContext();
-
-		result = evaluate_condition(compile_condition(condition->expr),
-									context, slot);
-		FreeExprContext(context, true);
-		return result;
-	}
-	if (condition->state == NULL || condition->userid != GetUserId())
-		prepare_condition(condition, plan_context);
-	condition->busy = true;
-	PG_TRY();
-	{
-		result = evaluate_condition(condition->state, condition->context,
-									slot);
-	}
-	PG_FINALLY();
-	{
-		condition->busy = false;
-	}
-	PG_END_TRY();
-	return result;
+	result = chatroom_evaluate(condition, plan_context, slot, &isnull);
+	return !isnull && DatumGetBool(result);
 }
 
 /* ----------------------------------------------------------- making events */
