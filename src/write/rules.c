@@ -20,6 +20,7 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/transam.h"
+#include "base/arguments.h"
 #include "base/compat.h"
 #include "catalog/catalog.h"
 #include "catalog/pg_class.h"
@@ -120,10 +121,7 @@ check_relation(Oid relid)
 static text *
 needed_text(FunctionCallInfo fcinfo, int i, const char *argument)
 {
-	if (PG_ARGISNULL(i))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("%s must not be null", argument)));
+	chatroom_require_argument(fcinfo, i, argument);
 	return PG_GETARG_TEXT_PP(i);
 }
 
