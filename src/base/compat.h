@@ -13,6 +13,7 @@
 #include "postgres.h"
 
 #include "access/attmap.h"
+#include "access/transam.h"
 #include "access/xlog.h"
 #include "access/xlogreader.h"
 #include "fmgr.h"
@@ -48,6 +49,29 @@
 #else
 #define CHATROOM_NORETURN pg_attribute_noreturn()
 #endif
+
+/* 16 has input functions that tell of bad input without raising an error. */
+#if PG_VERSION_NUM >= 160000
+#include "nodes/miscnodes.h"
+#endif
+
+/* Use that for PostgreSQL's own types; false: not to be had. */
+static inline bool
+chatroom_soft_input(FmgrInfo *function, char *text, Oid parameter,
+					int32 typmod, Datum *result, bool *success)
+{
+#if PG_VERSION_NUM >= 160000
+	ErrorSaveContext context = {T_ErrorSaveContext};
+
+	if (function->fn_oid >= FirstNormalObjectId)
+		return false;
+	*success = InputFunctionCallSafe(function, text, parameter, typmod,
+									 (Node *) &context, result);
+	return true;
+#else
+	return false;
+#endif
+}
 
 /* 17 added "flush" to LogLogicalMessage. */
 static inline XLogRecPtr

@@ -1,0 +1,644 @@
+/*-------------------------------------------------------------------------
+ *
+ * table.c
+ *	  What changesets know of a table.
+ *
+ * Casting, comparing and showing values takes much that the catalog tells: it
+ * is put together once per backend and table, and again after the table
+ * changed.  With it are kept the plans of the statements that insert, read and
+ * change its rows, by their texts.  All names in these texts come from the
+ * catalog and are quoted, operators are qualified: so search_path has no say.
+ *
+ * An invalidated entry lives on until the transaction ends, because somebody
+ * may be in the middle of using it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "base/compat.h"
+#include "base/watches.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_operator.h"
+#include "catalog/pg_trigger.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "common/hashfn.h"
+#include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "rewrite/rewriteHandler.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/fmgrprotos.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/numeric.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+#include "utils/typcache.h"
+#include "write/table.h"
+
+/* Plans kept of one table: more are statements of all kinds of columns. */
+#define MAX_PLANS	200
+
+typedef struct TablePlan
+{
+	struct TablePlan *next;
+	uint32		hash;
+	char	   *sql;
+	SPIPlanPtr	plan;
+} TablePlan;
+
+/* An entry of the hash table. */
+typedef struct TableEntry
+{
+	Oid			relid;
+	TableInfo  *table;
+} TableEntry;
+
+static HTAB *tables = NULL;
+
+/* Entries that are replaced, but may still be used in this transaction. */
+static List *replaced = NIL;
+
+
+/* ----------------------------------------------------------- life cycle */
+
+/* A table changed; invalid relid: perhaps any.  Runs in odd moments. */
+static void
+invalidate_table(Datum arg, Oid relid)
+{
+	HASH_SEQ_STATUS status;
+	TableEntry *entry;
+
+	hash_seq_init(&status, tables);
+	while ((entry = hash_seq_search(&status)) != NULL)
+	{
+		if (!OidIsValid(relid) || entry->relid == relid)
+			entry->table->valid = false;
+
+		/* an association involves other tables */
+		entry->table->assocs_valid = false;
+	}
+}
+
+/* A schema was renamed, or may be. */
+static void
+invalidate_schemas(Datum arg, int cacheid, uint32 hashvalue)
+{
+	invalidate_table((Datum) 0, InvalidOid);
+}
+
+/* Free an entry and its plans. */
+static void
+free_table(TableInfo *table)
+{
+	for (TablePlan *plan = table->plans; plan != NULL; plan = plan->next)
+		(void) SPI_freeplan(plan->plan);
+	MemoryContextDelete(table->context);
+}
+
+/* Nobody uses what was replaced any more. */
+static void
+end_of_transaction(XactEvent event, void *arg)
+{
+	ListCell   *lc;
+
+	if (replaced == NIL ||
+		(event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT &&
+		 event != XACT_EVENT_PREPARE))
+		return;
+	foreach(lc, replaced)
+		free_table(lfirst(lc));
+	list_free(replaced);
+	replaced = NIL;
+}
+
+/* Make the hash table. */
+static void
+make_tables(void)
+{
+	HASHCTL		control = {0};
+
+	control.keysize = sizeof(Oid);
+	control.entrysize = sizeof(TableEntry);
+	control.hcxt = TopMemoryContext;
+	tables = hash_create("chatroom tables", 32, &control,
+						 HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	CacheRegisterRelcacheCallback(invalidate_table, (Datum) 0);
+	CacheRegisterSyscacheCallback(NAMESPACEOID, invalidate_schemas,
+								  (Datum) 0);
+	RegisterXactCallback(end_of_transaction, NULL);
+}
+
+/* ------------------------------------------------------------- building */
+
+/* The default of a column: known beforehand, or not. */
+static void
+read_default(TableInfo *table, TableColumn *column, Relation relation)
+{
+	Node	   *expr;
+	Const	   *constant;
+
+	column->default_null = true;
+	if (column->generated)
+		return;
+	expr = build_column_default(relation, column->attnum);
+	if (expr == NULL)
+		return;
+	column->has_default = true;
+	if (contain_volatile_functions(expr))
+	{
+		column->volatile_default = true;
+		return;
+	}
+	expr = (Node *) expression_planner((Expr *) expr);
+	if (!IsA(expr, Const))
+	{
+		column->default_expr = (Expr *) copyObject(expr);
+		return;
+	}
+	constant = (Const *) expr;
+	column->default_null = constant->constisnull;
+	if (!constant->constisnull)
+		column->default_value = datumCopy(constant->constvalue,
+										  column->typbyval, column->typlen);
+}
+
+/* Fill in what is known of a column. */
+static void
+read_column(TableInfo *table, TableColumn *column,
+			Form_pg_attribute attribute, Relation relation)
+{
+	TypeCacheEntry *type;
+
+	column->attnum = attribute->attnum;
+	column->dropped = attribute->attisdropped;
+	if (column->dropped)
+		return;
+	column->name = pstrdup(NameStr(attribute->attname));
+	column->namelen = strlen(column->name);
+	column->quoted = pstrdup(quote_identifier(column->name));
+	column->typid = attribute->atttypid;
+	column->typmod = attribute->atttypmod;
+	column->typlen = attribute->attlen;
+	column->typbyval = attribute->attbyval;
+	column->generated = attribute->attgenerated != '\0';
+	column->identity_always =
+		attribute->attidentity == ATTRIBUTE_IDENTITY_ALWAYS;
+	read_default(table, column, relation);
+	type = lookup_type_cache(column->typid, TYPECACHE_EQ_OPR);
+	column->equal = type->eq_opr;
+	chatroom_prepare_cast(&column->caster, column->typid, column->typmod,
+						  table->context);
+	chatroom_value_json(&column->writer, column->typid, false,
+						table->context);
+	if (column->writer.needs_settings)
+		table->needs_settings = true;
+	table->all = bms_add_member(table->all, column->attnum);
+}
+
+/* Are there row triggers BEFORE that may change a row, but for ours? */
+static bool
+has_other_triggers(Relation relation)
+{
+	TriggerDesc *triggers = relation->trigdesc;
+	Oid			validate = chatroom_trigger_function("validate");
+
+	if (triggers == NULL)
+		return false;
+	for (int i = 0; i < triggers->numtriggers; i++)
+	{
+		Trigger    *trigger = &triggers->triggers[i];
+
+		if (TRIGGER_FOR_ROW(trigger->tgtype) &&
+			!TRIGGER_FOR_AFTER(trigger->tgtype) &&
+			trigger->tgenabled != TRIGGER_DISABLED &&
+			trigger->tgfoid != validate)
+			return true;
+	}
+	return false;
+}
+
+/* The column of a name that holds a time; 0: there is none. */
+static AttrNumber
+time_column(const TableInfo *table, const char *name)
+{
+	TableColumn *column = chatroom_column(table, name, strlen(name));
+
+	if (column == NULL || column->generated)
+		return 0;
+	switch (column->caster.base)
+	{
+		case TIMESTAMPOID:
+		case TIMESTAMPTZOID:
+			return column->attnum;
+		default:
+			return 0;
+	}
+}
+
+/* Put together what is known of a table. */
+static TableInfo *
+build_table(Relation relation)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "chatroom table",
+												  ALLOCSET_SMALL_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(context);
+	TableInfo  *table = palloc0(sizeof(TableInfo));
+	Oid			schema = RelationGetNamespace(relation);
+	ListCell   *lc;
+
+	table->context = context;
+	table->valid = true;
+	table->relid = RelationGetRelid(relation);
+	table->relkind = relation->rd_rel->relkind;
+	table->name = pstrdup(RelationGetRelationName(relation));
+	table->quoted = quote_qualified_identifier(get_namespace_name(schema),
+											   table->name);
+	table->tupdesc = CreateTupleDescCopyConstr(RelationGetDescr(relation));
+	table->natts = table->tupdesc->natts;
+	table->columns = palloc0(sizeof(TableColumn) * table->natts);
+	for (int i = 0; i < table->natts; i++)
+		read_column(table, &table->columns[i],
+					TupleDescAttr(table->tupdesc, i), relation);
+	foreach(lc, chatroom_key_columns(table->relid))
+		table->keys[table->nkeys++] = lfirst_int(lc);
+	table->inserted_at = time_column(table, "inserted_at");
+	table->updated_at = time_column(table, "updated_at");
+	table->other_triggers = has_other_triggers(relation);
+	MemoryContextSwitchTo(caller);
+	return table;
+}
+
+/* What is known of a table. */
+TableInfo *
+chatroom_table(Relation relation)
+{
+	Oid			relid = RelationGetRelid(relation);
+	TableEntry *entry;
+	TableInfo  *table;
+	MemoryContext caller;
+	bool		found;
+
+	if (tables == NULL)
+		make_tables();
+	entry = hash_search(tables, &relid, HASH_FIND, NULL);
+	if (entry != NULL && entry->table->valid)
+		return entry->table;
+
+	/* what may fail comes first */
+	table = build_table(relation);
+	caller = MemoryContextSwitchTo(TopMemoryContext);
+	entry = hash_search(tables, &relid, HASH_FIND, NULL);
+	if (entry != NULL)
+		replaced = lappend(replaced, entry->table);
+	entry = hash_search(tables, &relid, HASH_ENTER, &found);
+	MemoryContextSetParent(table->context, CacheMemoryContext);
+	entry->table = table;
+	MemoryContextSwitchTo(caller);
+	return table;
+}
+
+/* -------------------------------------------------------------- columns */
+
+/* A column by its name, or NULL. */
+TableColumn *
+chatroom_column(const TableInfo *table, const char *name, int len)
+{
+	for (int i = 0; i < table->natts; i++)
+	{
+		TableColumn *column = &table->columns[i];
+
+		if (!column->dropped && column->namelen == len &&
+			memcmp(column->name, name, len) == 0)
+			return column;
+	}
+	return NULL;
+}
+
+/* The same, with an error that says where the name is from. */
+TableColumn *
+chatroom_named_column(const TableInfo *table, const char *name, int len,
+					  const char *argument)
+{
+	TableColumn *column = chatroom_column(table, name, len);
+
+	if (column == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("column \"%s\" of relation \"%s\" does not exist",
+						pnstrdup(name, len), table->name),
+				 errdetail("It is named by %s.", argument)));
+	return column;
+}
+
+/* The columns that the current user may select. */
+Bitmapset *
+chatroom_readable_columns(const TableInfo *table)
+{
+	Oid			user = GetUserId();
+	Bitmapset  *columns = NULL;
+
+	if (pg_class_aclcheck(table->relid, user, ACL_SELECT) == ACLCHECK_OK)
+		return table->all;
+	for (int i = 0; i < table->natts; i++)
+		if (!table->columns[i].dropped &&
+			pg_attribute_aclcheck(table->relid, i + 1, user,
+								  ACL_SELECT) == ACLCHECK_OK)
+			columns = bms_add_member(columns, i + 1);
+	return columns;
+}
+
+/* Append the names of columns. */
+void
+chatroom_append_columns(StringInfo buf, const TableInfo *table,
+						const Bitmapset *columns, const char *alias)
+{
+	int			attnum = -1;
+	bool		first = true;
+
+	while ((attnum = bms_next_member(columns, attnum)) >= 0)
+	{
+		if (!first)
+			appendStringInfoString(buf, ", ");
+		if (alias != NULL)
+		{
+			appendStringInfoString(buf, alias);
+			appendStringInfoChar(buf, '.');
+		}
+		appendStringInfoString(buf, table->columns[attnum - 1].quoted);
+		first = false;
+	}
+}
+
+/* schema.operator for SQL. */
+char *
+chatroom_quote_operator(Oid operator)
+{
+	HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(operator));
+	Form_pg_operator form;
+	char	   *schema;
+	char	   *text;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for operator %u", operator);
+	form = (Form_pg_operator) GETSTRUCT(tuple);
+	schema = get_namespace_name(form->oprnamespace);
+	text = psprintf("OPERATOR(%s.%s)", quote_identifier(schema),
+					NameStr(form->oprname));
+	ReleaseSysCache(tuple);
+	return text;
+}
+
+/* The equality of a column, for SQL. */
+const char *
+chatroom_equality(const TableInfo *table, const TableColumn *column)
+{
+	if (!OidIsValid(column->equal))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_FUNCTION),
+				 errmsg("column \"%s\" of table \"%s\" can't be compared",
+						column->name, table->name),
+				 errdetail("Type %s has no equality operator.",
+						   format_type_be(column->typid))));
+	return chatroom_quote_operator(column->equal);
+}
+
+/* Are two values of a column the same? */
+bool
+chatroom_same_value(TableColumn *column, Datum a, bool anull, Datum b,
+					bool bnull)
+{
+	if (anull || bnull)
+		return anull && bnull;
+
+	/* what is bitwise the same may be told apart still, but not by anyone */
+	if (datumIsEqual(a, b, column->typbyval, column->typlen))
+		return true;
+
+	/* numbers of other scale, text in other case (citext) are changes */
+	if (column->caster.base == NUMERICOID)
+		return DatumGetBool(DirectFunctionCall2(numeric_eq, a, b));
+	return datum_image_eq(a, b, column->typbyval, column->typlen);
+}
+
+/* ----------------------------------------------------------------- plans */
+
+/* The plan of a statement. */
+SPIPlanPtr
+chatroom_plan(TableInfo *table, const char *sql, int nargs, Oid *types)
+{
+	uint32		hash = hash_bytes((const unsigned char *) sql, strlen(sql));
+	TablePlan  *entry;
+	SPIPlanPtr	plan;
+
+	for (entry = table->plans; entry != NULL; entry = entry->next)
+		if (entry->hash == hash && strcmp(entry->sql, sql) == 0)
+			return entry->plan;
+
+	plan = SPI_prepare(sql, nargs, types);
+	if (plan == NULL)
+		elog(ERROR, "could not prepare \"%s\": %s", sql,
+			 SPI_result_code_string(SPI_result));
+
+	/* who runs one may be further up: so those of others stay until the end */
+	if (table->nplans >= MAX_PLANS)
+		return plan;
+	entry = MemoryContextAlloc(table->context, sizeof(TablePlan));
+	entry->hash = hash;
+	entry->sql = MemoryContextStrdup(table->context, sql);
+	entry->plan = plan;
+	if (SPI_keepplan(plan) != 0)
+		elog(ERROR, "could not keep the plan of \"%s\"", sql);
+	entry->next = table->plans;
+	table->plans = entry;
+	table->nplans++;
+	return plan;
+}
+
+/* ------------------------------------------------------------------ rows */
+
+/* An empty row: all null. */
+TableRow *
+chatroom_new_row(const TableInfo *table)
+{
+	TableRow   *row = palloc(sizeof(TableRow));
+
+	row->values = palloc0(sizeof(Datum) * Max(table->natts, 1));
+	row->nulls = palloc(sizeof(bool) * Max(table->natts, 1));
+	memset(row->nulls, true, table->natts);
+	return row;
+}
+
+/*
+ * Take a row out of a query's result, whose columns from "first" on (0 is the
+ * first) are those of a set.  Values point into the tuple.
+ */
+void
+chatroom_read_row(const TableInfo *table, TableRow *row,
+				  const Bitmapset *columns, HeapTuple tuple,
+				  TupleDesc tupdesc, int first)
+{
+	int			attnum = -1;
+
+	while ((attnum = bms_next_member(columns, attnum)) >= 0)
+	{
+		row->values[attnum - 1] = heap_getattr(tuple, ++first, tupdesc,
+											   &row->nulls[attnum - 1]);
+	}
+}
+
+/* Order the keys of objects. */
+static int
+compare_entries(const void *a, const void *b)
+{
+	const ShapeEntry *left = a;
+	const ShapeEntry *right = b;
+
+	return chatroom_compare_keys(left->name, left->namelen,
+								 right->name, right->namelen);
+}
+
+/* What objects of rows look like: some columns, and other names. */
+RowShape *
+chatroom_shape(const TableInfo *table, const Bitmapset *columns, List *extras)
+{
+	RowShape   *shape = palloc(sizeof(RowShape));
+	int			attnum = -1;
+	int			extra = 0;
+	ListCell   *lc;
+
+	shape->n = 0;
+	shape->entries = palloc(sizeof(ShapeEntry) *
+							(bms_num_members(columns) +
+							 list_length(extras) + 1));
+	while ((attnum = bms_next_member(columns, attnum)) >= 0)
+	{
+		ShapeEntry *entry = &shape->entries[shape->n++];
+		const TableColumn *column = &table->columns[attnum - 1];
+
+		entry->name = column->name;
+		entry->namelen = column->namelen;
+		entry->column = attnum - 1;
+		entry->extra = -1;
+	}
+	foreach(lc, extras)
+	{
+		ShapeEntry *entry = &shape->entries[shape->n++];
+
+		entry->name = lfirst(lc);
+		entry->namelen = strlen(entry->name);
+		entry->column = -1;
+		entry->extra = extra++;
+	}
+	qsort(shape->entries, shape->n, sizeof(ShapeEntry), compare_entries);
+	return shape;
+}
+
+/* Put a number written as text, or the text where it is none. */
+static void
+put_number(StringInfo buf, JsonbFrame *frame, const Piece *piece)
+{
+	char	   *text = pnstrdup(piece->data, piece->len);
+	Datum		number;
+
+	if (strspn(text, "-+0123456789.eE") != piece->len)
+	{
+		chatroom_put_text(buf, frame, piece->data, piece->len);
+		return;
+	}
+	number = DirectFunctionCall3(numeric_in, CStringGetDatum(text),
+								 ObjectIdGetDatum(InvalidOid),
+								 Int32GetDatum(-1));
+	chatroom_put_numeric(buf, frame, DatumGetNumeric(number));
+}
+
+/* Put a column's value, as events show it. */
+void
+chatroom_put_column(StringInfo buf, JsonbFrame *frame, TableColumn *column,
+					Datum value, bool isnull)
+{
+	char		scratch[VALUE_SCRATCH];
+	Piece		piece;
+	Numeric		number;
+
+	if (isnull)
+	{
+		chatroom_put_null(buf, frame);
+		return;
+	}
+	switch (column->writer.typid)
+	{
+		case BOOLOID:
+			chatroom_put_bool(buf, frame, DatumGetBool(value));
+			return;
+		case INT2OID:
+			chatroom_put_numeric(buf, frame,
+								 int64_to_numeric(DatumGetInt16(value)));
+			return;
+		case INT4OID:
+			chatroom_put_numeric(buf, frame,
+								 int64_to_numeric(DatumGetInt32(value)));
+			return;
+		case INT8OID:
+			chatroom_put_numeric(buf, frame,
+								 int64_to_numeric(DatumGetInt64(value)));
+			return;
+		case NUMERICOID:
+			number = DatumGetNumeric(value);
+			if (!numeric_is_nan(number) && !numeric_is_inf(number))
+			{
+				chatroom_put_numeric(buf, frame, number);
+				return;
+			}
+			break;
+		case JSONBOID:
+			chatroom_put_jsonb(buf, frame, DatumGetJsonbP(value));
+			return;
+		default:
+			break;
+	}
+	chatroom_write_value(&column->writer, value, scratch, &piece);
+	if (column->writer.flags & COLUMN_NUMERIC)
+		put_number(buf, frame, &piece);
+	else if (column->writer.flags & COLUMN_LITERAL)
+	{
+		char	   *text = pnstrdup(piece.data, piece.len);
+
+		value = DirectFunctionCall1(jsonb_in, CStringGetDatum(text));
+		chatroom_put_jsonb(buf, frame, DatumGetJsonbP(value));
+	}
+	else
+		chatroom_put_text(buf, frame, piece.data, piece.len);
+}
+
+/* Put a row of some columns as an object. */
+void
+chatroom_put_row(StringInfo buf, JsonbFrame *parent, const TableInfo *table,
+				 const Bitmapset *columns, const TableRow *row)
+{
+	RowShape   *shape = chatroom_shape(table, columns, NIL);
+	JsonbFrame	frame;
+
+	chatroom_begin_object(buf, &frame, shape->n);
+	for (int i = 0; i < shape->n; i++)
+		chatroom_put_text(buf, &frame, shape->entries[i].name,
+						  shape->entries[i].namelen);
+	for (int i = 0; i < shape->n; i++)
+	{
+		int			column = shape->entries[i].column;
+
+		chatroom_put_column(buf, &frame, &table->columns[column],
+							row->values[column], row->nulls[column]);
+	}
+	chatroom_end(buf, &frame, parent);
+}

@@ -1,0 +1,151 @@
+/*-------------------------------------------------------------------------
+ *
+ * table.h
+ *	  What changesets know of a table.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CHATROOM_TABLE_H
+#define CHATROOM_TABLE_H
+
+#include "postgres.h"
+
+#include "access/attnum.h"
+#include "base/jsonb_writer.h"
+#include "executor/spi.h"
+#include "nodes/bitmapset.h"
+#include "nodes/pg_list.h"
+#include "utils/relcache.h"
+#include "write/cast.h"
+#include "write/values.h"
+
+typedef struct TableColumn
+{
+	AttrNumber	attnum;
+	bool		dropped;		/* nothing else is set then */
+	char	   *name;
+	int			namelen;
+	char	   *quoted;			/* the name, for SQL */
+	Oid			typid;
+	int32		typmod;
+	int16		typlen;
+	bool		typbyval;
+	bool		generated;		/* by an expression: never written */
+	bool		identity_always;	/* GENERATED ALWAYS AS IDENTITY */
+	bool		has_default;
+	bool		volatile_default;	/* only an INSERT can tell its value */
+	Expr	   *default_expr;	/* planned; NULL: none, constant or volatile */
+	Datum		default_value;	/* of a constant one */
+	bool		default_null;
+	Oid			equal;			/* = of the type, or InvalidOid */
+	Caster		caster;
+	ValueWriter writer;
+} TableColumn;
+
+/*
+ * Good until the transaction ends, whatever happens to the table; it then
+ * describes what was.
+ */
+typedef struct TableInfo
+{
+	Oid			relid;
+	bool		valid;			/* false: look it up anew */
+	MemoryContext context;
+	char	   *name;
+	char	   *quoted;			/* schema.table, for SQL */
+	char		relkind;
+	TupleDesc	tupdesc;
+	int			natts;
+	TableColumn *columns;		/* by attnum - 1 */
+	Bitmapset  *all;			/* attnums of all that are not dropped */
+	int			nkeys;
+	AttrNumber	keys[INDEX_MAX_KEYS];	/* of the key; ascending */
+	AttrNumber	inserted_at;	/* 0: no such column */
+	AttrNumber	updated_at;
+	bool		needs_settings; /* for chatroom_pin() */
+	bool		other_triggers; /* row triggers BEFORE, not of ours */
+	struct TablePlan *plans;	/* private to table.c */
+	int			nplans;
+	List	   *assocs;			/* private to assocs.c */
+	bool		assocs_valid;
+} TableInfo;
+
+/* One key of the objects that rows of a kind become. */
+typedef struct ShapeEntry
+{
+	const char *name;
+	int			namelen;
+	int			column;			/* index into the table's; -1: an extra */
+	int			extra;			/* index into the names given; -1: a column */
+} ShapeEntry;
+
+/* What objects of rows look like: keys in the order that jsonb has them. */
+typedef struct RowShape
+{
+	int			n;
+	ShapeEntry *entries;
+} RowShape;
+
+/* A row, by attnum - 1. */
+typedef struct TableRow
+{
+	Datum	   *values;
+	bool	   *nulls;
+} TableRow;
+
+extern TableInfo *chatroom_table(Relation relation);
+
+/* A column by its name, or NULL. */
+extern TableColumn *chatroom_column(const TableInfo *table, const char *name,
+									int len);
+
+/* The same, with an error that says where the name is from. */
+extern TableColumn *chatroom_named_column(const TableInfo *table,
+										  const char *name, int len,
+										  const char *argument);
+
+/* The columns that the current user may select. */
+extern Bitmapset *chatroom_readable_columns(const TableInfo *table);
+
+/*
+ * The plan of a statement, kept with the table that it is mostly about.  The
+ * text must refer to nothing by a name that search_path decides on.
+ */
+extern SPIPlanPtr chatroom_plan(TableInfo *table, const char *sql, int nargs,
+								Oid *types);
+
+/* schema.operator for SQL, as OPERATOR(...). */
+extern char *chatroom_quote_operator(Oid operator);
+
+/* The equality of a column, for SQL; raises an error if it has none. */
+extern const char *chatroom_equality(const TableInfo *table,
+									 const TableColumn *column);
+
+/* Append "a", "b" of a set of columns; alias NULL: none. */
+extern void chatroom_append_columns(StringInfo buf, const TableInfo *table,
+									const Bitmapset *columns,
+									const char *alias);
+
+/* Are two values of a column the same? */
+extern bool chatroom_same_value(TableColumn *column, Datum a, bool anull,
+								Datum b, bool bnull);
+
+/* An empty row: all null. */
+extern TableRow *chatroom_new_row(const TableInfo *table);
+
+/* Take a row out of a query's result whose columns are those of a set. */
+extern void chatroom_read_row(const TableInfo *table, TableRow *row,
+							  const Bitmapset *columns, HeapTuple tuple,
+							  TupleDesc tupdesc, int first);
+
+/* Rows as jsonb; settings must be pinned, see values.h. */
+extern RowShape *chatroom_shape(const TableInfo *table,
+								const Bitmapset *columns, List *extras);
+extern void chatroom_put_column(StringInfo buf, JsonbFrame *frame,
+								TableColumn *column, Datum value,
+								bool isnull);
+extern void chatroom_put_row(StringInfo buf, JsonbFrame *parent,
+							 const TableInfo *table,
+							 const Bitmapset *columns, const TableRow *row);
+
+#endif							/* CHATROOM_TABLE_H */
