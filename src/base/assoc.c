@@ -19,6 +19,21 @@
  *	  but its two foreign keys for a key.
  * 5. many to many: the same, with any other join table.
  *
+ * chatroom.add_assoc gives an association another name, which goes before all
+ * of these, and tells what foreign keys can't.  It keeps that in a trigger of
+ * the function chatroom.assoc_option, which does nothing and is disabled, on
+ * the table that has the foreign key.  The foreign key's columns are the
+ * trigger's UPDATE OF: so a rename is followed, and every dump has it.  The
+ * arguments are
+ *
+ * - the kind: belongs_to, has_one, has_many, many_to_many or through;
+ * - the name;
+ * - JSON of "where", "order", "on_replace", "through";
+ * - many_to_many: which of the columns are of the key that refers to us and
+ *	 which of the other, as in 1,2/1,3.
+ *
+ * Whose table isn't the associated table's owner's has no say there.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -28,15 +43,21 @@
 #include "access/table.h"
 #include "base/assoc.h"
 #include "base/compat.h"
+#include "base/watches.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_depend.h"
 #include "catalog/pg_index.h"
+#include "catalog/pg_trigger.h"
 #include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
+#include "utils/syscache.h"
 #include "utils/varlena.h"
 
 /* A name that an association goes by; lower rank wins. */
@@ -277,9 +298,9 @@ many_to_many(const ForeignKey *ours, const ForeignKey *theirs)
 	return assoc;
 }
 
-/* All associations of a table. */
+/* As foreign keys tell them. */
 List *
-chatroom_associations(Oid relid)
+chatroom_derived_associations(Oid relid)
 {
 	List	   *assocs = NIL;
 	List	   *keys = foreign_keys(relid);
@@ -309,6 +330,264 @@ chatroom_associations(Oid relid)
 	}
 	return assocs;
 }
+
+/* ----------------------------------------------------- told by add_assoc */
+
+static const char *const kind_names[] = {
+	"belongs_to", "has_one", "has_many", "many_to_many", "through"
+};
+
+static const char *const replace_names[] = {
+	"raise", "mark_as_invalid", "nilify", "update", "delete",
+	"delete_if_exists"
+};
+
+/* The word for a kind of association. */
+const char *
+chatroom_assoc_kind_name(AssocKind kind)
+{
+	return kind_names[kind];
+}
+
+/* The kind that a word is for; false: none. */
+bool
+chatroom_parse_assoc_kind(const char *text, AssocKind *kind)
+{
+	for (int i = 0; i < lengthof(kind_names); i++)
+	{
+		*kind = i;
+		if (strcmp(kind_names[i], text) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The word for what on_replace does. */
+const char *
+chatroom_replace_name(ReplaceAction action)
+{
+	return replace_names[action];
+}
+
+/* What on_replace does, of a word; false: there is no such thing. */
+bool
+chatroom_parse_replace(const char *text, ReplaceAction *action)
+{
+	for (int i = 0; i < lengthof(replace_names); i++)
+	{
+		*action = i;
+		if (strcmp(replace_names[i], text) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The owner of a relation. */
+static Oid
+relation_owner(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		return InvalidOid;
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+/* Are the columns of a list (1,2 of a trigger's) those of a key? */
+static bool
+key_has_columns(const AssocKey *key, const TriggerRow *trigger,
+				const char *list)
+{
+	for (int i = 0; i < key->n; i++)
+	{
+		char	   *end;
+		long		index = list ? strtol(list, &end, 10) : i + 1;
+
+		if (index < 1 || index > trigger->ncolumns ||
+			key->referencing[i] != trigger->columns[index - 1])
+			return false;
+		if (list != NULL)
+			list = *end == ',' ? end + 1 : end;
+	}
+	return list != NULL ? *list == '\0' || *list == '/' :
+		key->n == trigger->ncolumns;
+}
+
+/* Is it this association that a trigger is about? */
+static bool
+is_meant(const Assoc *assoc, AssocKind kind, const TriggerRow *trigger)
+{
+	const char *theirs;
+
+	switch (assoc->kind)
+	{
+		case ASSOC_BELONGS_TO:
+			return kind == ASSOC_BELONGS_TO &&
+				trigger->relid == assoc->from &&
+				key_has_columns(&assoc->key, trigger, NULL);
+		case ASSOC_HAS_ONE:
+		case ASSOC_HAS_MANY:
+			return (kind == ASSOC_HAS_ONE || kind == ASSOC_HAS_MANY) &&
+				trigger->relid == assoc->to &&
+				key_has_columns(&assoc->key, trigger, NULL);
+		case ASSOC_MANY_TO_MANY:
+			if (kind != ASSOC_MANY_TO_MANY ||
+				trigger->relid != assoc->join || trigger->nargs != 4)
+				return false;
+			theirs = strchr(trigger->args[3], '/');
+			return theirs != NULL &&
+				key_has_columns(&assoc->key, trigger, trigger->args[3]) &&
+				key_has_columns(&assoc->join_key, trigger, theirs + 1);
+		case ASSOC_THROUGH:
+			break;
+	}
+	return false;
+}
+
+/* A member of a JSON object, as jsonb; or NULL. */
+static Jsonb *
+json_member(Jsonb *object, const char *name)
+{
+	JsonbValue	key;
+	JsonbValue *value;
+
+	key.type = jbvString;
+	key.val.string.val = (char *) name;
+	key.val.string.len = strlen(name);
+	value = findJsonbValueFromContainer(&object->root, JB_FOBJECT, &key);
+	return value == NULL || value->type == jbvNull ? NULL :
+		JsonbValueToJsonb(value);
+}
+
+/* Take over what the JSON of a trigger's arguments says; false: nonsense. */
+static bool
+apply_params(Assoc *assoc, const char *text)
+{
+	Jsonb	   *params;
+	Jsonb	   *member;
+	JsonbValue	value;
+
+	params = DatumGetJsonbP(DirectFunctionCall1(jsonb_in,
+												CStringGetDatum(text)));
+	if (!JB_ROOT_IS_OBJECT(params))
+		return false;
+	assoc->where = json_member(params, "where");
+	assoc->order = json_member(params, "order");
+	member = json_member(params, "on_replace");
+	if (member != NULL)
+	{
+		if (!JsonbExtractScalar(&member->root, &value) ||
+			value.type != jbvString ||
+			!chatroom_parse_replace(pnstrdup(value.val.string.val,
+											 value.val.string.len),
+									&assoc->on_replace))
+			return false;
+	}
+	member = json_member(params, "through");
+	if (member != NULL)
+	{
+		JsonbIterator *iterator = JsonbIteratorInit(&member->root);
+		JsonbIteratorToken token;
+
+		while ((token = JsonbIteratorNext(&iterator, &value,
+										  true)) != WJB_DONE)
+			if (token == WJB_ELEM && value.type == jbvString)
+				assoc->through =
+					lappend(assoc->through,
+							pnstrdup(value.val.string.val,
+									 value.val.string.len));
+	}
+	return true;
+}
+
+/* The association that a trigger tells of, given those of foreign keys. */
+static Assoc *
+read_holder(Oid relid, List *derived, const TriggerRow *trigger)
+{
+	Assoc	   *assoc = NULL;
+	AssocKind	kind;
+	ListCell   *lc;
+
+	if (trigger->nargs < 3 ||
+		!chatroom_parse_assoc_kind(trigger->args[0], &kind))
+		return NULL;
+	if (kind == ASSOC_THROUGH)
+	{
+		if (trigger->relid != relid)
+			return NULL;
+		assoc = palloc0(sizeof(Assoc));
+		assoc->kind = kind;
+		assoc->from = relid;
+	}
+	else
+	{
+		foreach(lc, derived)
+		{
+			if (!is_meant(lfirst(lc), kind, trigger))
+				continue;
+			assoc = palloc(sizeof(Assoc));
+			*assoc = *(Assoc *) lfirst(lc);
+			assoc->kind = kind;
+			break;
+		}
+		if (assoc == NULL)
+			return NULL;
+	}
+	assoc->added = trigger->args[1];
+	assoc->trigger = trigger->name;
+	assoc->holder = trigger->relid;
+	assoc->names = NIL;
+	add_name(assoc, assoc->added, 0);
+	if (!apply_params(assoc, trigger->args[2]) ||
+		(kind == ASSOC_THROUGH && assoc->through == NIL))
+		return NULL;
+	return assoc;
+}
+
+/* All associations of a table. */
+List *
+chatroom_associations(Oid relid)
+{
+	List	   *derived = chatroom_derived_associations(relid);
+	List	   *added = NIL;
+	List	   *holders = list_make1_oid(relid);
+	Oid			function = chatroom_trigger_function("assoc_option");
+	Oid			owner = relation_owner(relid);
+	ListCell   *lc;
+	ListCell   *lt;
+
+	foreach(lc, derived)
+	{
+		Assoc	   *assoc = lfirst(lc);
+
+		holders = list_append_unique_oid(holders,
+										 assoc->kind == ASSOC_MANY_TO_MANY ?
+										 assoc->join : assoc->to);
+	}
+	foreach(lc, holders)
+	{
+		Oid			holder = relation_owner(lfirst_oid(lc));
+
+		if (!OidIsValid(function) || !OidIsValid(holder) ||
+			!has_privs_of_role(holder, owner))
+			continue;
+		foreach(lt, chatroom_relation_triggers(lfirst_oid(lc)))
+		{
+			TriggerRow *trigger = lfirst(lt);
+			Assoc	   *assoc = trigger->function == function ?
+				read_holder(relid, derived, trigger) : NULL;
+
+			if (assoc != NULL)
+				added = lappend(added, assoc);
+		}
+	}
+	return list_concat(added, derived);
+}
+
+/* ---------------------------------------------------------------- finding */
 
 /* Order strings. */
 static int
@@ -367,15 +646,15 @@ list_names(List *assocs, const char *wanted, int rank)
 	return buf.data;
 }
 
-/* The association of a name, its rank, and whether it is the only one. */
+/* The association that a name is best for; its rank, and if it's the only one. */
 static Assoc *
-best_association(List *assocs, const char *name, int *rank, bool *ambiguous)
+best_match(List *assocs, const char *name, int *rank, bool *ambiguous)
 {
 	Assoc	   *best = NULL;
-	int			best_rank = INT_MAX;
 	ListCell   *lc;
 	ListCell   *ln;
 
+	*rank = INT_MAX;
 	*ambiguous = false;
 	foreach(lc, assocs)
 	{
@@ -386,42 +665,51 @@ best_association(List *assocs, const char *name, int *rank, bool *ambiguous)
 			AssocName  *candidate = lfirst(ln);
 
 			if (strcmp(candidate->name, name) != 0 ||
-				candidate->rank > best_rank)
+				candidate->rank > *rank)
 				continue;
-			*ambiguous = candidate->rank == best_rank && best != assoc;
+			*ambiguous = candidate->rank == *rank && best != assoc;
 			best = assoc;
-			best_rank = candidate->rank;
+			*rank = candidate->rank;
 		}
 	}
-	*rank = best_rank;
 	return best;
 }
 
-/* One association by its name; NULL: none, or several. */
+/* The name to call an association by: the plainest that is its own. */
+const char *
+chatroom_association_name(const Assoc *assoc, List *assocs)
+{
+	ListCell   *lc;
+
+	foreach(lc, assoc->names)
+	{
+		AssocName  *name = lfirst(lc);
+		int			rank;
+		bool		ambiguous;
+
+		if (best_match(assocs, name->name, &rank, &ambiguous) == assoc &&
+			!ambiguous)
+			return name->name;
+	}
+	return NULL;
+}
+
+/* One association by its name among those of a table. */
 Assoc *
-chatroom_lookup_association(Oid relid, const char *name)
+chatroom_choose_association(Oid relid, List *assocs, const char *name,
+							bool missing_ok)
 {
 	int			rank;
 	bool		ambiguous;
-	Assoc	   *assoc = best_association(chatroom_associations(relid), name,
-										 &rank, &ambiguous);
-
-	return ambiguous ? NULL : assoc;
-}
-
-/* One association by its name. */
-Assoc *
-chatroom_find_association(Oid relid, const char *name)
-{
-	List	   *assocs = chatroom_associations(relid);
-	int			best_rank;
-	bool		ambiguous;
-	Assoc	   *best = best_association(assocs, name, &best_rank, &ambiguous);
+	Assoc	   *best = best_match(assocs, name, &rank, &ambiguous);
 
 	if (best == NULL)
 	{
-		char	   *names = list_names(assocs, NULL, 0);
+		char	   *names;
 
+		if (missing_ok)
+			return NULL;
+		names = list_names(assocs, NULL, 0);
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("table \"%s\" has no association \"%s\"",
@@ -437,8 +725,51 @@ chatroom_find_association(Oid relid, const char *name)
 				 errmsg("association \"%s\" of table \"%s\" is ambiguous",
 						name, get_rel_name(relid)),
 				 errhint("Use one of: %s.",
-						 list_names(assocs, name, best_rank))));
+						 list_names(assocs, name, rank))));
 	return best;
+}
+
+/* One association by its name; NULL: none, or several. */
+Assoc *
+chatroom_lookup_association(Oid relid, const char *name)
+{
+	int			rank;
+	bool		ambiguous;
+	Assoc	   *assoc = best_match(chatroom_associations(relid), name, &rank,
+								   &ambiguous);
+
+	return ambiguous ? NULL : assoc;
+}
+
+/* One association by its name. */
+Assoc *
+chatroom_find_association(Oid relid, const char *name)
+{
+	return chatroom_choose_association(relid, chatroom_associations(relid),
+									   name, false);
+}
+
+/* The associations that a name stands for: more than one of a THROUGH. */
+List *
+chatroom_expand_association(Assoc *assoc)
+{
+	List	   *result = NIL;
+	Oid			relid = assoc->from;
+	ListCell   *lc;
+
+	check_stack_depth();
+	if (assoc->kind != ASSOC_THROUGH)
+		return list_make1(assoc);
+	foreach(lc, assoc->through)
+	{
+		List	   *steps =
+			chatroom_expand_association(chatroom_find_association(relid,
+																  lfirst(lc)));
+
+		result = list_concat(result, steps);
+		relid = ((Assoc *) llast(result))->to;
+	}
+	return result;
 }
 
 /* The names of a path like posts.comments.author. */

@@ -18,7 +18,7 @@
 
 #include "access/genam.h"
 #include "access/htup_details.h"
-#include "access/table.h"
+#include "access/relation.h"
 #include "access/xact.h"
 #include "base/compat.h"
 #include "base/watches.h"
@@ -67,6 +67,7 @@ static HTAB *tables = NULL;
 
 /* Entries that are replaced, but may still be used in this transaction. */
 static List *replaced = NIL;
+static List *retired = NIL;		/* memory contexts, the same */
 
 
 /* ----------------------------------------------------------- life cycle */
@@ -111,7 +112,7 @@ end_of_transaction(XactEvent event, void *arg)
 {
 	ListCell   *lc;
 
-	if (replaced == NIL ||
+	if ((replaced == NIL && retired == NIL) ||
 		(event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT &&
 		 event != XACT_EVENT_PREPARE))
 		return;
@@ -119,6 +120,24 @@ end_of_transaction(XactEvent event, void *arg)
 		free_table(lfirst(lc));
 	list_free(replaced);
 	replaced = NIL;
+	foreach(lc, retired)
+		MemoryContextDelete(lfirst(lc));
+	list_free(retired);
+	retired = NIL;
+}
+
+/* Free something that is replaced when the transaction ends. */
+void
+chatroom_retire(MemoryContext context)
+{
+	MemoryContext caller;
+
+	if (context == NULL)
+		return;
+	MemoryContextSetParent(context, CacheMemoryContext);
+	caller = MemoryContextSwitchTo(TopMemoryContext);
+	retired = lappend(retired, context);
+	MemoryContextSwitchTo(caller);
 }
 
 /* Make the hash table. */
@@ -305,6 +324,17 @@ chatroom_table(Relation relation)
 	MemoryContextSetParent(table->context, CacheMemoryContext);
 	entry->table = table;
 	MemoryContextSwitchTo(caller);
+	return table;
+}
+
+/* The same by oid. */
+TableInfo *
+chatroom_open_table(Oid relid)
+{
+	Relation	relation = relation_open(relid, AccessShareLock);
+	TableInfo  *table = chatroom_table(relation);
+
+	relation_close(relation, NoLock);
 	return table;
 }
 

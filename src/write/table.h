@@ -66,7 +66,8 @@ typedef struct TableInfo
 	bool		other_triggers; /* row triggers BEFORE, not of ours */
 	struct TablePlan *plans;	/* private to table.c */
 	int			nplans;
-	List	   *assocs;			/* private to assocs.c */
+	List	   *assocs;			/* these are private to assocs.c */
+	MemoryContext assocs_context;
 	bool		assocs_valid;
 } TableInfo;
 
@@ -94,6 +95,12 @@ typedef struct TableRow
 } TableRow;
 
 extern TableInfo *chatroom_table(Relation relation);
+
+/* The same by oid; the table is locked until the transaction ends. */
+extern TableInfo *chatroom_open_table(Oid relid);
+
+/* Free something that is replaced when the transaction ends. */
+extern void chatroom_retire(MemoryContext context);
 
 /* A column by its name, or NULL. */
 extern TableColumn *chatroom_column(const TableInfo *table, const char *name,

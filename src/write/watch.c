@@ -814,15 +814,21 @@ static void
 watch_path(Oid relid, const char *path, List **done, List **topics)
 {
 	ListCell   *lc;
+	ListCell   *ls;
 
 	foreach(lc, chatroom_split_path(path))
 	{
-		Assoc	   *assoc = chatroom_find_association(relid, lfirst(lc));
+		Assoc	   *named = chatroom_find_association(relid, lfirst(lc));
 
-		if (assoc->kind == ASSOC_MANY_TO_MANY)
-			watch_plainly(assoc->join, done, topics);
-		watch_plainly(assoc->to, done, topics);
-		relid = assoc->to;
+		foreach(ls, chatroom_expand_association(named))
+		{
+			Assoc	   *assoc = lfirst(ls);
+
+			if (assoc->kind == ASSOC_MANY_TO_MANY)
+				watch_plainly(assoc->join, done, topics);
+			watch_plainly(assoc->to, done, topics);
+			relid = assoc->to;
+		}
 	}
 }
 
@@ -922,9 +928,9 @@ events_array(int events)
 										   TYPALIGN_INT));
 }
 
-/* May the user know of a relation's watches? */
-static bool
-may_see(Oid relid)
+/* May the user know of a relation's watches, rules and associations? */
+bool
+chatroom_may_see(Oid relid)
 {
 	Oid			user = GetUserId();
 
@@ -950,7 +956,7 @@ chatroom_list_watches(PG_FUNCTION_ARGS)
 		Datum		values[11] = {0};
 		bool		nulls[11] = {false};
 
-		if (base == NULL || !may_see(relid))
+		if (base == NULL || !chatroom_may_see(relid))
 			continue;
 		values[0] = CStringGetTextDatum(base);
 		nulls[1] = watch->label == NULL;

@@ -45,6 +45,9 @@ extern char *chatroom_make_watch(const WatchOptions *options);
 /* The strings of an array argument: one dimension, no nulls. */
 extern List *chatroom_array_texts(ArrayType *array, const char *argument);
 
+/* May the user know of a relation's watches, rules and associations? */
+extern bool chatroom_may_see(Oid relid);
+
 /* Remove one; false if there is none. */
 extern bool chatroom_remove_watch(Oid relid, const char *label);
 

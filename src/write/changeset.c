@@ -1,0 +1,767 @@
+/*-------------------------------------------------------------------------
+ *
+ * changeset.c
+ *	  Changesets: what is to become of a row, and what is wrong with that.
+ *
+ * Attributes of JSON are cast to the types of the columns that they name, as
+ * Ecto's cast/4 does: what is of no column is dropped, empty strings become
+ * the column's default, and only what differs from the row that there is (of a
+ * new row: the defaults) is a change.  Then the row as it would be is held
+ * against the rules.  Nothing is written here.
+ *
+ * What only writing a row can tell (a number of a sequence, a time) is null
+ * until then, and no rule looks at it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/table.h"
+#include "base/compat.h"
+#include "catalog/pg_class.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/fmgrprotos.h"
+#include "utils/json.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "write/args.h"
+#include "write/assocs.h"
+#include "write/changeset.h"
+#include "write/embeds.h"
+#include "write/watch.h"
+
+CHATROOM_FUNCTION(chatroom_changeset);
+
+
+/* ------------------------------------------------------------- relations */
+
+/* A relation by its name, which must be one with rows. */
+Oid
+chatroom_changeset_relation(text *name)
+{
+	Oid			relid = chatroom_named_relation(name, false);
+
+	switch (get_rel_relkind(relid))
+	{
+		case RELKIND_RELATION:
+		case RELKIND_PARTITIONED_TABLE:
+		case RELKIND_FOREIGN_TABLE:
+		case RELKIND_VIEW:
+			return relid;
+		default:
+			ereport(ERROR,
+					(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+					 errmsg("\"%s\" is not a table", get_rel_name(relid))));
+			return InvalidOid;	/* keep compiler quiet */
+	}
+}
+
+/* -------------------------------------------------------------- defaults */
+
+/* Compute defaults that are neither constant nor volatile. */
+static void
+compute_default(TableColumn *column, TableRow *row)
+{
+	EState	   *estate = CreateExecutorState();
+	ExprContext *context = GetPerTupleExprContext(estate);
+	ExprState  *state = ExecInitExpr(column->default_expr, NULL);
+	Datum		value;
+	bool		isnull;
+
+	value = ExecEvalExprSwitchContext(state, context, &isnull);
+	row->nulls[column->attnum - 1] = isnull;
+	if (!isnull)
+		row->values[column->attnum - 1] = datumCopy(value, column->typbyval,
+													column->typlen);
+	FreeExecutorState(estate);
+}
+
+/* What a new row has without being told. */
+static void
+fill_defaults(Changeset *changeset)
+{
+	TableInfo  *table = changeset->table;
+
+	for (int i = 0; i < table->natts; i++)
+	{
+		TableColumn *column = &table->columns[i];
+
+		if (column->dropped)
+			continue;
+		if (column->generated || column->volatile_default ||
+			column->attnum == table->inserted_at ||
+			column->attnum == table->updated_at)
+			changeset->later = bms_add_member(changeset->later,
+											  column->attnum);
+		else if (column->default_expr != NULL)
+			compute_default(column, changeset->data);
+		else if (!column->default_null)
+		{
+			changeset->data->nulls[i] = false;
+			changeset->data->values[i] = column->default_value;
+		}
+	}
+}
+
+/* Start a changeset. */
+Changeset *
+chatroom_new_changeset(Oid relid, ChangesetAction action, TableRow *data)
+{
+	Relation	relation = relation_open(relid, AccessShareLock);
+	Changeset  *changeset = palloc0(sizeof(Changeset));
+	TableInfo  *table = chatroom_table(relation);
+	Size		n = Max(table->natts, 1);
+
+	changeset->table = table;
+	changeset->rules = chatroom_rules(relation);
+	relation_close(relation, NoLock);
+	changeset->action = action;
+	changeset->valid = true;
+	changeset->readable = chatroom_readable_columns(table);
+	changeset->data = data;
+	if (data == NULL)
+	{
+		changeset->data = chatroom_new_row(table);
+		if (action == ACTION_INSERT)
+			fill_defaults(changeset);
+	}
+	else
+	{
+		for (int i = 0; i < table->natts; i++)
+			if (table->columns[i].generated)
+				changeset->later = bms_add_member(changeset->later, i + 1);
+	}
+	changeset->row = chatroom_new_row(table);
+	memcpy(changeset->row->values, changeset->data->values,
+		   sizeof(Datum) * n);
+	memcpy(changeset->row->nulls, changeset->data->nulls, sizeof(bool) * n);
+	return changeset;
+}
+
+/* --------------------------------------------------------------- changes */
+
+/* An error of a changeset. */
+void
+chatroom_add_error(Changeset *changeset, RuleError *error)
+{
+	changeset->errors = lappend(changeset->errors, error);
+	changeset->valid = false;
+}
+
+/* Set a column's value: it becomes a change, if it is one. */
+void
+chatroom_set_value(Changeset *changeset, AttrNumber attnum, Datum value,
+				   bool isnull)
+{
+	int			i = attnum - 1;
+	TableColumn *column = &changeset->table->columns[i];
+
+	changeset->row->values[i] = value;
+	changeset->row->nulls[i] = isnull;
+	if (chatroom_same_value(column, value, isnull,
+							changeset->data->values[i],
+							changeset->data->nulls[i]) &&
+		bms_is_member(attnum, changeset->readable))
+		changeset->changed = bms_del_member(changeset->changed, attnum);
+	else
+	{
+		changeset->changed = bms_add_member(changeset->changed, attnum);
+		changeset->later = bms_del_member(changeset->later, attnum);
+	}
+}
+
+/* A value that is none of its column's. */
+static void
+add_cast_error(Changeset *changeset, TableColumn *column, CastResult result)
+{
+	RuleError  *error;
+
+	if (result == CAST_TOO_LONG)
+	{
+		int			max = chatroom_max_characters(&column->caster);
+
+		error = chatroom_make_error(column->name, column->attnum,
+									"should be at most %{count} character(s)",
+									"length");
+		chatroom_error_key(error, "count", psprintf("%d", max));
+		chatroom_error_key(error, "kind", "\"max\"");
+		chatroom_error_key(error, "type", "\"string\"");
+		chatroom_interpolate_error(error);
+	}
+	else
+	{
+		StringInfoData type;
+
+		initStringInfo(&type);
+		escape_json(&type, format_type_be(column->typid));
+		error = chatroom_make_error(column->name, column->attnum,
+									"is invalid", "cast");
+		chatroom_error_key(error, "type", type.data);
+	}
+	changeset->failed = bms_add_member(changeset->failed, column->attnum);
+	chatroom_add_error(changeset, error);
+}
+
+/* An empty string: the column's default takes its place. */
+static void
+set_default(Changeset *changeset, TableColumn *column)
+{
+	TableRow   *row;
+
+	if (column->default_expr == NULL)
+	{
+		chatroom_set_value(changeset, column->attnum, column->default_value,
+						   column->default_null);
+		return;
+	}
+	row = chatroom_new_row(changeset->table);
+	compute_default(column, row);
+	chatroom_set_value(changeset, column->attnum,
+					   row->values[column->attnum - 1],
+					   row->nulls[column->attnum - 1]);
+}
+
+/* Cast the value of one column. */
+static void
+cast_column(Changeset *changeset, TableColumn *column,
+			const JsonbValue *value)
+{
+	const Rule *embed;
+	Datum		datum = (Datum) 0;
+	CastResult	result;
+
+	if (chatroom_is_empty_value(value))
+	{
+		set_default(changeset, column);
+		return;
+	}
+	result = chatroom_cast(&column->caster, value, &datum);
+	if (result != CAST_OK && result != CAST_NULL)
+	{
+		add_cast_error(changeset, column, result);
+		return;
+	}
+	if (changeset->rules->nrules > 0 &&
+		(embed = chatroom_embed_rule(changeset->rules,
+									 column->attnum)) != NULL)
+		chatroom_cast_embed(changeset, column, embed, value);
+	else
+		chatroom_set_value(changeset, column->attnum, datum,
+						   result == CAST_NULL);
+}
+
+/* Is an attribute to be looked at? */
+static bool
+is_permitted(const List *permitted, const char *name, int len)
+{
+	ListCell   *lc;
+
+	foreach(lc, permitted)
+	{
+		const char *candidate = lfirst(lc);
+
+		if (strlen(candidate) == len && memcmp(candidate, name, len) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Cast what attributes say of columns; gather those of no column. */
+static List *
+cast_columns(Changeset *changeset, Jsonb *attrs, bool all,
+			 const List *permitted)
+{
+	JsonbIterator *iterator = JsonbIteratorInit(&attrs->root);
+	JsonbIteratorToken token;
+	JsonbValue	key;
+	JsonbValue	value;
+	List	   *others = NIL;
+
+	while ((token = JsonbIteratorNext(&iterator, &key, true)) != WJB_DONE)
+	{
+		TableColumn *column;
+
+		if (token != WJB_KEY)
+			continue;
+		(void) JsonbIteratorNext(&iterator, &value, true);
+		if (!all && !is_permitted(permitted, key.val.string.val,
+								  key.val.string.len))
+			continue;
+		column = chatroom_column(changeset->table, key.val.string.val,
+								 key.val.string.len);
+		if (column == NULL)
+		{
+			JsonbValue *pair = palloc(sizeof(JsonbValue) * 2);
+
+			pair[0] = key;
+			pair[1] = value;
+			others = lappend(others, pair);
+		}
+		else if (!column->generated && !column->identity_always)
+			cast_column(changeset, column, &value);
+	}
+	return others;
+}
+
+/* Cast attributes. */
+void
+chatroom_cast_attrs(Changeset *changeset, Jsonb *attrs, bool all,
+					const List *permitted)
+{
+	List	   *volatile others = NIL;
+	ValuePins	pins;
+	ListCell   *lc;
+
+	changeset->attrs = attrs;
+	chatroom_pin(&pins, changeset->table->needs_settings);
+	PG_TRY();
+	{
+		others = cast_columns(changeset, attrs, all, permitted);
+	}
+	PG_FINALLY();
+	{
+		chatroom_unpin(&pins);
+	}
+	PG_END_TRY();
+
+	foreach(lc, others)
+	{
+		JsonbValue *pair = lfirst(lc);
+		char	   *name = pnstrdup(pair->val.string.val,
+									pair->val.string.len);
+		Assoc	   *assoc = chatroom_table_assoc(changeset->table, name,
+												 true);
+
+		if (assoc != NULL)
+			chatroom_cast_assoc(changeset, assoc, name, &pair[1]);
+	}
+}
+
+/* Hold a changeset against the rules. */
+void
+chatroom_check_changeset(Changeset *changeset, bool upsert, bool native)
+{
+	RuleInput	input = {0};
+	Relation	relation;
+	bool		update = changeset->action == ACTION_UPDATE;
+	List	   *errors;
+
+	if (changeset->action == ACTION_NONE ||
+		changeset->action == ACTION_DELETE ||
+		(!native && changeset->rules->nrules == 0))
+		return;
+	input.tupdesc = changeset->table->tupdesc;
+	input.values = changeset->row->values;
+	input.nulls = changeset->row->nulls;
+	input.failed = bms_union(changeset->failed, changeset->later);
+	input.attrs = changeset->attrs;
+	input.in_trigger = upsert;
+	if (update)
+	{
+		input.old = changeset->data->values;
+		input.old_nulls = changeset->data->nulls;
+		input.changed = changeset->changed;
+		input.none_changed = changeset->changed == NULL;
+	}
+	relation = relation_open(changeset->table->relid, AccessShareLock);
+	errors = chatroom_check(changeset->rules, relation, &input);
+	changeset->errors = list_concat(changeset->errors, errors);
+	if (native)
+	{
+		/* what a user's trigger will fill in, nobody knows */
+		if (!update && changeset->table->other_triggers)
+		{
+			input.changed = changeset->changed;
+			input.none_changed = changeset->changed == NULL;
+		}
+		changeset->errors = chatroom_check_native(relation, &input,
+												  changeset->errors);
+	}
+	relation_close(relation, NoLock);
+	if (changeset->errors != NIL)
+		changeset->valid = false;
+}
+
+/* Is something to be written? */
+bool
+chatroom_has_changes(const Changeset *changeset)
+{
+	return changeset->changed != NULL || changeset->assocs != NIL;
+}
+
+/* ------------------------------------------------------------------ rows */
+
+/* Cast one value of a key. */
+static void
+read_key_column(TableInfo *table, TableRow *row, TableColumn *column,
+				const JsonbValue *value)
+{
+	CastResult	result = chatroom_cast(&column->caster, value,
+									   &row->values[column->attnum - 1]);
+
+	if (result == CAST_NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("key must not contain nulls"),
+				 errdetail("Column \"%s\" of table \"%s\" is given as null.",
+						   column->name, table->name)));
+	if (result != CAST_OK)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid key of table \"%s\"", table->name),
+				 errdetail("Column \"%s\" has type %s.", column->name,
+						   format_type_be(column->typid))));
+	row->nulls[column->attnum - 1] = false;
+}
+
+/* The names of a key's columns. */
+static char *
+key_names(const TableInfo *table)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	for (int i = 0; i < table->nkeys; i++)
+		appendStringInfo(&buf, "%s%s", i > 0 ? ", " : "",
+						 table->columns[table->keys[i] - 1].name);
+	return buf.data;
+}
+
+/* A key that is not of the key's columns. */
+static void
+wrong_key(const TableInfo *table)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("key does not name a row of table \"%s\"", table->name),
+			 table->nkeys == 1 ?
+			 errhint("Give a value of column %s, or an object with it.",
+					 key_names(table)) :
+			 errhint("Give an object with columns %s.", key_names(table))));
+}
+
+/* Read a key; settings are pinned. */
+static TableRow *
+read_key(TableInfo *table, Jsonb *key)
+{
+	TableRow   *row = chatroom_new_row(table);
+	JsonbValue	value;
+
+	if (JB_ROOT_IS_SCALAR(key) && table->nkeys == 1)
+	{
+		(void) JsonbExtractScalar(&key->root, &value);
+		read_key_column(table, row, &table->columns[table->keys[0] - 1],
+						&value);
+		return row;
+	}
+	if (!JB_ROOT_IS_OBJECT(key) || JB_ROOT_COUNT(key) != table->nkeys)
+		wrong_key(table);
+	for (int i = 0; i < table->nkeys; i++)
+	{
+		TableColumn *column = &table->columns[table->keys[i] - 1];
+		JsonbValue *part;
+
+		value.type = jbvString;
+		value.val.string.val = column->name;
+		value.val.string.len = column->namelen;
+		part = findJsonbValueFromContainer(&key->root, JB_FOBJECT, &value);
+		if (part == NULL)
+			wrong_key(table);
+		read_key_column(table, row, column, part);
+	}
+	return row;
+}
+
+/* The key that names a row. */
+TableRow *
+chatroom_read_key(TableInfo *table, Jsonb *key)
+{
+	TableRow   *volatile row = NULL;
+	ValuePins	pins;
+
+	if (table->nkeys == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table \"%s\" has no key", table->name),
+				 errhint("Add a primary key.")));
+	chatroom_pin(&pins, table->needs_settings);
+	PG_TRY();
+	{
+		row = read_key(table, key);
+	}
+	PG_FINALLY();
+	{
+		chatroom_unpin(&pins);
+	}
+	PG_END_TRY();
+	return row;
+}
+
+/* Find a row by its key. */
+TableRow *
+chatroom_find_row(TableInfo *table, const TableRow *key,
+				  const Bitmapset *columns, bool read_only)
+{
+	StringInfoData sql;
+	Oid			types[INDEX_MAX_KEYS];
+	Datum		values[INDEX_MAX_KEYS];
+	TableRow   *row;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "SELECT ");
+	chatroom_append_columns(&sql, table, columns, NULL);
+	appendStringInfo(&sql, " FROM %s WHERE ", table->quoted);
+	chatroom_append_key(&sql, table, 1);
+	for (int i = 0; i < table->nkeys; i++)
+	{
+		types[i] = table->columns[table->keys[i] - 1].typid;
+		values[i] = key->values[table->keys[i] - 1];
+	}
+	if (SPI_execute_plan(chatroom_plan(table, sql.data, table->nkeys, types),
+						 values, NULL, read_only, 2) != SPI_OK_SELECT)
+		elog(ERROR, "could not execute: %s", sql.data);
+	if (SPI_processed == 0)
+		return NULL;
+	row = chatroom_new_row(table);
+	chatroom_read_row(table, row, columns, SPI_tuptable->vals[0],
+					  SPI_tuptable->tupdesc, 0);
+	return row;
+}
+
+/* Append "key = $n AND ...", with parameters from a number on. */
+void
+chatroom_append_key(StringInfo buf, const TableInfo *table, int parameter)
+{
+	for (int i = 0; i < table->nkeys; i++)
+	{
+		const TableColumn *column = &table->columns[table->keys[i] - 1];
+
+		appendStringInfo(buf, "%s%s %s $%d", i > 0 ? " AND " : "",
+						 column->quoted, chatroom_equality(table, column),
+						 parameter + i);
+	}
+}
+
+/* --------------------------------------------------------------- as JSON */
+
+/* The word for an action. */
+static const char *
+action_name(ChangesetAction action)
+{
+	switch (action)
+	{
+		case ACTION_INSERT:
+			return "insert";
+		case ACTION_DELETE:
+			return "delete";
+		default:
+			return "update";
+	}
+}
+
+/* Put the errors. */
+static void
+put_errors(StringInfo buf, JsonbFrame *parent, const List *errors)
+{
+	StringInfoData text;
+	Datum		array;
+
+	if (errors == NIL)
+	{
+		JsonbFrame	frame;
+
+		chatroom_begin_array(buf, &frame, 0);
+		chatroom_end(buf, &frame, parent);
+		return;
+	}
+	initStringInfo(&text);
+	chatroom_append_errors_json(&text, errors);
+	array = DirectFunctionCall1(jsonb_in, CStringGetDatum(text.data));
+	chatroom_put_jsonb(buf, parent, DatumGetJsonbP(array));
+}
+
+/* Put what becomes of an association. */
+static void
+put_assoc(StringInfo buf, JsonbFrame *parent, const AssocChange *change)
+{
+	JsonbFrame	frame;
+	ListCell   *lc;
+
+	if (!change->many)
+	{
+		if (change->kept == NIL)
+			chatroom_put_null(buf, parent);
+		else
+			chatroom_put_changeset(buf, parent, linitial(change->kept));
+		return;
+	}
+	chatroom_begin_array(buf, &frame, list_length(change->kept));
+	foreach(lc, change->kept)
+		chatroom_put_changeset(buf, &frame, lfirst(lc));
+	chatroom_end(buf, &frame, parent);
+}
+
+/* Put the changes. */
+static void
+put_changes(StringInfo buf, JsonbFrame *parent, const Changeset *changeset)
+{
+	List	   *names = NIL;
+	RowShape   *shape;
+	JsonbFrame	frame;
+	ListCell   *lc;
+
+	foreach(lc, changeset->assocs)
+		names = lappend(names, ((AssocChange *) lfirst(lc))->name);
+	shape = chatroom_shape(changeset->table, changeset->changed, names);
+	chatroom_begin_object(buf, &frame, shape->n);
+	for (int i = 0; i < shape->n; i++)
+		chatroom_put_text(buf, &frame, shape->entries[i].name,
+						  shape->entries[i].namelen);
+	for (int i = 0; i < shape->n; i++)
+	{
+		int			column = shape->entries[i].column;
+
+		if (column < 0)
+			put_assoc(buf, &frame, list_nth(changeset->assocs,
+											shape->entries[i].extra));
+		else
+			chatroom_put_column(buf, &frame,
+								&changeset->table->columns[column],
+								changeset->row->values[column],
+								changeset->row->nulls[column]);
+	}
+	chatroom_end(buf, &frame, parent);
+}
+
+/* Write {"valid", "action", "changes", "errors", "data"}. */
+void
+chatroom_put_changeset(StringInfo buf, JsonbFrame *parent,
+					   const Changeset *changeset)
+{
+	const char *action = action_name(changeset->action);
+	JsonbFrame	frame;
+
+	check_stack_depth();
+	/* the order that jsonb has: shorter keys first */
+	chatroom_begin_object(buf, &frame, 5);
+	chatroom_put_text(buf, &frame, "data", 4);
+	chatroom_put_text(buf, &frame, "valid", 5);
+	chatroom_put_text(buf, &frame, "action", 6);
+	chatroom_put_text(buf, &frame, "errors", 6);
+	chatroom_put_text(buf, &frame, "changes", 7);
+	chatroom_put_row(buf, &frame, changeset->table, changeset->readable,
+					 changeset->data);
+	chatroom_put_bool(buf, &frame, changeset->valid);
+	chatroom_put_text(buf, &frame, action, strlen(action));
+	put_errors(buf, &frame, changeset->errors);
+	put_changes(buf, &frame, changeset);
+	chatroom_end(buf, &frame, parent);
+}
+
+/* Do any tables of a changeset and its associations want settings pinned? */
+bool
+chatroom_changeset_settings(const Changeset *changeset)
+{
+	ListCell   *lc;
+	ListCell   *lk;
+
+	if (changeset->table->needs_settings)
+		return true;
+	foreach(lc, changeset->assocs)
+		foreach(lk, ((AssocChange *) lfirst(lc))->kept)
+			if (chatroom_changeset_settings(lfirst(lk)))
+				return true;
+	return false;
+}
+
+/* A changeset as jsonb. */
+Jsonb *
+chatroom_changeset_jsonb(const Changeset *changeset)
+{
+	StringInfoData buf;
+	ValuePins	pins;
+
+	chatroom_jsonb_start(&buf);
+	chatroom_pin(&pins, chatroom_changeset_settings(changeset));
+	PG_TRY();
+	{
+		chatroom_put_changeset(&buf, NULL, changeset);
+	}
+	PG_FINALLY();
+	{
+		chatroom_unpin(&pins);
+	}
+	PG_END_TRY();
+	return chatroom_jsonb_finish(&buf);
+}
+
+/* The row is not there, or not as it was. */
+void
+chatroom_add_stale(Changeset *changeset, AttrNumber attnum)
+{
+	const TableInfo *table = changeset->table;
+	RuleError  *error;
+
+	if (attnum == 0)
+		attnum = table->keys[0];
+	error = chatroom_make_error(table->columns[attnum - 1].name, attnum,
+								"is stale", "stale");
+	chatroom_error_key(error, "stale", "true");
+	chatroom_add_error(changeset, error);
+}
+
+/* Refuse what the user may not do anyway. */
+void
+chatroom_check_privilege(const TableInfo *table, AclMode privilege)
+{
+	AclResult	result = pg_class_aclcheck(table->relid, GetUserId(),
+										   privilege);
+
+	if (result != ACLCHECK_OK && privilege != ACL_DELETE)
+		result = pg_attribute_aclcheck_all(table->relid, GetUserId(),
+										   privilege, ACLMASK_ANY);
+	if (result != ACLCHECK_OK)
+		aclcheck_error(result, OBJECT_TABLE, table->name);
+}
+
+/* ---------------------------------------------------------- SQL function */
+
+/*
+ * chatroom.changeset(relation text, attrs jsonb, key jsonb, permitted text[])
+ * returns jsonb
+ */
+Datum
+chatroom_changeset(PG_FUNCTION_ARGS)
+{
+	Oid			relid =
+		chatroom_changeset_relation(chatroom_text_arg(fcinfo, 0, "relation"));
+	Jsonb	   *attrs = chatroom_object_arg(fcinfo, 1, "attrs");
+	List	   *permitted = PG_ARGISNULL(3) ? NIL :
+		chatroom_array_texts(PG_GETARG_ARRAYTYPE_P(3), "permitted");
+	Changeset  *changeset;
+	Jsonb	   *result;
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (PG_ARGISNULL(2))
+	{
+		changeset = chatroom_new_changeset(relid, ACTION_INSERT, NULL);
+		chatroom_check_privilege(changeset->table, ACL_INSERT);
+	}
+	else
+		changeset = chatroom_existing(relid, PG_GETARG_JSONB_P(2), true);
+	if (changeset->valid)
+	{
+		chatroom_cast_attrs(changeset, attrs, PG_ARGISNULL(3), permitted);
+		chatroom_check_tree(changeset, false, true);
+	}
+	result = chatroom_keep_jsonb(chatroom_changeset_jsonb(changeset));
+	SPI_finish();
+	PG_RETURN_JSONB_P(result);
+}
