@@ -164,7 +164,7 @@ chatroom_set_value(Changeset *changeset, AttrNumber attnum, Datum value,
 
 	changeset->row->values[i] = value;
 	changeset->row->nulls[i] = isnull;
-	if (chatroom_same_value(column, value, isnull,
+	if (chatroom_same_column_value(column, value, isnull,
 							changeset->data->values[i],
 							changeset->data->nulls[i]) &&
 		bms_is_member(attnum, changeset->readable))
@@ -343,6 +343,16 @@ chatroom_cast_attrs(Changeset *changeset, Jsonb *attrs, bool all,
 	}
 }
 
+/* Forget all errors but those of casting. */
+void
+chatroom_forget_errors(Changeset *changeset)
+{
+	if (!changeset->cast)
+		changeset->ncast = list_length(changeset->errors);
+	changeset->cast = true;
+	changeset->errors = list_truncate(changeset->errors, changeset->ncast);
+}
+
 /* Hold a changeset against the rules. */
 void
 chatroom_check_changeset(Changeset *changeset, bool upsert, bool native)
@@ -352,6 +362,7 @@ chatroom_check_changeset(Changeset *changeset, bool upsert, bool native)
 	bool		update = changeset->action == ACTION_UPDATE;
 	List	   *errors;
 
+	chatroom_forget_errors(changeset);
 	if (changeset->action == ACTION_NONE ||
 		changeset->action == ACTION_DELETE ||
 		(!native && changeset->rules->nrules == 0))
@@ -384,8 +395,7 @@ chatroom_check_changeset(Changeset *changeset, bool upsert, bool native)
 												  changeset->errors);
 	}
 	relation_close(relation, NoLock);
-	if (changeset->errors != NIL)
-		changeset->valid = false;
+	changeset->valid = changeset->errors == NIL;
 }
 
 /* Is something to be written? */
@@ -505,7 +515,7 @@ chatroom_read_key(TableInfo *table, Jsonb *key)
 
 /* Find a row by its key. */
 TableRow *
-chatroom_find_row(TableInfo *table, const TableRow *key,
+chatroom_fetch_row(TableInfo *table, const TableRow *key,
 				  const Bitmapset *columns, bool read_only)
 {
 	StringInfoData sql;
@@ -755,7 +765,8 @@ chatroom_changeset(PG_FUNCTION_ARGS)
 		chatroom_check_privilege(changeset->table, ACL_INSERT);
 	}
 	else
-		changeset = chatroom_existing(relid, PG_GETARG_JSONB_P(2), true);
+		changeset = chatroom_existing(relid, PG_GETARG_JSONB_P(2),
+									  ACTION_UPDATE, true);
 	if (changeset->valid)
 	{
 		chatroom_cast_attrs(changeset, attrs, PG_ARGISNULL(3), permitted);

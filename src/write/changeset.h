@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "base/assoc.h"
+#include "nodes/parsenodes.h"
 #include "write/rules.h"
 #include "write/table.h"
 
@@ -45,8 +46,11 @@ typedef struct Changeset
 	Bitmapset  *readable;		/* columns that the user may select */
 	Bitmapset  *changed;		/* attnums */
 	Bitmapset  *failed;			/* attnums that could not be cast */
+	Bitmapset  *linked;			/* attnums that an association sets */
 	Bitmapset  *later;			/* attnums that get a value when written */
 	List	   *errors;			/* RuleError */
+	bool		cast;			/* casting is done ... */
+	int			ncast;			/* ... and had so many errors */
 	List	   *assocs;			/* AssocChange */
 	bool		valid;			/* no errors here, nor in associations */
 	bool		unlink;			/* removed from a join table, not deleted */
@@ -80,6 +84,9 @@ extern void chatroom_add_error(Changeset *changeset, RuleError *error);
 extern void chatroom_check_changeset(Changeset *changeset, bool upsert,
 									 bool native);
 
+/* Forget all errors but those of casting. */
+extern void chatroom_forget_errors(Changeset *changeset);
+
 /* The same for it and all in its associations: sets "valid". */
 extern void chatroom_check_tree(Changeset *changeset, bool upsert,
 								bool native);
@@ -104,7 +111,7 @@ extern bool chatroom_changeset_settings(const Changeset *changeset);
 extern TableRow *chatroom_read_key(TableInfo *table, Jsonb *key);
 
 /* Find a row by its key, of those columns; NULL: there is none. */
-extern TableRow *chatroom_find_row(TableInfo *table, const TableRow *key,
+extern TableRow *chatroom_fetch_row(TableInfo *table, const TableRow *key,
 								   const Bitmapset *columns, bool read_only);
 
 /* Append "key = $n AND ...", with parameters from a number on. */

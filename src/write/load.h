@@ -33,4 +33,8 @@ extern LoadedRows **chatroom_load(TableInfo *from, const Assoc *assoc,
 								  int nparents, TableRow **parents,
 								  bool read_only);
 
+/* Load paths of associations for an object or list of objects; preload.c. */
+extern Jsonb *chatroom_preload_value(Jsonb *value, Oid relid, List *paths,
+									 bool read_only);
+
 #endif							/* CHATROOM_LOAD_H */

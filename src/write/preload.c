@@ -26,22 +26,22 @@
 #include "write/load.h"
 #include "write/watch.h"
 
-typedef struct Item Item;
+typedef struct Entry Entry;
 
 /* What an association has for one item. */
-typedef struct Items
+typedef struct Entries
 {
 	bool		absent;			/* the object has it already */
 	int			n;
-	Item	  **items;
-} Items;
+	Entry	  **items;
+} Entries;
 
 /* A row: of a query, or an object of the caller's. */
-struct Item
+struct Entry
 {
 	TableRow   *row;
 	JsonbContainer *object;		/* NULL: it is of a query */
-	Items	   *assocs;			/* by number of the branch */
+	Entries	   *assocs;			/* by number of the branch */
 };
 
 /* The rows of a table, and what is to be loaded for them. */
@@ -54,7 +54,7 @@ typedef struct Level
 	RowShape   *shape;			/* of rows that come from a query */
 	int			nitems;
 	int			allocated;
-	Item	  **items;
+	Entry	  **items;
 } Level;
 
 /* An association to be loaded. */
@@ -162,22 +162,22 @@ make_shape(Level *level)
 /* --------------------------------------------------------------- items */
 
 /* A new item of a level. */
-static Item *
+static Entry *
 add_item(Level *level, TableRow *row, JsonbContainer *object)
 {
-	Item	   *item = palloc(sizeof(Item));
+	Entry	   *item = palloc(sizeof(Entry));
 
 	item->row = row;
 	item->object = object;
 	item->assocs = level->branches == NIL ? NULL :
-		palloc0(sizeof(Items) * list_length(level->branches));
+		palloc0(sizeof(Entries) * list_length(level->branches));
 	if (level->nitems == level->allocated)
 	{
 		int			n = Max(16, level->allocated * 2);
 
 		level->items = level->allocated == 0 ?
-			palloc(sizeof(Item *) * n) :
-			repalloc(level->items, sizeof(Item *) * n);
+			palloc(sizeof(Entry *) * n) :
+			repalloc(level->items, sizeof(Entry *) * n);
 		level->allocated = n;
 	}
 	level->items[level->nitems++] = item;
@@ -219,11 +219,11 @@ read_object(const Level *level, JsonbContainer *object)
 	return row;
 }
 
-static Item *add_object(Level *level, const JsonbValue *value);
+static Entry *add_object(Level *level, const JsonbValue *value);
 
 /* Take an object's own list, or single object, of an association. */
 static void
-take_present(Branch *branch, Items *items, JsonbValue *value)
+take_present(Branch *branch, Entries *items, JsonbValue *value)
 {
 	JsonbIterator *iterator;
 	JsonbIteratorToken token;
@@ -235,11 +235,11 @@ take_present(Branch *branch, Items *items, JsonbValue *value)
 	items->absent = false;
 	if (JsonContainerIsObject(value->val.binary.data))
 	{
-		items->items = palloc(sizeof(Item *));
+		items->items = palloc(sizeof(Entry *));
 		items->items[items->n++] = add_object(branch->level, value);
 		return;
 	}
-	items->items = palloc(sizeof(Item *) *
+	items->items = palloc(sizeof(Entry *) *
 						  Max(JsonContainerSize(value->val.binary.data), 1));
 	iterator = JsonbIteratorInit(value->val.binary.data);
 	while ((token = JsonbIteratorNext(&iterator, &element,
@@ -249,11 +249,11 @@ take_present(Branch *branch, Items *items, JsonbValue *value)
 }
 
 /* An object of the caller's becomes an item. */
-static Item *
+static Entry *
 add_object(Level *level, const JsonbValue *value)
 {
 	JsonbContainer *object;
-	Item	   *item;
+	Entry	   *item;
 	ListCell   *lc;
 	int			i = 0;
 
@@ -279,10 +279,10 @@ add_object(Level *level, const JsonbValue *value)
 }
 
 /* The caller's value becomes items; returns them. */
-static Items
+static Entries
 add_value(Level *level, Jsonb *value)
 {
-	Items		items = {0};
+	Entries		items = {0};
 	JsonbIterator *iterator;
 	JsonbIteratorToken token;
 	JsonbValue	element;
@@ -292,11 +292,11 @@ add_value(Level *level, Jsonb *value)
 		element.type = jbvBinary;
 		element.val.binary.data = &value->root;
 		element.val.binary.len = VARSIZE(value) - VARHDRSZ;
-		items.items = palloc(sizeof(Item *));
+		items.items = palloc(sizeof(Entry *));
 		items.items[items.n++] = add_object(level, &element);
 		return items;
 	}
-	items.items = palloc(sizeof(Item *) * Max(JB_ROOT_COUNT(value), 1));
+	items.items = palloc(sizeof(Entry *) * Max(JB_ROOT_COUNT(value), 1));
 	iterator = JsonbIteratorInit(&value->root);
 	while ((token = JsonbIteratorNext(&iterator, &element, true)) != WJB_DONE)
 		if (token == WJB_ELEM)
@@ -305,16 +305,16 @@ add_value(Level *level, Jsonb *value)
 }
 
 /* The same, with the settings pinned that casting depends on. */
-static Items
+static Entries
 add_value_pinned(Level *level, Jsonb *value)
 {
 	ValuePins	pins;
-	volatile Items items = {0};
+	volatile Entries items = {0};
 
 	chatroom_pin(&pins, level->table->needs_settings);
 	PG_TRY();
 	{
-		Items		added = add_value(level, value);
+		Entries		added = add_value(level, value);
 
 		items.n = added.n;
 		items.items = added.items;
@@ -324,7 +324,7 @@ add_value_pinned(Level *level, Jsonb *value)
 		chatroom_unpin(&pins);
 	}
 	PG_END_TRY();
-	return (Items)
+	return (Entries)
 	{
 		false, items.n, items.items
 	};
@@ -334,12 +334,12 @@ add_value_pinned(Level *level, Jsonb *value)
 
 /* Give loaded rows to the items that they are for. */
 static void
-give_rows(Level *level, Items **targets, LoadedRows **loaded, int n)
+give_rows(Level *level, Entries **targets, LoadedRows **loaded, int n)
 {
 	for (int i = 0; i < n; i++)
 	{
 		targets[i]->n = loaded[i]->n;
-		targets[i]->items = palloc(sizeof(Item *) * Max(loaded[i]->n, 1));
+		targets[i]->items = palloc(sizeof(Entry *) * Max(loaded[i]->n, 1));
 		for (int j = 0; j < loaded[i]->n; j++)
 			targets[i]->items[j] = add_item(level, loaded[i]->rows[j], NULL);
 	}
@@ -347,8 +347,8 @@ give_rows(Level *level, Items **targets, LoadedRows **loaded, int n)
 
 /* Load one step for some items. */
 static void
-load_step(Level *from, const Assoc *assoc, Level *to, Item **items,
-		  Items **targets, int n, bool read_only)
+load_step(Level *from, const Assoc *assoc, Level *to, Entry **items,
+		  Entries **targets, int n, bool read_only)
 {
 	TableRow  **parents = palloc(sizeof(TableRow *) * Max(n, 1));
 	LoadedRows **loaded;
@@ -380,7 +380,7 @@ same_row(const TableInfo *table, const TableRow *a, const TableRow *b)
 
 /* Add an item to others, unless its row is among them. */
 static void
-add_distinct(const TableInfo *table, Items *items, int *allocated, Item *item)
+add_distinct(const TableInfo *table, Entries *items, int *allocated, Entry *item)
 {
 	for (int i = 0; i < items->n; i++)
 		if (same_row(table, items->items[i]->row, item->row))
@@ -389,8 +389,8 @@ add_distinct(const TableInfo *table, Items *items, int *allocated, Item *item)
 	{
 		int			n = Max(8, *allocated * 2);
 
-		items->items = *allocated == 0 ? palloc(sizeof(Item *) * n) :
-			repalloc(items->items, sizeof(Item *) * n);
+		items->items = *allocated == 0 ? palloc(sizeof(Entry *) * n) :
+			repalloc(items->items, sizeof(Entry *) * n);
 		*allocated = n;
 	}
 	items->items[items->n++] = item;
@@ -398,7 +398,7 @@ add_distinct(const TableInfo *table, Items *items, int *allocated, Item *item)
 
 /* What is at the end of some steps: each row once. */
 static void
-collect_end(const TableInfo *table, Items *from, int depth, Items *into,
+collect_end(const TableInfo *table, Entries *from, int depth, Entries *into,
 			int *allocated)
 {
 	for (int i = 0; i < from->n; i++)
@@ -414,13 +414,13 @@ collect_end(const TableInfo *table, Items *from, int depth, Items *into,
 
 /* Load an association through others, for some items. */
 static void
-load_through(Level *level, Branch *branch, Item **items, Items **targets,
+load_through(Level *level, Branch *branch, Entry **items, Entries **targets,
 			 int n, bool read_only)
 {
 	int			nsteps = list_length(branch->steps);
 	Level	   *from = level;
-	Items	   *first = palloc0(sizeof(Items) * Max(n, 1));
-	Items	  **next = palloc(sizeof(Items *) * Max(n, 1));
+	Entries	   *first = palloc0(sizeof(Entries) * Max(n, 1));
+	Entries	  **next = palloc(sizeof(Entries *) * Max(n, 1));
 	Level	   *ends = palloc(sizeof(Level));
 
 	/* the last level's items are the branch's, but each only once a parent */
@@ -444,7 +444,7 @@ load_through(Level *level, Branch *branch, Item **items, Items **targets,
 		load_step(from, assoc, to, items, next, count, read_only);
 		count = to->nitems;
 		items = to->items;
-		next = palloc(sizeof(Items *) * Max(count, 1));
+		next = palloc(sizeof(Entries *) * Max(count, 1));
 		if (i < nsteps - 1)
 			for (int j = 0; j < count; j++)
 				next[j] = to->items[j]->assocs;
@@ -459,7 +459,7 @@ load_through(Level *level, Branch *branch, Item **items, Items **targets,
 	}
 	for (int i = 0; i < ends->nitems; i++)
 	{
-		Item	   *item = ends->items[i];
+		Entry	   *item = ends->items[i];
 
 		/* nested associations are loaded for the branch's own items */
 		if (branch->level->nitems == branch->level->allocated)
@@ -467,8 +467,8 @@ load_through(Level *level, Branch *branch, Item **items, Items **targets,
 			int			room = Max(16, branch->level->allocated * 2);
 
 			branch->level->items = branch->level->allocated == 0 ?
-				palloc(sizeof(Item *) * room) :
-				repalloc(branch->level->items, sizeof(Item *) * room);
+				palloc(sizeof(Entry *) * room) :
+				repalloc(branch->level->items, sizeof(Entry *) * room);
 			branch->level->allocated = room;
 		}
 		branch->level->items[branch->level->nitems++] = item;
@@ -487,13 +487,13 @@ load_level(Level *level, bool read_only)
 	foreach(lc, level->branches)
 	{
 		Branch	   *branch = lfirst(lc);
-		Item	  **items = palloc(sizeof(Item *) * Max(level->nitems, 1));
-		Items	  **targets = palloc(sizeof(Items *) * Max(level->nitems, 1));
+		Entry	  **items = palloc(sizeof(Entry *) * Max(level->nitems, 1));
+		Entries	  **targets = palloc(sizeof(Entries *) * Max(level->nitems, 1));
 		int			n = 0;
 
 		for (int i = 0; i < level->nitems; i++)
 		{
-			Item	   *item = level->items[i];
+			Entry	   *item = level->items[i];
 
 			if (item->assocs[index].absent || item->assocs[index].items)
 				continue;
@@ -513,12 +513,12 @@ load_level(Level *level, bool read_only)
 /* -------------------------------------------------------------- writing */
 
 static void put_item(StringInfo buf, JsonbFrame *parent, const Level *level,
-					 const Item *item);
+					 const Entry *item);
 
 /* Put what an association has for an item. */
 static void
 put_items(StringInfo buf, JsonbFrame *parent, const Level *level,
-		  const Items *items, bool to_one)
+		  const Entries *items, bool to_one)
 {
 	JsonbFrame	frame;
 
@@ -539,7 +539,7 @@ put_items(StringInfo buf, JsonbFrame *parent, const Level *level,
 /* Put the items of a branch. */
 static void
 put_branch(StringInfo buf, JsonbFrame *parent, const Level *level,
-		   const Item *item, int index)
+		   const Entry *item, int index)
 {
 	const Branch *branch = list_nth(level->branches, index);
 
@@ -550,7 +550,7 @@ put_branch(StringInfo buf, JsonbFrame *parent, const Level *level,
 /* Put a row that came from a query. */
 static void
 put_row_item(StringInfo buf, JsonbFrame *parent, const Level *level,
-			 const Item *item)
+			 const Entry *item)
 {
 	const RowShape *shape = level->shape;
 	JsonbFrame	frame;
@@ -595,7 +595,7 @@ compare_pairs(const void *a, const void *b)
 
 /* The pairs of an object, but for the associations that go with it. */
 static int
-object_pairs(const Level *level, const Item *item, Pair *pairs)
+object_pairs(const Level *level, const Entry *item, Pair *pairs)
 {
 	JsonbIterator *iterator = JsonbIteratorInit(item->object);
 	JsonbIteratorToken token;
@@ -633,7 +633,7 @@ object_pairs(const Level *level, const Item *item, Pair *pairs)
 /* Put an object of the caller's, with what was loaded for it. */
 static void
 put_object_item(StringInfo buf, JsonbFrame *parent, const Level *level,
-				const Item *item)
+				const Entry *item)
 {
 	Pair	   *pairs = palloc(sizeof(Pair) *
 							   (JsonContainerSize(item->object) +
@@ -672,7 +672,7 @@ put_object_item(StringInfo buf, JsonbFrame *parent, const Level *level,
 /* Put an item. */
 static void
 put_item(StringInfo buf, JsonbFrame *parent, const Level *level,
-		 const Item *item)
+		 const Entry *item)
 {
 	check_stack_depth();
 	if (item->object != NULL)
@@ -697,7 +697,7 @@ tree_needs_settings(const Level *level)
 
 /* Write items as one jsonb. */
 static Jsonb *
-write_items(const Level *root, const Level *level, const Items *items,
+write_items(const Level *root, const Level *level, const Entries *items,
 			bool to_one)
 {
 	StringInfoData buf;
@@ -727,7 +727,7 @@ Jsonb *
 chatroom_preload_value(Jsonb *value, Oid relid, List *paths, bool read_only)
 {
 	Level	   *root = make_level(relid);
-	Items		items;
+	Entries		items;
 	ListCell   *lc;
 
 	foreach(lc, paths)
@@ -784,15 +784,15 @@ chatroom_preload(PG_FUNCTION_ARGS)
 }
 
 /* What the rows of a value are associated with, each once. */
-static Items
-associated(const Branch *branch, const Items *parents)
+static Entries
+associated(const Branch *branch, const Entries *parents)
 {
-	Items		items = {0};
+	Entries		items = {0};
 	int			allocated = 0;
 
 	for (int i = 0; i < parents->n; i++)
 	{
-		const Items *own = parents->items[i]->assocs;
+		const Entries *own = parents->items[i]->assocs;
 
 		for (int j = 0; j < own->n; j++)
 		{
@@ -813,8 +813,8 @@ chatroom_assoc(PG_FUNCTION_ARGS)
 	Jsonb	   *value;
 	Level	   *root;
 	Branch	   *branch;
-	Items		parents;
-	Items		items;
+	Entries		parents;
+	Entries		items;
 	bool		to_one;
 
 	relid = chatroom_changeset_relation(chatroom_text_arg(fcinfo, 1,
@@ -834,7 +834,7 @@ chatroom_assoc(PG_FUNCTION_ARGS)
 
 	/* what the value itself has is not asked for */
 	for (int i = 0; i < parents.n; i++)
-		memset(parents.items[i]->assocs, 0, sizeof(Items));
+		memset(parents.items[i]->assocs, 0, sizeof(Entries));
 	load_level(root, true);
 	items = associated(branch, &parents);
 	to_one = branch->to_one && JB_ROOT_IS_OBJECT(value);

@@ -445,7 +445,7 @@ chatroom_equality(const TableInfo *table, const TableColumn *column)
 
 /* Are two values of a column the same? */
 bool
-chatroom_same_value(TableColumn *column, Datum a, bool anull, Datum b,
+chatroom_same_column_value(TableColumn *column, Datum a, bool anull, Datum b,
 					bool bnull)
 {
 	if (anull || bnull)

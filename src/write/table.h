@@ -134,7 +134,7 @@ extern void chatroom_append_columns(StringInfo buf, const TableInfo *table,
 									const char *alias);
 
 /* Are two values of a column the same? */
-extern bool chatroom_same_value(TableColumn *column, Datum a, bool anull,
+extern bool chatroom_same_column_value(TableColumn *column, Datum a, bool anull,
 								Datum b, bool bnull);
 
 /* An empty row: all null. */

@@ -1,0 +1,1086 @@
+/*-------------------------------------------------------------------------
+ *
+ * repo.c
+ *	  chatroom.insert, update and delete: writing changesets.
+ *
+ * What a changeset and those of its associations ask for is written in one
+ * subtransaction, parents before children.  When the server refuses a row, the
+ * constraint's error becomes one of the changeset's.  Then it is tried once
+ * more, this time looking at all constraints before each statement, so that
+ * several that are broken are told together.
+ *
+ * All statements run with the caller's rights, row-level security and
+ * triggers.  Other errors are raised.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/xact.h"
+#include "base/compat.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/resowner.h"
+#include "utils/timestamp.h"
+#include "write/args.h"
+#include "write/assocs.h"
+#include "write/load.h"
+#include "write/repo.h"
+#include "write/where.h"
+
+typedef enum ConflictAction
+{
+	CONFLICT_RAISE,
+	CONFLICT_NOTHING,
+	CONFLICT_REPLACE,			/* columns take their new values */
+	CONFLICT_SET				/* columns are set, or counted up */
+} ConflictAction;
+
+struct Conflict
+{
+	ConflictAction action;
+	Bitmapset  *target;			/* columns, or ... */
+	char	   *constraint;		/* ... a constraint's name */
+	Bitmapset  *replace;
+	Jsonb	   *set;
+	Jsonb	   *inc;
+};
+
+/* What is being written. */
+typedef struct Writer
+{
+	Changeset  *root;
+	Conflict   *conflict;		/* of the root */
+	Changeset  *current;		/* whose statement runs; for errors */
+	Changeset  *blame;			/* NULL: current has them, else this one ... */
+	const char *field;			/* ... under this name */
+	bool		careful;		/* look at constraints beforehand */
+} Writer;
+
+CHATROOM_FUNCTION(chatroom_insert);
+CHATROOM_FUNCTION(chatroom_update);
+CHATROOM_FUNCTION(chatroom_delete);
+
+static bool write_changeset(Writer *writer, Changeset *changeset);
+
+
+/* ------------------------------------------------------------ on_conflict */
+
+/* A set of columns of names. */
+static Bitmapset *
+column_set(TableInfo *table, Jsonb *names, const char *what)
+{
+	Bitmapset  *set = NULL;
+	ListCell   *lc;
+
+	chatroom_want_list(names, what);
+	foreach(lc, chatroom_text_list(names, what))
+	{
+		const char *name = lfirst(lc);
+
+		set = bms_add_member(set,
+							 chatroom_named_column(table, name, strlen(name),
+												   what)->attnum);
+	}
+	return set;
+}
+
+/* All columns that replace_all replaces: not keys, nor inserted_at. */
+static Bitmapset *
+replaceable_columns(const TableInfo *table, const Conflict *conflict)
+{
+	Bitmapset  *set = bms_copy(table->all);
+
+	for (int i = 0; i < table->natts; i++)
+		if (table->columns[i].generated || table->columns[i].identity_always)
+			set = bms_del_member(set, i + 1);
+	for (int i = 0; i < table->nkeys; i++)
+		set = bms_del_member(set, table->keys[i]);
+	set = bms_del_members(set, conflict->target);
+	return table->inserted_at ?
+		bms_del_member(set, table->inserted_at) : set;
+}
+
+/* Read the target: columns, or {"constraint": name}. */
+static void
+read_target(TableInfo *table, Conflict *conflict, Jsonb *target)
+{
+	static const char *const members[] = {"constraint", NULL};
+
+	if (target == NULL)
+		return;
+	if (JB_ROOT_IS_OBJECT(target) && JB_ROOT_COUNT(target) > 0)
+	{
+		chatroom_only_members(target, "target", members);
+		conflict->constraint = chatroom_member_text(target, "constraint",
+													"target");
+		return;
+	}
+	conflict->target = column_set(table, target, "target");
+	if (conflict->target == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("target of on_conflict must not be empty")));
+}
+
+/* Read on_conflict. */
+static Conflict *
+read_conflict(TableInfo *table, Jsonb *json)
+{
+	static const char *const members[] = {
+		"target", "action", "fields", "set", "inc", NULL
+	};
+	Conflict   *conflict = palloc0(sizeof(Conflict));
+	Jsonb	   *fields;
+	char	   *action;
+
+	if (json == NULL)
+		return NULL;
+	chatroom_want_object(json, "on_conflict");
+	chatroom_only_members(json, "on_conflict", members);
+	action = chatroom_member_text(json, "action", "on_conflict");
+	read_target(table, conflict, chatroom_member_jsonb(json, "target"));
+	fields = chatroom_member_jsonb(json, "fields");
+	conflict->set = chatroom_member_jsonb(json, "set");
+	conflict->inc = chatroom_member_jsonb(json, "inc");
+	if (conflict->set != NULL)
+		chatroom_want_object(conflict->set, "set of on_conflict");
+	if (conflict->inc != NULL)
+		chatroom_want_object(conflict->inc, "inc of on_conflict");
+
+	if (action == NULL || strcmp(action, "raise") == 0)
+		conflict->action = CONFLICT_RAISE;
+	else if (strcmp(action, "nothing") == 0)
+		conflict->action = CONFLICT_NOTHING;
+	else if (strcmp(action, "replace_all") == 0)
+	{
+		conflict->action = CONFLICT_REPLACE;
+		conflict->replace = replaceable_columns(table, conflict);
+	}
+	else if (strcmp(action, "replace_all_except") == 0 && fields != NULL)
+	{
+		conflict->action = CONFLICT_REPLACE;
+		conflict->replace =
+			bms_del_members(replaceable_columns(table, conflict),
+							column_set(table, fields, "fields"));
+	}
+	else if (strcmp(action, "replace") == 0 && fields != NULL)
+	{
+		conflict->action = CONFLICT_REPLACE;
+		conflict->replace = column_set(table, fields, "fields");
+	}
+	else if ((strcmp(action, "set") == 0 || strcmp(action, "inc") == 0) &&
+			 (conflict->set != NULL || conflict->inc != NULL))
+		conflict->action = CONFLICT_SET;
+	else
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid action \"%s\" of on_conflict", action),
+				 errhint("Actions are raise, nothing, replace_all, replace_all_except and replace with \"fields\", set with \"set\" and inc with \"inc\".")));
+
+	if (conflict->action == CONFLICT_RAISE)
+		return NULL;
+	if (conflict->action != CONFLICT_NOTHING && conflict->target == NULL &&
+		conflict->constraint == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("on_conflict needs a target"),
+				 errhint("Give the columns of a unique index, like {\"target\": [\"name\"], \"action\": \"%s\"}.",
+						 action)));
+	if (conflict->action == CONFLICT_REPLACE && conflict->replace == NULL)
+		conflict->action = CONFLICT_NOTHING;
+	return conflict;
+}
+
+/* Append what is set, or counted up, on a conflict. */
+static void
+append_sets(StringInfo sql, TableInfo *table, Jsonb *object, bool inc,
+			QueryArgs *args, bool *first)
+{
+	JsonbIterator *iterator;
+	JsonbIteratorToken token;
+	JsonbValue	key;
+	JsonbValue	value;
+
+	if (object == NULL)
+		return;
+	iterator = JsonbIteratorInit(&object->root);
+	while ((token = JsonbIteratorNext(&iterator, &key, true)) != WJB_DONE)
+	{
+		TableColumn *column;
+		Datum		datum = (Datum) 0;
+		CastResult	result;
+		int			parameter;
+
+		if (token != WJB_KEY)
+			continue;
+		(void) JsonbIteratorNext(&iterator, &value, true);
+		column = chatroom_named_column(table, key.val.string.val,
+									   key.val.string.len, "on_conflict");
+		result = chatroom_cast(&column->caster, &value, &datum);
+		if (result != CAST_OK && (result != CAST_NULL || inc))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("invalid value of column \"%s\" in on_conflict",
+							column->name),
+					 errdetail("Column \"%s\" has type %s.", column->name,
+							   format_type_be(column->typid))));
+		parameter = chatroom_add_arg(args, column->typid, datum,
+									 result == CAST_NULL);
+		appendStringInfo(sql, "%s%s = ", *first ? "" : ", ", column->quoted);
+		if (inc)
+			appendStringInfo(sql, "t.%s OPERATOR(pg_catalog.+) ",
+							 column->quoted);
+		appendStringInfo(sql, "$%d", parameter);
+		*first = false;
+	}
+}
+
+/* Append ON CONFLICT. */
+static void
+append_conflict(StringInfo sql, TableInfo *table, const Conflict *conflict,
+				QueryArgs *args)
+{
+	bool		first = true;
+	int			attnum = -1;
+
+	appendStringInfoString(sql, " ON CONFLICT");
+	if (conflict->constraint != NULL)
+		appendStringInfo(sql, " ON CONSTRAINT %s",
+						 quote_identifier(conflict->constraint));
+	else if (conflict->target != NULL)
+	{
+		appendStringInfoString(sql, " (");
+		chatroom_append_columns(sql, table, conflict->target, NULL);
+		appendStringInfoChar(sql, ')');
+	}
+	if (conflict->action == CONFLICT_NOTHING)
+	{
+		appendStringInfoString(sql, " DO NOTHING");
+		return;
+	}
+	appendStringInfoString(sql, " DO UPDATE SET ");
+	while ((attnum = bms_next_member(conflict->replace, attnum)) >= 0)
+	{
+		const char *name = table->columns[attnum - 1].quoted;
+
+		appendStringInfo(sql, "%s%s = excluded.%s", first ? "" : ", ", name,
+						 name);
+		first = false;
+	}
+	append_sets(sql, table, conflict->set, false, args, &first);
+	append_sets(sql, table, conflict->inc, true, args, &first);
+}
+
+/* ------------------------------------------------------------- statements */
+
+/* Set a column to the time, where the changes don't. */
+static void
+stamp(Changeset *changeset, AttrNumber attnum, TimestampTz time,
+	  Bitmapset **columns)
+{
+	TableColumn *column;
+	Datum		now;
+	int32		typmod;
+
+	if (attnum == 0 || bms_is_member(attnum, changeset->changed))
+		return;
+	column = &changeset->table->columns[attnum - 1];
+	if (changeset->action == ACTION_INSERT && column->has_default)
+		return;
+	now = TimestampTzGetDatum(time);
+	if (column->caster.base == TIMESTAMPOID)
+	{
+		Datum		zone = CStringGetTextDatum("UTC");
+
+		now = DirectFunctionCall2(timestamptz_zone, zone, now);
+	}
+	typmod = column->caster.typmod;
+	if (typmod >= 0)
+		now = column->caster.base == TIMESTAMPOID ?
+			DirectFunctionCall2(timestamp_scale, now, Int32GetDatum(typmod)) :
+			DirectFunctionCall2(timestamptz_scale, now,
+								Int32GetDatum(typmod));
+	changeset->row->values[attnum - 1] = now;
+	changeset->row->nulls[attnum - 1] = false;
+	*columns = bms_add_member(*columns, attnum);
+}
+
+/* Add the values of columns as parameters. */
+static void
+add_values(const Changeset *changeset, const Bitmapset *columns,
+		   QueryArgs *args)
+{
+	int			attnum = -1;
+
+	while ((attnum = bms_next_member(columns, attnum)) >= 0)
+		(void) chatroom_add_arg(args,
+								changeset->table->columns[attnum - 1].typid,
+								changeset->row->values[attnum - 1],
+								changeset->row->nulls[attnum - 1]);
+}
+
+/* Add the key of the row that there is, and WHERE. */
+static void
+append_where_key(StringInfo sql, const Changeset *changeset, QueryArgs *args)
+{
+	const TableInfo *table = changeset->table;
+
+	appendStringInfoString(sql, " WHERE ");
+	chatroom_append_key(sql, table, args->n + 1);
+	for (int i = 0; i < table->nkeys; i++)
+		(void) chatroom_add_arg(args,
+								table->columns[table->keys[i] - 1].typid,
+								changeset->data->values[table->keys[i] - 1],
+								false);
+}
+
+/* Add RETURNING, run it, and take the row; false: there was none. */
+static bool
+run_statement(Writer *writer, Changeset *changeset, StringInfo sql,
+			  QueryArgs *args)
+{
+	TableInfo  *table = changeset->table;
+	bool		returning = !bms_is_empty(changeset->readable);
+	int			result;
+
+	if (returning)
+	{
+		appendStringInfoString(sql, " RETURNING ");
+		chatroom_append_columns(sql, table, changeset->readable, "t");
+	}
+	writer->current = changeset;
+	result = SPI_execute_plan(chatroom_plan(table, sql->data, args->n,
+											args->types),
+							  args->values, args->nulls, false, 0);
+	if (result < 0)
+		elog(ERROR, "could not execute \"%s\": %s", sql->data,
+			 SPI_result_code_string(result));
+	if (SPI_processed == 0)
+		return false;
+	if (returning && changeset->action != ACTION_DELETE)
+		chatroom_read_row(table, changeset->row, changeset->readable,
+						  SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 0);
+	return true;
+}
+
+/* Look at all constraints before a statement; false: some are broken. */
+static bool
+look_before(Writer *writer, Changeset *changeset, bool upsert)
+{
+	if (!writer->careful || upsert)
+		return true;
+	chatroom_check_changeset(changeset, false, true);
+	return changeset->errors == NIL;
+}
+
+/* Insert a row. */
+static bool
+insert_row(Writer *writer, Changeset *changeset, const Bitmapset *linked)
+{
+	TableInfo  *table = changeset->table;
+	Conflict   *conflict = changeset == writer->root ? writer->conflict :
+		NULL;
+	Bitmapset  *columns = bms_union(changeset->changed, linked);
+	TimestampTz now = GetCurrentTimestamp();
+	StringInfoData sql;
+	QueryArgs	args = {0};
+
+	if (!look_before(writer, changeset, conflict != NULL))
+		return false;
+	stamp(changeset, table->inserted_at, now, &columns);
+	stamp(changeset, table->updated_at, now, &columns);
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "INSERT INTO %s AS t ", table->quoted);
+	if (columns == NULL)
+		appendStringInfoString(&sql, "DEFAULT VALUES");
+	else
+	{
+		appendStringInfoChar(&sql, '(');
+		chatroom_append_columns(&sql, table, columns, NULL);
+		appendStringInfoString(&sql, ") VALUES (");
+		add_values(changeset, columns, &args);
+		for (int i = 1; i <= args.n; i++)
+			appendStringInfo(&sql, "%s$%d", i > 1 ? ", " : "", i);
+		appendStringInfoChar(&sql, ')');
+	}
+	if (conflict != NULL)
+		append_conflict(&sql, table, conflict, &args);
+	(void) run_statement(writer, changeset, &sql, &args);
+	return true;
+}
+
+/* The column of a rule optimistic_lock, if the attributes give its version. */
+static AttrNumber
+given_version(const Changeset *changeset)
+{
+	for (int i = 0; i < changeset->rules->nrules; i++)
+	{
+		const Rule *rule = &changeset->rules->rules[i];
+
+		if (rule->kind == RULE_OPTIMISTIC_LOCK && rule->ncolumns > 0 &&
+			changeset->attrs != NULL &&
+			chatroom_member(&changeset->attrs->root, rule->field) != NULL)
+			return rule->columns[0];
+	}
+	return 0;
+}
+
+/* Update a row. */
+static bool
+update_row(Writer *writer, Changeset *changeset, const Bitmapset *linked)
+{
+	TableInfo  *table = changeset->table;
+	Bitmapset  *columns = bms_union(changeset->changed, linked);
+	AttrNumber	version = given_version(changeset);
+	StringInfoData sql;
+	QueryArgs	args = {0};
+	int			attnum = -1;
+	int			n = 0;
+
+	if (columns == NULL)
+		return true;
+	if (!look_before(writer, changeset, false))
+		return false;
+	stamp(changeset, table->updated_at, GetCurrentTimestamp(), &columns);
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "UPDATE %s AS t SET ", table->quoted);
+	while ((attnum = bms_next_member(columns, attnum)) >= 0)
+	{
+		appendStringInfo(&sql, "%s%s = $%d", n > 0 ? ", " : "",
+						 table->columns[attnum - 1].quoted, n + 1);
+		n++;
+	}
+	add_values(changeset, columns, &args);
+	append_where_key(&sql, changeset, &args);
+	if (version != 0)
+	{
+		const TableColumn *column = &table->columns[version - 1];
+
+		appendStringInfo(&sql, " AND t.%s %s $%d", column->quoted,
+						 chatroom_equality(table, column),
+						 chatroom_add_arg(&args, column->typid,
+										  changeset->data->values[version - 1],
+										  changeset->data->nulls[version - 1]));
+	}
+	if (run_statement(writer, changeset, &sql, &args))
+		return true;
+	chatroom_add_stale(changeset, version);
+	return false;
+}
+
+/* Delete a row. */
+static bool
+delete_row(Writer *writer, Changeset *changeset, bool missing_ok)
+{
+	StringInfoData sql;
+	QueryArgs	args = {0};
+
+	if (changeset->rules->on_delete)
+	{
+		Relation	relation = relation_open(changeset->table->relid,
+											 AccessShareLock);
+		RuleInput	input = {0};
+
+		input.tupdesc = changeset->table->tupdesc;
+		input.values = changeset->row->values;
+		input.nulls = changeset->row->nulls;
+		changeset->errors = chatroom_check_delete(changeset->rules, relation,
+												  &input);
+		relation_close(relation, NoLock);
+		if (changeset->errors != NIL)
+			return false;
+	}
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "DELETE FROM %s AS t", changeset->table->quoted);
+	append_where_key(&sql, changeset, &args);
+	if (run_statement(writer, changeset, &sql, &args) || missing_ok)
+		return true;
+	chatroom_add_stale(changeset, 0);
+	return false;
+}
+
+/* ----------------------------------------------------------- associations */
+
+/* Give a changeset the values that link it to another row. */
+static Bitmapset *
+link_columns(Changeset *changeset, const AttrNumber *columns,
+			 const Changeset *other, const AttrNumber *others, int n)
+{
+	Bitmapset  *linked = NULL;
+
+	for (int i = 0; i < n; i++)
+	{
+		int			to = columns[i] - 1;
+		bool		isnull = other == NULL || other->row->nulls[others[i] - 1];
+		Datum		value = isnull ? (Datum) 0 :
+			other->row->values[others[i] - 1];
+		Oid			type = changeset->table->columns[to].typid;
+
+		/* int and bigint may refer to each other */
+		if (!isnull &&
+			other->table->columns[others[i] - 1].typid != type)
+		{
+			const TableColumn *from = &other->table->columns[others[i] - 1];
+			Oid			output;
+			Oid			input;
+			Oid			parameter;
+			bool		is_varlena;
+
+			getTypeOutputInfo(from->typid, &output, &is_varlena);
+			getTypeInputInfo(type, &input, &parameter);
+			value = OidInputFunctionCall(input,
+										 OidOutputFunctionCall(output, value),
+										 parameter,
+										 changeset->table->columns[to].typmod);
+		}
+		if (changeset->action == ACTION_INSERT ||
+			!chatroom_same_column_value(&changeset->table->columns[to], value,
+								 isnull, changeset->data->values[to],
+								 changeset->data->nulls[to]))
+			linked = bms_add_member(linked, columns[i]);
+		changeset->row->values[to] = value;
+		changeset->row->nulls[to] = isnull;
+		changeset->later = bms_del_member(changeset->later, columns[i]);
+	}
+	return linked;
+}
+
+/* The rows that a row belongs to come before it. */
+static bool
+write_parents(Writer *writer, Changeset *changeset, Bitmapset **linked)
+{
+	ListCell   *lc;
+
+	foreach(lc, changeset->assocs)
+	{
+		AssocChange *change = lfirst(lc);
+		const AssocKey *key = &change->assoc->key;
+		Changeset  *parent;
+
+		if (change->assoc->kind != ASSOC_BELONGS_TO)
+			continue;
+		parent = change->kept == NIL ? NULL : linitial(change->kept);
+		if (parent != NULL && !write_changeset(writer, parent))
+			return false;
+		if (parent == NULL && change->removed == NIL &&
+			changeset->action == ACTION_UPDATE)
+			continue;
+		*linked = bms_union(*linked,
+							link_columns(changeset, key->referencing, parent,
+										 key->referenced, key->n));
+	}
+	return true;
+}
+
+/* Insert or delete the row of a join table. */
+static bool
+write_join(Writer *writer, Changeset *owner, const AssocChange *change,
+		   Changeset *child, bool remove)
+{
+	const Assoc *assoc = change->assoc;
+	Changeset  *join = chatroom_new_changeset(assoc->join, ACTION_INSERT,
+											  NULL);
+	Bitmapset  *linked;
+	bool		result;
+
+	writer->blame = owner;
+	writer->field = change->name;
+	linked = link_columns(join, assoc->key.referencing, owner,
+						  assoc->key.referenced, assoc->key.n);
+	linked = bms_union(linked, link_columns(join, assoc->join_key.referencing,
+											child, assoc->join_key.referenced,
+											assoc->join_key.n));
+	if (remove)
+	{
+		StringInfoData sql;
+		QueryArgs	args = {0};
+		int			attnum = -1;
+
+		initStringInfo(&sql);
+		appendStringInfo(&sql, "DELETE FROM %s AS t WHERE ",
+						 join->table->quoted);
+		while ((attnum = bms_next_member(linked, attnum)) >= 0)
+		{
+			const TableColumn *column = &join->table->columns[attnum - 1];
+
+			appendStringInfo(&sql, "%s%s %s $%d", args.n > 0 ? " AND " : "",
+							 column->quoted,
+							 chatroom_equality(join->table, column),
+							 args.n + 1);
+			(void) chatroom_add_arg(&args, column->typid,
+									join->row->values[attnum - 1], false);
+		}
+		join->action = ACTION_DELETE;
+		(void) run_statement(writer, join, &sql, &args);
+		result = true;
+	}
+	else
+	{
+		result = insert_row(writer, join, linked);
+		owner->errors = list_concat(owner->errors, join->errors);
+	}
+	writer->blame = NULL;
+	return result;
+}
+
+/* A row is associated no more. */
+static bool
+remove_child(Writer *writer, Changeset *owner, const AssocChange *change,
+			 Changeset *child)
+{
+	const Assoc *assoc = change->assoc;
+
+	if (assoc->kind == ASSOC_MANY_TO_MANY)
+		return write_join(writer, owner, change, child, true);
+	if (!child->unlink)
+		return delete_row(writer, child,
+						  assoc->on_replace == REPLACE_DELETE_IF_EXISTS);
+	if (assoc->kind == ASSOC_BELONGS_TO)
+		return true;
+	child->action = ACTION_UPDATE;
+	return update_row(writer, child,
+					  link_columns(child, assoc->key.referencing, NULL,
+								   assoc->key.referenced, assoc->key.n));
+}
+
+/* Write the rows that have or are joined with a row. */
+static bool
+write_children(Writer *writer, Changeset *changeset)
+{
+	ListCell   *lc;
+	ListCell   *lk;
+
+	foreach(lc, changeset->assocs)
+	{
+		AssocChange *change = lfirst(lc);
+		const Assoc *assoc = change->assoc;
+
+		foreach(lk, change->removed)
+			if (!remove_child(writer, changeset, change, lfirst(lk)))
+				return false;
+		if (assoc->kind == ASSOC_BELONGS_TO)
+			continue;
+		for (int i = 0; i < list_length(change->kept); i++)
+		{
+			Changeset  *child = list_nth(change->kept, i);
+			bool		current = list_nth_int(change->current, i) != 0;
+
+			if (assoc->kind != ASSOC_MANY_TO_MANY)
+				child->linked = link_columns(child, assoc->key.referencing,
+											 changeset,
+											 assoc->key.referenced,
+											 assoc->key.n);
+			if (!write_changeset(writer, child))
+				return false;
+			if (assoc->kind == ASSOC_MANY_TO_MANY && !current &&
+				!write_join(writer, changeset, change, child, false))
+				return false;
+		}
+	}
+	return true;
+}
+
+/* Write a changeset and those of its associations; false: an error. */
+static bool
+write_changeset(Writer *writer, Changeset *changeset)
+{
+	Bitmapset  *linked = bms_copy(changeset->linked);
+	bool		result = true;
+
+	check_stack_depth();
+	CHECK_FOR_INTERRUPTS();
+	if (!write_parents(writer, changeset, &linked))
+		return false;
+	switch (changeset->action)
+	{
+		case ACTION_INSERT:
+			result = insert_row(writer, changeset, linked);
+			break;
+		case ACTION_NONE:
+		case ACTION_UPDATE:
+			result = update_row(writer, changeset, linked);
+			break;
+		case ACTION_DELETE:
+			result = delete_row(writer, changeset, false);
+			break;
+	}
+	return result && write_children(writer, changeset);
+}
+
+/* ---------------------------------------------------------------- trying */
+
+/* What the server refused becomes errors; others are raised again. */
+static void
+take_error(Writer *writer, ErrorData *error)
+{
+	Changeset  *changeset = writer->current;
+	Relation	relation;
+	List	   *errors;
+	ListCell   *lc;
+
+	if (changeset == NULL)
+		ReThrowError(error);
+	relation = relation_open(changeset->table->relid, AccessShareLock);
+	errors = chatroom_caught_errors(relation, error);
+	relation_close(relation, NoLock);
+	if (errors == NIL)
+		ReThrowError(error);
+	if (writer->blame != NULL)
+	{
+		foreach(lc, errors)
+			((RuleError *) lfirst(lc))->field = writer->field;
+		changeset = writer->blame;
+	}
+	changeset->errors = list_concat(changeset->errors, errors);
+}
+
+/* Write in a subtransaction; false: nothing is written, and why is told. */
+static bool
+try_writing(Writer *writer)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile bool success = false;
+
+	writer->current = NULL;
+	writer->blame = NULL;
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(caller);
+	PG_TRY();
+	{
+		success = write_changeset(writer, writer->root);
+		if (success)
+			ReleaseCurrentSubTransaction();
+		else
+			RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(caller);
+		CurrentResourceOwner = owner;
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(caller);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(caller);
+		CurrentResourceOwner = owner;
+		success = false;
+		take_error(writer, error);
+	}
+	PG_END_TRY();
+	return success;
+}
+
+/* Forget the errors of the first attempt. */
+static void
+clear_errors(Changeset *changeset)
+{
+	ListCell   *lc;
+	ListCell   *lk;
+
+	chatroom_forget_errors(changeset);
+	foreach(lc, changeset->assocs)
+	{
+		AssocChange *change = lfirst(lc);
+
+		foreach(lk, change->kept)
+			clear_errors(lfirst(lk));
+		foreach(lk, change->removed)
+			clear_errors(lfirst(lk));
+	}
+}
+
+/* Take over errors of removed rows, and tell who is valid. */
+static bool
+settle(Changeset *changeset)
+{
+	ListCell   *lc;
+	ListCell   *lk;
+
+	foreach(lc, changeset->assocs)
+	{
+		AssocChange *change = lfirst(lc);
+
+		foreach(lk, change->removed)
+			changeset->errors = list_concat(changeset->errors,
+											((Changeset *) lfirst(lk))->errors);
+	}
+	changeset->valid = changeset->errors == NIL;
+	foreach(lc, changeset->assocs)
+		foreach(lk, ((AssocChange *) lfirst(lc))->kept)
+			if (!settle(lfirst(lk)))
+				changeset->valid = false;
+	return changeset->valid;
+}
+
+/* Write a valid changeset, or tell why not. */
+static Changeset *
+write_or_tell(Changeset *changeset, Conflict *conflict)
+{
+	Writer		writer = {0};
+
+	if (!changeset->valid)
+		return changeset;
+	writer.root = changeset;
+	writer.conflict = conflict;
+	if (try_writing(&writer))
+		return changeset;
+	if (changeset->action != ACTION_DELETE && writer.current != NULL)
+	{
+		clear_errors(changeset);
+		writer.careful = true;
+		if (try_writing(&writer))
+			return changeset;
+	}
+	(void) settle(changeset);
+	if (changeset->valid)
+		elog(ERROR, "changeset of table \"%s\" failed without an error",
+			 changeset->table->name);
+	return changeset;
+}
+
+/* Hold a changeset and those of its associations against the rules. */
+void
+chatroom_check_tree(Changeset *changeset, bool upsert, bool native)
+{
+	ListCell   *lc;
+	ListCell   *lk;
+
+	check_stack_depth();
+	foreach(lc, changeset->assocs)
+	{
+		AssocChange *change = lfirst(lc);
+
+		if (change->assoc->kind == ASSOC_BELONGS_TO)
+			for (int i = 0; i < change->assoc->key.n; i++)
+				changeset->later =
+					bms_add_member(changeset->later,
+								   change->assoc->key.referencing[i]);
+		foreach(lk, change->kept)
+			chatroom_check_tree(lfirst(lk), false, native);
+	}
+	chatroom_check_changeset(changeset, upsert, native);
+	(void) settle(changeset);
+}
+
+/* ------------------------------------------------------------- operations */
+
+/* A changeset for the row that a key names. */
+Changeset *
+chatroom_existing(Oid relid, Jsonb *key, ChangesetAction action,
+				  bool read_only)
+{
+	TableInfo  *table = chatroom_open_table(relid);
+	TableRow   *wanted = chatroom_read_key(table, key);
+	Bitmapset  *columns = chatroom_readable_columns(table);
+	TableRow   *row;
+	Changeset  *changeset;
+
+	chatroom_check_privilege(table, action == ACTION_DELETE ? ACL_DELETE :
+							 ACL_UPDATE);
+	row = chatroom_fetch_row(table, wanted, columns, read_only);
+	changeset = chatroom_new_changeset(relid, action, row ? row : wanted);
+	if (row == NULL)
+		chatroom_add_stale(changeset, 0);
+	return changeset;
+}
+
+/* Hold it against the rules, and where one is broken against all else. */
+static void
+check_all(Changeset *changeset, bool upsert)
+{
+	chatroom_check_tree(changeset, upsert, false);
+
+	/* told together with what the server would refuse */
+	if (!changeset->valid)
+		chatroom_check_tree(changeset, upsert, true);
+}
+
+/* Insert a row. */
+Changeset *
+chatroom_insert_row(Oid relid, Jsonb *attrs, Jsonb *on_conflict)
+{
+	Changeset  *changeset = chatroom_new_changeset(relid, ACTION_INSERT,
+												   NULL);
+	Conflict   *conflict = read_conflict(changeset->table, on_conflict);
+
+	chatroom_check_privilege(changeset->table, ACL_INSERT);
+	chatroom_cast_attrs(changeset, attrs, true, NIL);
+	check_all(changeset, conflict != NULL);
+	return write_or_tell(changeset, conflict);
+}
+
+/* Update a row. */
+Changeset *
+chatroom_update_row(Oid relid, Jsonb *key, Jsonb *attrs)
+{
+	Changeset  *changeset = chatroom_existing(relid, key, ACTION_UPDATE,
+											  false);
+
+	if (!changeset->valid)
+		return changeset;
+	chatroom_cast_attrs(changeset, attrs, true, NIL);
+	check_all(changeset, false);
+	if (changeset->valid && !chatroom_has_changes(changeset))
+		return changeset;
+	return write_or_tell(changeset, NULL);
+}
+
+/* Delete a row. */
+Changeset *
+chatroom_delete_row(Oid relid, Jsonb *key)
+{
+	return write_or_tell(chatroom_existing(relid, key, ACTION_DELETE, false),
+						 NULL);
+}
+
+/* Put the row that a changeset became. */
+static void
+put_result(StringInfo buf, JsonbFrame *parent, const Changeset *changeset)
+{
+	List	   *names = NIL;
+	RowShape   *shape;
+	JsonbFrame	frame;
+	ListCell   *lc;
+
+	check_stack_depth();
+	foreach(lc, changeset->assocs)
+		names = lappend(names, ((AssocChange *) lfirst(lc))->name);
+	shape = chatroom_shape(changeset->table,
+						   bms_is_empty(changeset->readable) ?
+						   changeset->changed : changeset->readable, names);
+	chatroom_begin_object(buf, &frame, shape->n);
+	for (int i = 0; i < shape->n; i++)
+		chatroom_put_text(buf, &frame, shape->entries[i].name,
+						  shape->entries[i].namelen);
+	for (int i = 0; i < shape->n; i++)
+	{
+		int			column = shape->entries[i].column;
+		AssocChange *change;
+		JsonbFrame	list;
+		ListCell   *lk;
+
+		if (column >= 0)
+		{
+			chatroom_put_column(buf, &frame,
+								&changeset->table->columns[column],
+								changeset->row->values[column],
+								changeset->row->nulls[column]);
+			continue;
+		}
+		change = list_nth(changeset->assocs, shape->entries[i].extra);
+		if (!change->many)
+		{
+			if (change->kept == NIL)
+				chatroom_put_null(buf, &frame);
+			else
+				put_result(buf, &frame, linitial(change->kept));
+			continue;
+		}
+		chatroom_begin_array(buf, &list, list_length(change->kept));
+		foreach(lk, change->kept)
+			put_result(buf, &list, lfirst(lk));
+		chatroom_end(buf, &list, &frame);
+	}
+	chatroom_end(buf, &frame, parent);
+}
+
+/* The row that a valid changeset became. */
+Jsonb *
+chatroom_result_row(const Changeset *changeset)
+{
+	StringInfoData buf;
+	ValuePins	pins;
+
+	chatroom_jsonb_start(&buf);
+	chatroom_pin(&pins, chatroom_changeset_settings(changeset));
+	PG_TRY();
+	{
+		put_result(&buf, NULL, changeset);
+	}
+	PG_FINALLY();
+	{
+		chatroom_unpin(&pins);
+	}
+	PG_END_TRY();
+	return chatroom_jsonb_finish(&buf);
+}
+
+/* ---------------------------------------------------------- SQL functions */
+
+/* {"ok": row} or {"error": changeset}, for the caller of SPI. */
+static Jsonb *
+answer(const Changeset *changeset)
+{
+	const char *key = changeset->valid ? "ok" : "error";
+	StringInfoData buf;
+	JsonbFrame	frame;
+
+	chatroom_jsonb_start(&buf);
+	chatroom_begin_object(&buf, &frame, 1);
+	chatroom_put_text(&buf, &frame, key, strlen(key));
+	chatroom_put_jsonb(&buf, &frame, changeset->valid ?
+					   chatroom_result_row(changeset) :
+					   chatroom_changeset_jsonb(changeset));
+	chatroom_end(&buf, &frame, NULL);
+	return chatroom_keep_jsonb(chatroom_jsonb_finish(&buf));
+}
+
+/* chatroom.insert(relation text, attrs jsonb, on_conflict jsonb) */
+Datum
+chatroom_insert(PG_FUNCTION_ARGS)
+{
+	Oid			relid =
+		chatroom_changeset_relation(chatroom_text_arg(fcinfo, 0, "relation"));
+	Jsonb	   *attrs = chatroom_object_arg(fcinfo, 1, "attrs");
+	Jsonb	   *on_conflict = PG_ARGISNULL(2) ? NULL : PG_GETARG_JSONB_P(2);
+	Jsonb	   *result;
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	result = answer(chatroom_insert_row(relid, attrs, on_conflict));
+	SPI_finish();
+	PG_RETURN_JSONB_P(result);
+}
+
+/* chatroom.update(relation text, key jsonb, attrs jsonb) */
+Datum
+chatroom_update(PG_FUNCTION_ARGS)
+{
+	Oid			relid =
+		chatroom_changeset_relation(chatroom_text_arg(fcinfo, 0, "relation"));
+	Jsonb	   *key = chatroom_jsonb_arg(fcinfo, 1, "key");
+	Jsonb	   *attrs = chatroom_object_arg(fcinfo, 2, "attrs");
+	Jsonb	   *result;
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	result = answer(chatroom_update_row(relid, key, attrs));
+	SPI_finish();
+	PG_RETURN_JSONB_P(result);
+}
+
+/* chatroom.delete(relation text, key jsonb) */
+Datum
+chatroom_delete(PG_FUNCTION_ARGS)
+{
+	Oid			relid =
+		chatroom_changeset_relation(chatroom_text_arg(fcinfo, 0, "relation"));
+	Jsonb	   *key = chatroom_jsonb_arg(fcinfo, 1, "key");
+	Jsonb	   *result;
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	result = answer(chatroom_delete_row(relid, key));
+	SPI_finish();
+	PG_RETURN_JSONB_P(result);
+}

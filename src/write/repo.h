@@ -1,0 +1,30 @@
+/*-------------------------------------------------------------------------
+ *
+ * repo.h
+ *	  Writing changesets.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CHATROOM_REPO_H
+#define CHATROOM_REPO_H
+
+#include "postgres.h"
+
+#include "write/changeset.h"
+
+/* What an insert does where the row is there already. */
+typedef struct Conflict Conflict;
+
+/*
+ * Insert, update or delete; NULL conflict: none.  The answer is a changeset:
+ * if it is valid all is written, otherwise nothing is.  SPI is connected.
+ */
+extern Changeset *chatroom_insert_row(Oid relid, Jsonb *attrs,
+									  Jsonb *on_conflict);
+extern Changeset *chatroom_update_row(Oid relid, Jsonb *key, Jsonb *attrs);
+extern Changeset *chatroom_delete_row(Oid relid, Jsonb *key);
+
+/* The row that a valid changeset became, with the associations written. */
+extern Jsonb *chatroom_result_row(const Changeset *changeset);
+
+#endif							/* CHATROOM_REPO_H */
