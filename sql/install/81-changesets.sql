@@ -38,6 +38,13 @@ CREATE FUNCTION chatroom.delete(relation text, key jsonb)
 COMMENT ON FUNCTION chatroom.delete(text, jsonb) IS
 	'delete a row: {"ok": row}, or {"error": changeset} and nothing is written';
 
+CREATE FUNCTION chatroom.multi(operations jsonb)
+	RETURNS jsonb
+	LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'chatroom_multi';
+COMMENT ON FUNCTION chatroom.multi(jsonb) IS
+	'several operations, all or nothing: {"ok": {name: value}} or {"error": {"failed", "value", "changes"}}';
+
 CREATE FUNCTION chatroom.preload(value jsonb, relation text, preload text[])
 	RETURNS jsonb
 	LANGUAGE c STABLE PARALLEL RESTRICTED
