@@ -378,7 +378,7 @@ chatroom_check_changeset(Changeset *changeset, bool upsert, bool native)
 		input.old = changeset->data->values;
 		input.old_nulls = changeset->data->nulls;
 		input.changed = changeset->changed;
-		input.none_changed = changeset->changed == NULL;
+		input.none_changed = bms_is_empty(changeset->changed);
 	}
 	relation = relation_open(changeset->table->relid, AccessShareLock);
 	errors = chatroom_check(changeset->rules, relation, &input);
@@ -389,7 +389,7 @@ chatroom_check_changeset(Changeset *changeset, bool upsert, bool native)
 		if (!update && changeset->table->other_triggers)
 		{
 			input.changed = changeset->changed;
-			input.none_changed = changeset->changed == NULL;
+			input.none_changed = bms_is_empty(changeset->changed);
 		}
 		changeset->errors = chatroom_check_native(relation, &input,
 												  changeset->errors);
@@ -402,7 +402,7 @@ chatroom_check_changeset(Changeset *changeset, bool upsert, bool native)
 bool
 chatroom_has_changes(const Changeset *changeset)
 {
-	return changeset->changed != NULL || changeset->assocs != NIL;
+	return !bms_is_empty(changeset->changed) || changeset->assocs != NIL;
 }
 
 /* ------------------------------------------------------------------ rows */

@@ -123,7 +123,7 @@ read_target(TableInfo *table, Conflict *conflict, Jsonb *target)
 		return;
 	}
 	conflict->target = column_set(table, target, "target");
-	if (conflict->target == NULL)
+	if (bms_is_empty(conflict->target))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("target of on_conflict must not be empty")));
@@ -193,8 +193,15 @@ read_conflict(TableInfo *table, Jsonb *json)
 				 errmsg("on_conflict needs a target"),
 				 errhint("Give the columns of a unique index, like {\"target\": [\"name\"], \"action\": \"%s\"}.",
 						 action)));
-	if (conflict->action == CONFLICT_REPLACE && conflict->replace == NULL)
-		conflict->action = CONFLICT_NOTHING;
+
+	/* the row is wanted as an answer, also where there is nothing to change */
+	if (conflict->action == CONFLICT_REPLACE &&
+		bms_is_empty(conflict->replace))
+	{
+		conflict->replace = conflict->target;
+		if (conflict->target == NULL)
+			conflict->action = CONFLICT_NOTHING;
+	}
 	return conflict;
 }
 
@@ -398,7 +405,7 @@ insert_row(Writer *writer, Changeset *changeset, const Bitmapset *linked)
 	stamp(changeset, table->updated_at, now, &columns);
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "INSERT INTO %s AS t ", table->quoted);
-	if (columns == NULL)
+	if (bms_is_empty(columns))
 		appendStringInfoString(&sql, "DEFAULT VALUES");
 	else
 	{
@@ -444,7 +451,7 @@ update_row(Writer *writer, Changeset *changeset, const Bitmapset *linked)
 	int			attnum = -1;
 	int			n = 0;
 
-	if (columns == NULL)
+	if (bms_is_empty(columns))
 		return true;
 	if (!look_before(writer, changeset, false))
 		return false;
