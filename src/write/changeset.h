@@ -42,7 +42,8 @@ typedef struct Changeset
 	ChangesetAction action;
 	Jsonb	   *attrs;			/* as given, or NULL */
 	TableRow   *data;			/* the row there is; on an insert defaults */
-	TableRow   *row;			/* with the changes; after writing, as stored */
+	TableRow   *row;			/* with the changes */
+	TableRow   *stored;			/* as written; NULL: it isn't */
 	Bitmapset  *readable;		/* columns that the user may select */
 	Bitmapset  *changed;		/* attnums */
 	Bitmapset  *failed;			/* attnums that could not be cast */
@@ -55,6 +56,10 @@ typedef struct Changeset
 	bool		valid;			/* no errors here, nor in associations */
 	bool		unlink;			/* removed from a join table, not deleted */
 } Changeset;
+
+/* The row as it is after writing. */
+#define ChangesetFinalRow(changeset) \
+	((changeset)->stored != NULL ? (changeset)->stored : (changeset)->row)
 
 /* A relation by its name, which must be one with rows. */
 extern Oid	chatroom_changeset_relation(text *name);

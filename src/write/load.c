@@ -291,6 +291,10 @@ chatroom_load(TableInfo *from, const Assoc *assoc, TableInfo *to,
 	char	   *sql;
 
 	Assert(assoc->kind != ASSOC_THROUGH);
+
+	/* of no column may be read: let the server say so */
+	if (bms_is_empty(columns))
+		columns = to->all;
 	gather_keys(&keys, from, chatroom_parent_columns(assoc), assoc->key.n,
 				nparents, parents);
 	if (keys.n > 0)

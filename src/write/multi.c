@@ -449,6 +449,9 @@ select_rows(Multi *multi, Jsonb *operation, TableInfo *table,
 	StringInfoData sql;
 	QueryArgs	args = {0};
 
+	/* of no column may be read: let the server say so */
+	if (bms_is_empty(columns))
+		columns = table->all;
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SELECT ");
 	chatroom_append_columns(&sql, table, columns, "t");

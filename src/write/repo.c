@@ -23,6 +23,7 @@
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -372,8 +373,18 @@ run_statement(Writer *writer, Changeset *changeset, StringInfo sql,
 	if (SPI_processed == 0)
 		return false;
 	if (returning && changeset->action != ACTION_DELETE)
-		chatroom_read_row(table, changeset->row, changeset->readable,
+	{
+		TableRow   *stored = chatroom_new_row(table);
+
+		/* what is rolled back takes this with it, but not the changes */
+		memcpy(stored->values, changeset->row->values,
+			   sizeof(Datum) * table->natts);
+		memcpy(stored->nulls, changeset->row->nulls,
+			   sizeof(bool) * table->natts);
+		chatroom_read_row(table, stored, changeset->readable,
 						  SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 0);
+		changeset->stored = stored;
+	}
 	return true;
 }
 
@@ -525,9 +536,9 @@ link_columns(Changeset *changeset, const AttrNumber *columns,
 	for (int i = 0; i < n; i++)
 	{
 		int			to = columns[i] - 1;
-		bool		isnull = other == NULL || other->row->nulls[others[i] - 1];
-		Datum		value = isnull ? (Datum) 0 :
-			other->row->values[others[i] - 1];
+		const TableRow *row = other == NULL ? NULL : ChangesetFinalRow(other);
+		bool		isnull = row == NULL || row->nulls[others[i] - 1];
+		Datum		value = isnull ? (Datum) 0 : row->values[others[i] - 1];
 		Oid			type = changeset->table->columns[to].typid;
 
 		/* int and bigint may refer to each other */
@@ -547,6 +558,9 @@ link_columns(Changeset *changeset, const AttrNumber *columns,
 										 parameter,
 										 changeset->table->columns[to].typmod);
 		}
+		else if (!isnull)
+			value = datumCopy(value, changeset->table->columns[to].typbyval,
+							  changeset->table->columns[to].typlen);
 		if (changeset->action == ACTION_INSERT ||
 			!chatroom_same_column_value(&changeset->table->columns[to], value,
 								 isnull, changeset->data->values[to],
@@ -795,6 +809,8 @@ clear_errors(Changeset *changeset)
 	ListCell   *lk;
 
 	chatroom_forget_errors(changeset);
+	changeset->stored = NULL;
+	changeset->linked = NULL;
 	foreach(lc, changeset->assocs)
 	{
 		AssocChange *change = lfirst(lc);
@@ -980,8 +996,8 @@ put_result(StringInfo buf, JsonbFrame *parent, const Changeset *changeset)
 		{
 			chatroom_put_column(buf, &frame,
 								&changeset->table->columns[column],
-								changeset->row->values[column],
-								changeset->row->nulls[column]);
+								ChangesetFinalRow(changeset)->values[column],
+								ChangesetFinalRow(changeset)->nulls[column]);
 			continue;
 		}
 		change = list_nth(changeset->assocs, shape->entries[i].extra);
