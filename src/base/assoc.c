@@ -646,7 +646,7 @@ list_names(List *assocs, const char *wanted, int rank)
 	return buf.data;
 }
 
-/* The association that a name is best for; its rank, and if it's the only one. */
+/* The association that a name is best for, and if it's the only one. */
 static Assoc *
 best_match(List *assocs, const char *name, int *rank, bool *ambiguous)
 {

@@ -114,9 +114,8 @@ chatroom_want_list(Jsonb *value, const char *what)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("%s must be a JSON list", what),
 				 errdetail("It is %s.", jsonb_kind(value)),
-				 JB_ROOT_IS_OBJECT(value) && JB_ROOT_COUNT(value) == 0 ?
-				 errhint("Some drivers send an empty list as {}: send it as JSON text.") :
-				 0));
+				 !JB_ROOT_IS_OBJECT(value) || JB_ROOT_COUNT(value) > 0 ? 0 :
+				 errhint("Some drivers send an empty list as {}: send it as JSON text.")));
 }
 
 /* A member of an object. */

@@ -716,12 +716,13 @@ void
 chatroom_add_stale(Changeset *changeset, AttrNumber attnum)
 {
 	const TableInfo *table = changeset->table;
+	const char *validation = attnum == 0 ? "stale" : "optimistic_lock";
 	RuleError  *error;
 
 	if (attnum == 0)
 		attnum = table->keys[0];
 	error = chatroom_make_error(table->columns[attnum - 1].name, attnum,
-								"is stale", "stale");
+								"is stale", validation);
 	chatroom_error_key(error, "stale", "true");
 	chatroom_add_error(changeset, error);
 }

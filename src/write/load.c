@@ -4,8 +4,8 @@
  *	  Loading the rows of an association.
  *
  * However many rows there are whose associated rows are wanted, it is one
- * query: their keys, each once, go into it as arrays, and it says with each row
- * found which of the keys it is for.
+ * query: their keys, each once, go into it as arrays, and it says with each
+ * row found which of the keys it is for.
  *
  *-------------------------------------------------------------------------
  */
@@ -153,8 +153,12 @@ append_join(StringInfo sql, const char *left, const TableInfo *left_table,
 						 column->quoted,
 						 chatroom_equality(left_table, column), right);
 		if (right_table != NULL)
+		{
+			AttrNumber	attnum = right_columns[i];
+
 			appendStringInfoString(sql,
-								   right_table->columns[right_columns[i] - 1].quoted);
+								   right_table->columns[attnum - 1].quoted);
+		}
 		else
 			appendStringInfo(sql, "c%d", i);
 	}

@@ -532,10 +532,14 @@ run_one(Multi *multi, Jsonb *operation, Jsonb **value)
 						chatroom_member_text(operation, "name", "operation"),
 						table->name),
 				 errhint("Use \"all\", or a narrower \"where\".")));
-	*value = n == 0 ? json_null() :
-		JsonbValueToJsonb(getIthJsonbValueFromContainer(&rows_list(table,
-																   columns)->root,
-														0));
+	*value = json_null();
+	if (n > 0)
+	{
+		Jsonb	   *rows = rows_list(table, columns);
+
+		*value =
+			JsonbValueToJsonb(getIthJsonbValueFromContainer(&rows->root, 0));
+	}
 	return true;
 }
 
@@ -743,6 +747,7 @@ run_call(Multi *multi, Jsonb *operation, Jsonb **value)
 	char	   *name = chatroom_member_text(operation, "function",
 											"operation");
 	Oid			function;
+	char	   *schema;
 	Jsonb	   *answer;
 	JsonbValue *part;
 	StringInfoData sql;
@@ -761,8 +766,9 @@ run_call(Multi *multi, Jsonb *operation, Jsonb **value)
 
 	/* a statement, so that EXECUTE is checked and snapshots are as anywhere */
 	initStringInfo(&sql);
+	schema = get_namespace_name(get_func_namespace(function));
 	appendStringInfo(&sql, "SELECT %s($1)",
-					 quote_qualified_identifier(get_namespace_name(get_func_namespace(function)),
+					 quote_qualified_identifier(schema,
 												get_func_name(function)));
 	values[0] = JsonbPGetDatum(results_object(multi));
 	if (SPI_execute_with_args(sql.data, 1, types, values, NULL, false,

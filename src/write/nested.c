@@ -96,7 +96,8 @@ find_current(const AssocCast *cast, const TableRow *key)
 			int			k = cast->table->keys[j] - 1;
 			TableColumn *column = &cast->table->columns[k];
 
-			same = chatroom_same_column_value(column, key->values[k], key->nulls[k],
+			same = chatroom_same_column_value(column, key->values[k],
+											  key->nulls[k],
 									   cast->current[i]->values[k],
 									   cast->current[i]->nulls[k]);
 		}
@@ -154,9 +155,9 @@ cast_object(AssocCast *cast, JsonbValue *value, int forced)
 	}
 	if (key != NULL && JsonContainerSize(object) == cast->table->nkeys)
 	{
-		TableRow   *row = chatroom_fetch_row(cast->table, key,
-											chatroom_readable_columns(cast->table),
-											false);
+		Bitmapset  *columns = chatroom_readable_columns(cast->table);
+		TableRow   *row = chatroom_fetch_row(cast->table, key, columns,
+											 false);
 
 		if (row != NULL)
 		{
@@ -183,7 +184,7 @@ cast_object(AssocCast *cast, JsonbValue *value, int forced)
 	note_link(cast, child);
 }
 
-/* What becomes of rows that are associated no more; false: nothing, invalid. */
+/* What becomes of rows that are associated no more; false: it is invalid. */
 static bool
 replace_others(AssocCast *cast)
 {

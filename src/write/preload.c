@@ -380,7 +380,8 @@ same_row(const TableInfo *table, const TableRow *a, const TableRow *b)
 
 /* Add an item to others, unless its row is among them. */
 static void
-add_distinct(const TableInfo *table, Entries *items, int *allocated, Entry *item)
+add_distinct(const TableInfo *table, Entries *items, int *allocated,
+			 Entry *item)
 {
 	for (int i = 0; i < items->n; i++)
 		if (same_row(table, items->items[i]->row, item->row))
@@ -488,7 +489,8 @@ load_level(Level *level, bool read_only)
 	{
 		Branch	   *branch = lfirst(lc);
 		Entry	  **items = palloc(sizeof(Entry *) * Max(level->nitems, 1));
-		Entries	  **targets = palloc(sizeof(Entries *) * Max(level->nitems, 1));
+		Entries   **targets = palloc(sizeof(Entries *) *
+									 Max(level->nitems, 1));
 		int			n = 0;
 
 		for (int i = 0; i < level->nitems; i++)
@@ -754,7 +756,7 @@ is_null_value(Jsonb *value)
 	return true;
 }
 
-/* chatroom.preload(value jsonb, relation text, preload text[]) returns jsonb */
+/* chatroom.preload(value jsonb, relation text, preload text[]) */
 Datum
 chatroom_preload(PG_FUNCTION_ARGS)
 {

@@ -480,12 +480,13 @@ update_row(Writer *writer, Changeset *changeset, const Bitmapset *linked)
 	if (version != 0)
 	{
 		const TableColumn *column = &table->columns[version - 1];
+		const TableRow *data = changeset->data;
 
 		appendStringInfo(&sql, " AND t.%s %s $%d", column->quoted,
 						 chatroom_equality(table, column),
 						 chatroom_add_arg(&args, column->typid,
-										  changeset->data->values[version - 1],
-										  changeset->data->nulls[version - 1]));
+										  data->values[version - 1],
+										  data->nulls[version - 1]));
 	}
 	if (run_statement(writer, changeset, &sql, &args))
 		return true;
@@ -834,8 +835,12 @@ settle(Changeset *changeset)
 		AssocChange *change = lfirst(lc);
 
 		foreach(lk, change->removed)
+		{
+			Changeset  *removed = lfirst(lk);
+
 			changeset->errors = list_concat(changeset->errors,
-											((Changeset *) lfirst(lk))->errors);
+											removed->errors);
+		}
 	}
 	changeset->valid = changeset->errors == NIL;
 	foreach(lc, changeset->assocs)

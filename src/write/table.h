@@ -134,8 +134,9 @@ extern void chatroom_append_columns(StringInfo buf, const TableInfo *table,
 									const char *alias);
 
 /* Are two values of a column the same? */
-extern bool chatroom_same_column_value(TableColumn *column, Datum a, bool anull,
-								Datum b, bool bnull);
+extern bool chatroom_same_column_value(TableColumn *column,
+									   Datum a, bool anull,
+									   Datum b, bool bnull);
 
 /* An empty row: all null. */
 extern TableRow *chatroom_new_row(const TableInfo *table);
