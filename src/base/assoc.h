@@ -53,7 +53,7 @@ typedef struct Assoc
 	bool		pure_join;		/* its two foreign keys are its key */
 
 	/* what chatroom.add_assoc was told, and foreign keys don't tell */
-	char	   *added;			/* the name given; NULL: as foreign keys tell */
+	char	   *added;			/* the name; NULL: as foreign keys tell */
 	char	   *trigger;		/* where this is kept: a trigger's name ... */
 	Oid			holder;			/* ... and its table */
 	List	   *through;		/* THROUGH: names */
@@ -76,8 +76,8 @@ extern List *chatroom_associations(Oid relid);
 extern List *chatroom_derived_associations(Oid relid);
 
 /*
- * The name to call an association by: the plainest that no other of the table's
- * goes by.  NULL: none (a foreign key that is there twice).
+ * The name to call an association by: the plainest that no other of the
+ * table's goes by.  NULL: none (a foreign key that is there twice).
  */
 extern const char *chatroom_association_name(const Assoc *assoc,
 											 List *assocs);
@@ -88,7 +88,7 @@ extern Assoc *chatroom_find_association(Oid relid, const char *name);
 /* The same; NULL: there is none of that name, or several. */
 extern Assoc *chatroom_lookup_association(Oid relid, const char *name);
 
-/* One by its name among those of a table; missing_ok: NULL if there is none. */
+/* One by its name among some; missing_ok: NULL if there is none. */
 extern Assoc *chatroom_choose_association(Oid relid, List *assocs,
 										  const char *name, bool missing_ok);
 
