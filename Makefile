@@ -5,8 +5,8 @@
 #                                            private clusters under build/
 #   make test-long [T=...]                   the same, with more rows
 #   make demo [LOG=file.tsv.gz]              see it work
-#   make bench [QUICK=1] [ONLY='insert sync'] [DOCS=1]
-#                                            how fast is it? DOCS=1 writes
+#   make bench [QUICK=1] [ONLY='insert sync'] [PUBLISH=1]
+#                                            how fast is it? PUBLISH=1 writes
 #                                            docs/benchmarks.md
 #   make tree                                a private PostgreSQL with chatroom
 #                                            in it: build/pg15/usr/...
@@ -93,7 +93,7 @@ demo:
 bench:
 	@BENCH_COMMIT="$$(git describe --always --dirty 2> /dev/null)" \
 		env -u MAKEFLAGS -u MAKELEVEL scripts/sandbox test/bench/run
-ifdef DOCS
+ifdef PUBLISH
 	@mkdir -p docs
 	@cp build/bench/benchmarks.md docs/benchmarks.md
 endif

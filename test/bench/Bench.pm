@@ -734,7 +734,7 @@ sub write_page
 	print $fh <<"MD";
 # Benchmarks
 
-Written by `make bench DOCS=1`, all of it from one run of $reps repetitions in
+Written by `make bench PUBLISH=1`, all of it from one run of $reps repetitions in
 slices of $seconds s. What is compared runs on the same server, one side after
 the other, in alternating order. Values are medians with the least and the most
 of the repetitions; the ratio is taken of each repetition's pair.
