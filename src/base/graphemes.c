@@ -10,8 +10,8 @@
  * eight bytes at a time, and between two codepoints under U+0300 there always
  * is a boundary, but between CR and LF.
  *
- * Which Unicode that is, utf8proc decides: 15.0 in Debian 12, where conjuncts of
- * Indic scripts (one cluster since 15.1) still count as their parts.
+ * Which Unicode that is, utf8proc decides: 15.0 in Debian 12, where conjuncts
+ * of Indic scripts (one cluster since 15.1) still count as their parts.
  *
  * Bytes that are no UTF-8 count as one each, as U+FFFD would.  In a database
  * with another encoding than UTF8 a grapheme is a character of the encoding;

@@ -10,27 +10,17 @@
  */
 #include "postgres.h"
 
+#include "base/arguments.h"
 #include "base/compat.h"
 #include "executor/spi.h"
 #include "utils/builtins.h"
 #include "write/args.h"
 
-
-/* Refuse a null. */
-static void
-need_argument(FunctionCallInfo fcinfo, int i, const char *argument)
-{
-	if (PG_ARGISNULL(i))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("%s must not be null", argument)));
-}
-
 /* A text that must not be null. */
 text *
 chatroom_text_arg(FunctionCallInfo fcinfo, int i, const char *argument)
 {
-	need_argument(fcinfo, i, argument);
+	chatroom_require_argument(fcinfo, i, argument);
 	return PG_GETARG_TEXT_PP(i);
 }
 
@@ -38,7 +28,7 @@ chatroom_text_arg(FunctionCallInfo fcinfo, int i, const char *argument)
 Jsonb *
 chatroom_jsonb_arg(FunctionCallInfo fcinfo, int i, const char *argument)
 {
-	need_argument(fcinfo, i, argument);
+	chatroom_require_argument(fcinfo, i, argument);
 	return PG_GETARG_JSONB_P(i);
 }
 
@@ -114,8 +104,9 @@ chatroom_want_list(Jsonb *value, const char *what)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("%s must be a JSON list", what),
 				 errdetail("It is %s.", jsonb_kind(value)),
-				 !JB_ROOT_IS_OBJECT(value) || JB_ROOT_COUNT(value) > 0 ? 0 :
-				 errhint("Some drivers send an empty list as {}: send it as JSON text.")));
+				 JB_ROOT_IS_OBJECT(value) && JB_ROOT_COUNT(value) == 0 ?
+					 errhint("Some drivers send an empty list as {}: send it as JSON text.") :
+					 0));
 }
 
 /* A member of an object. */

@@ -15,6 +15,7 @@
  */
 #include "postgres.h"
 
+#include "base/arguments.h"
 #include "base/compat.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -766,10 +767,7 @@ chatroom_preload(PG_FUNCTION_ARGS)
 
 	relid = chatroom_changeset_relation(chatroom_text_arg(fcinfo, 1,
 														  "relation"));
-	if (PG_ARGISNULL(2))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("preload must not be null")));
+	chatroom_require_argument(fcinfo, 2, "preload");
 	paths = chatroom_array_texts(PG_GETARG_ARRAYTYPE_P(2), "preload");
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();

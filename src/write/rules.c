@@ -43,6 +43,7 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
+#include "write/args.h"
 #include "write/rulecode.h"
 #include "write/tree.h"
 #include "write/watch.h"
@@ -116,14 +117,6 @@ check_relation(Oid relid)
 }
 
 /* ------------------------------------------------------------- arguments */
-
-/* An argument that must not be null. */
-static text *
-needed_text(FunctionCallInfo fcinfo, int i, const char *argument)
-{
-	chatroom_require_argument(fcinfo, i, argument);
-	return PG_GETARG_TEXT_PP(i);
-}
 
 /* The column of a name; 0: there is none. */
 static AttrNumber
@@ -299,16 +292,18 @@ rule_name(const NewRule *new, const char *given)
 static void
 read_new_rule(FunctionCallInfo fcinfo, Oid relid, NewRule *new)
 {
+	char	   *kind;
+
 	memset(new, 0, sizeof(*new));
 	new->relid = relid;
 
-	new->field = text_to_cstring(needed_text(fcinfo, 1, "field"));
+	new->field = text_to_cstring(chatroom_text_arg(fcinfo, 1, "field"));
 	if (new->field[0] == '\0')
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("field must not be empty")));
-	new->kind = chatroom_find_rule_kind(text_to_cstring(needed_text(fcinfo, 2,
-																	"validation")));
+	kind = text_to_cstring(chatroom_text_arg(fcinfo, 2, "validation"));
+	new->kind = chatroom_find_rule_kind(kind);
 	new->params = PG_ARGISNULL(3) ?
 		DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum("{}"))) :
 		PG_GETARG_JSONB_P_COPY(3);
@@ -805,7 +800,7 @@ chatroom_add_rule(PG_FUNCTION_ARGS)
 
 	PreventCommandIfReadOnly("chatroom.add_rule()");
 	PreventCommandDuringRecovery("chatroom.add_rule()");
-	relid = chatroom_named_relation(needed_text(fcinfo, 0, "relation"),
+	relid = chatroom_named_relation(chatroom_text_arg(fcinfo, 0, "relation"),
 									false);
 	check_relation(relid);
 	LockRelationOid(relid, AccessShareLock);
@@ -840,8 +835,8 @@ Datum
 chatroom_drop_rule(PG_FUNCTION_ARGS)
 {
 	Oid			relid =
-		chatroom_named_relation(needed_text(fcinfo, 0, "relation"), false);
-	char	   *name = text_to_cstring(needed_text(fcinfo, 1, "name"));
+		chatroom_named_relation(chatroom_text_arg(fcinfo, 0, "relation"), false);
+	char	   *name = text_to_cstring(chatroom_text_arg(fcinfo, 1, "name"));
 	Oid			function = chatroom_trigger_function("rule");
 	bool		found = false;
 	ListCell   *lc;

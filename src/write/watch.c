@@ -40,6 +40,7 @@
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 #include "utils/varlena.h"
+#include "write/args.h"
 #include "write/condition.h"
 #include "write/emit.h"
 #include "write/tree.h"
@@ -720,14 +721,6 @@ chatroom_remove_watch(Oid relid, const char *label)
 
 /* --------------------------------------------------------- SQL functions */
 
-/* An argument that must not be null. */
-static text *
-needed_text(FunctionCallInfo fcinfo, int i, const char *argument)
-{
-	chatroom_require_argument(fcinfo, i, argument);
-	return PG_GETARG_TEXT_PP(i);
-}
-
 /* An argument that may be null, as a C string. */
 static char *
 optional_text(FunctionCallInfo fcinfo, int i)
@@ -739,8 +732,8 @@ optional_text(FunctionCallInfo fcinfo, int i)
 static void
 read_options(FunctionCallInfo fcinfo, WatchOptions *options)
 {
-	Oid			relid = chatroom_watchable_relation(needed_text(fcinfo, 0,
-																"relation"));
+	text	   *relation = chatroom_text_arg(fcinfo, 0, "relation");
+	Oid			relid = chatroom_watchable_relation(relation);
 
 	memset(options, 0, sizeof(*options));
 	options->relid = relid;
@@ -837,7 +830,7 @@ Datum
 chatroom_watch_assocs(PG_FUNCTION_ARGS)
 {
 	Oid			relid =
-		chatroom_watchable_relation(needed_text(fcinfo, 0, "relation"));
+		chatroom_watchable_relation(chatroom_text_arg(fcinfo, 0, "relation"));
 	List	   *done = NIL;
 	List	   *topics = NIL;
 	Datum	   *elements;
@@ -862,7 +855,7 @@ chatroom_watch_assocs(PG_FUNCTION_ARGS)
 Datum
 chatroom_unwatch(PG_FUNCTION_ARGS)
 {
-	text	   *relation = needed_text(fcinfo, 0, "relation");
+	text	   *relation = chatroom_text_arg(fcinfo, 0, "relation");
 	char	   *label = optional_text(fcinfo, 1);
 	Oid			relid;
 
