@@ -244,6 +244,15 @@ extern PGDLLIMPORT struct WaitEventSet *FeBeWaitSet;
 	((entry)->requiredPerms = ACL_SELECT)
 #endif
 
+/* 19 tells a slot's owner by process number, and volatile domains. */
+#if PG_VERSION_NUM >= 190000
+#define ChatroomSlotIsMine(slot) ((slot)->active_proc == MyProcNumber)
+#define ChatroomDomainHasConstraints(type) DomainHasConstraints(type, NULL)
+#else
+#define ChatroomSlotIsMine(slot) ((slot)->active_pid == MyProcPid)
+#define ChatroomDomainHasConstraints(type) DomainHasConstraints(type)
+#endif
+
 /* 18 has foreign keys over time ranges, and constraints not enforced. */
 #if PG_VERSION_NUM >= 180000
 #define ChatroomTemporalKey(form) ((form)->conperiod)

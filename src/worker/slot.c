@@ -157,7 +157,7 @@ find_slot(void)
 	if (slot->data.confirmed_flush == InvalidXLogRecPtr ||
 		OidIsValid(slot->data.database) ||
 		(slot->data.persistency != RS_PERSISTENT &&
-		 slot->active_pid != MyProcPid))
+		 !ChatroomSlotIsMine(slot)))
 		found = SLOT_FOREIGN;
 	else if (ChatroomSlotInvalid(slot) ||
 			 slot->data.restart_lsn == InvalidXLogRecPtr)

@@ -166,7 +166,8 @@ chatroom_prepare_cast(Caster *caster, Oid typid, int32 typmod,
 	caster->typmod = typmod;
 	caster->context = context;
 	caster->base = getBaseTypeAndTypmod(typid, &caster->typmod);
-	caster->checked = caster->base != typid && DomainHasConstraints(typid);
+	caster->checked = caster->base != typid &&
+		ChatroomDomainHasConstraints(typid);
 	getTypeInputInfo(caster->base, &function, &caster->parameter);
 	fmgr_info_cxt(function, &caster->input, context);
 	caster->kind = kind_of_type(caster);
