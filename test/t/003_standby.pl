@@ -52,7 +52,9 @@ while (time() < $end)
 }
 $writers->stop;
 $_->catch_up($primary) for $follower, $there;
-$follower->follow;
+# the other's marker has yet to come to the standby
+poll_until('the standby has replayed all',
+	sub { $follower->poll; @{ $follower->{log} } >= @{ $there->{log} } });
 $follower->is_exact('a follower goes on at a standby with its cursor', $primary);
 $there->is_exact('and one of the standby at the primary', $primary);
 
