@@ -993,18 +993,6 @@ chatroom_find_row(SyncTopics *topics, SyncAnswer *answer)
 	return answer->events[0];
 }
 
-/* Is there something in an answer that is worth waking up for? */
-bool
-chatroom_has_news(const SyncAnswer *answer)
-{
-	if (answer->reset != RESET_REASON_NONE || answer->more)
-		return true;
-	for (int i = 0; i < answer->n; i++)
-		if (answer->verdicts[i] != VERDICT_WITHHOLD)
-			return true;
-	return false;
-}
-
 /* ------------------------------------------------------------------- JSON */
 
 static const char *const type_names[] = {

@@ -94,9 +94,6 @@ extern RingEvent *chatroom_find_row(SyncTopics *topics, SyncAnswer *answer);
 extern void chatroom_judge_events(const SyncTopics *topics,
 								  SyncAnswer *answer);
 
-/* Is there something in an answer that is worth waking up for? */
-extern bool chatroom_has_news(const SyncAnswer *answer);
-
 /* An answer as JSON. */
 extern void chatroom_append_answer(StringInfo buf, SyncTopics *topics,
 								   const SyncAnswer *answer);
