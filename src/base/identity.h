@@ -1,0 +1,35 @@
+/*-------------------------------------------------------------------------
+ *
+ * identity.h
+ *	  Who the caller is in chat.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CHATROOM_IDENTITY_H
+#define CHATROOM_IDENTITY_H
+
+#include "postgres.h"
+
+/*
+ * The user that the caller acts for: as said with act_as() or acting_for, else
+ * the claims' "sub".  NULL: nobody in particular.  Good until the transaction
+ * ends.
+ */
+extern const char *chatroom_acts_for(void);
+
+/*
+ * The caller's username: that of above, else the session's role.  NULL where
+ * chatroom.claims is set and the claims name nobody.
+ */
+extern const char *chatroom_identity(void);
+
+/*
+ * An argument acting_for: from now on to the call's end (until
+ * chatroom_acting_done), the caller acts for that user; NULL changes nothing.
+ * Raises 42501 where it has not the right to execute chatroom.act_as().  An
+ * error ends it, too.
+ */
+extern void chatroom_acting_for(const text *username);
+extern void chatroom_acting_done(void);
+
+#endif							/* CHATROOM_IDENTITY_H */
