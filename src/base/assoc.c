@@ -43,11 +43,11 @@
 #include "access/table.h"
 #include "base/assoc.h"
 #include "base/compat.h"
+#include "base/dependents.h"
 #include "base/watches.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
-#include "catalog/pg_depend.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_trigger.h"
 #include "lib/stringinfo.h"
@@ -115,44 +115,15 @@ read_foreign_key(Oid constraintid)
 	return result;
 }
 
-/* Order foreign keys by their age. */
-static int
-compare_oids(const ListCell *a, const ListCell *b)
-{
-	return list_oid_cmp(a, b);
-}
-
 /* The foreign keys that a table has, or that refer to it. */
 static List *
 foreign_keys(Oid relid)
 {
-	List	   *oids = NIL;
 	List	   *keys = NIL;
-	Relation	catalog = table_open(DependRelationId, AccessShareLock);
-	ScanKeyData scankeys[2];
-	SysScanDesc scan;
-	HeapTuple	tuple;
 	ListCell   *lc;
 
-	ScanKeyInit(&scankeys[0], Anum_pg_depend_refclassid,
-				BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(RelationRelationId));
-	ScanKeyInit(&scankeys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(relid));
-	scan = systable_beginscan(catalog, DependReferenceIndexId, true, NULL,
-							  2, scankeys);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
-
-		if (form->classid == ConstraintRelationId)
-			oids = list_append_unique_oid(oids, form->objid);
-	}
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
-
-	list_sort(oids, compare_oids);
-	foreach(lc, oids)
+	foreach(lc, chatroom_dependents(RelationRelationId, relid,
+									ConstraintRelationId, NULL))
 	{
 		ForeignKey *key = read_foreign_key(lfirst_oid(lc));
 

@@ -48,8 +48,8 @@ typedef struct ChatTables
 } ChatTables;
 
 /*
- * The tables of a prefix; NULL means the setting chatroom.prefix.  Raises 3F000
- * where there is no such prefix.  Good until the next call, or the next
+ * The tables of a prefix; NULL means the setting chatroom.prefix.  Raises
+ * 3F000 where there is no such prefix.  Good until the next call, or the next
  * AcceptInvalidationMessages().
  */
 extern const ChatTables *chatroom_prefix(const char *prefix);
@@ -87,8 +87,8 @@ extern void chatroom_room_access(const ChatTables *tables, int64 room_id,
 
 /*
  * A room's id by the text that callers give: all digits is an id, all else a
- * name.  0: no room that the caller can see.  Takes the same look-ups whether a
- * room is missing or hidden.
+ * name.  0: no room that the caller can see.  Takes the same look-ups whether
+ * a room is missing or hidden.
  */
 extern int64 chatroom_find_room(const ChatTables *tables, const text *room,
 								RoomAccess *access);

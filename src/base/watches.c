@@ -32,12 +32,12 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "base/compat.h"
+#include "base/dependents.h"
 #include "base/watches.h"
 #include "catalog/dependency.h"
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_constraint.h"
-#include "catalog/pg_depend.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_proc.h"
@@ -147,35 +147,13 @@ chatroom_get_trigger(Oid triggerid, Snapshot snapshot)
 List *
 chatroom_function_triggers(Oid function)
 {
-	List	   *oids = NIL;
 	List	   *rows = NIL;
-	Relation	catalog;
-	ScanKeyData keys[2];
-	SysScanDesc scan;
-	HeapTuple	tuple;
 	ListCell   *lc;
 
 	if (!OidIsValid(function))
 		return NIL;
-	catalog = table_open(DependRelationId, AccessShareLock);
-	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(ProcedureRelationId));
-	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(function));
-	scan = systable_beginscan(catalog, DependReferenceIndexId, true, NULL,
-							  2, keys);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
-
-		if (form->classid == TriggerRelationId)
-			oids = list_append_unique_oid(oids, form->objid);
-	}
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
-
-	list_sort(oids, list_oid_cmp);
-	foreach(lc, oids)
+	foreach(lc, chatroom_dependents(ProcedureRelationId, function,
+									TriggerRelationId, NULL))
 	{
 		TriggerRow *row = chatroom_get_trigger(lfirst_oid(lc), NULL);
 

@@ -26,12 +26,12 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "base/compat.h"
+#include "base/dependents.h"
 #include "base/watches.h"
 #include "catalog/dependency.h"
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_depend.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_policy.h"
@@ -75,24 +75,8 @@ CHATROOM_FUNCTION(chatroom_on_drop);
 static bool
 function_in_use(Oid function, Snapshot snapshot)
 {
-	Relation	catalog = table_open(DependRelationId, AccessShareLock);
-	ScanKeyData keys[2];
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	bool		found = false;
-
-	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(ProcedureRelationId));
-	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(function));
-	scan = systable_beginscan(catalog, DependReferenceIndexId, true, snapshot,
-							  2, keys);
-	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
-		found = ((Form_pg_depend) GETSTRUCT(tuple))->classid ==
-			TriggerRelationId;
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
-	return found;
+	return chatroom_dependents(ProcedureRelationId, function,
+							   TriggerRelationId, snapshot) != NIL;
 }
 
 /* A snapshot as before this transaction; to be unregistered. */
