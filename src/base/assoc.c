@@ -743,6 +743,13 @@ chatroom_expand_association(Assoc *assoc)
 	return result;
 }
 
+/* Has it one row on the other side, or many? */
+bool
+chatroom_is_to_one(const Assoc *assoc)
+{
+	return assoc->kind == ASSOC_BELONGS_TO || assoc->kind == ASSOC_HAS_ONE;
+}
+
 /* The names of a path like posts.comments.author. */
 List *
 chatroom_split_path(const char *path)

@@ -95,6 +95,9 @@ extern Assoc *chatroom_choose_association(Oid relid, List *assocs,
 /* The associations that a name stands for: more than one of a THROUGH. */
 extern List *chatroom_expand_association(Assoc *assoc);
 
+/* Has it one row on the other side, or many? */
+extern bool chatroom_is_to_one(const Assoc *assoc);
+
 /* The names of a path like posts.comments.author. */
 extern List *chatroom_split_path(const char *path);
 

@@ -13,8 +13,10 @@
 
 #include "access/genam.h"
 #include "access/table.h"
+#include "base/arguments.h"
 #include "base/compat.h"
 #include "base/watches.h"
+#include "base/where.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_type.h"
@@ -31,12 +33,9 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "write/args.h"
-#include "write/assocs.h"
 #include "write/changeset.h"
 #include "write/tree.h"
 #include "write/watch.h"
-#include "write/where.h"
 
 /* What add_assoc is told. */
 typedef struct AssocOptions
@@ -56,40 +55,6 @@ CHATROOM_FUNCTION(chatroom_add_assoc);
 CHATROOM_FUNCTION(chatroom_list_assocs);
 CHATROOM_FUNCTION(chatroom_assoc_option);
 
-
-/* ----------------------------------------------------------------- cache */
-
-/* An association of a table by its name. */
-Assoc *
-chatroom_table_assoc(TableInfo *table, const char *name, bool missing_ok)
-{
-	if (!table->assocs_valid)
-	{
-		MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
-													  "chatroom associations",
-													  ALLOCSET_SMALL_SIZES);
-		MemoryContext caller = MemoryContextSwitchTo(context);
-		List	   *assocs;
-
-		/* what is invalidated while reading counts */
-		table->assocs_valid = true;
-		assocs = chatroom_associations(table->relid);
-		MemoryContextSwitchTo(caller);
-		chatroom_retire(table->assocs_context);
-		MemoryContextSetParent(context, table->context);
-		table->assocs_context = context;
-		table->assocs = assocs;
-	}
-	return chatroom_choose_association(table->relid, table->assocs, name,
-									   missing_ok);
-}
-
-/* Has it one row on the other side, or many? */
-bool
-chatroom_is_to_one(const Assoc *assoc)
-{
-	return assoc->kind == ASSOC_BELONGS_TO || assoc->kind == ASSOC_HAS_ONE;
-}
 
 /* ------------------------------------------------------------- add_assoc */
 
@@ -449,7 +414,7 @@ chatroom_add_assoc(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("chatroom.add_assoc()");
 	PreventCommandDuringRecovery("chatroom.add_assoc()");
 	options.relid =
-		chatroom_changeset_relation(chatroom_text_arg(fcinfo, 0, "relation"));
+		chatroom_relation_arg(chatroom_text_arg(fcinfo, 0, "relation"));
 	options.name =
 		text_to_cstring(chatroom_text_arg(fcinfo, 1, "name"));
 	if (!ChatroomOwnsRelation(options.relid, GetUserId()))

@@ -19,6 +19,7 @@
 #include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/table.h"
+#include "base/arguments.h"
 #include "base/compat.h"
 #include "catalog/pg_class.h"
 #include "executor/executor.h"
@@ -30,8 +31,6 @@
 #include "utils/json.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "write/args.h"
-#include "write/assocs.h"
 #include "write/changeset.h"
 #include "write/embeds.h"
 #include "write/watch.h"
@@ -40,27 +39,6 @@ CHATROOM_FUNCTION(chatroom_changeset);
 
 
 /* ------------------------------------------------------------- relations */
-
-/* A relation by its name, which must be one with rows. */
-Oid
-chatroom_changeset_relation(text *name)
-{
-	Oid			relid = chatroom_named_relation(name, false);
-
-	switch (get_rel_relkind(relid))
-	{
-		case RELKIND_RELATION:
-		case RELKIND_PARTITIONED_TABLE:
-		case RELKIND_FOREIGN_TABLE:
-		case RELKIND_VIEW:
-			return relid;
-		default:
-			ereport(ERROR,
-					(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-					 errmsg("\"%s\" is not a table", get_rel_name(relid))));
-			return InvalidOid;	/* keep compiler quiet */
-	}
-}
 
 /* -------------------------------------------------------------- defaults */
 
@@ -751,7 +729,7 @@ Datum
 chatroom_changeset(PG_FUNCTION_ARGS)
 {
 	Oid			relid =
-		chatroom_changeset_relation(chatroom_text_arg(fcinfo, 0, "relation"));
+		chatroom_relation_arg(chatroom_text_arg(fcinfo, 0, "relation"));
 	Jsonb	   *attrs = chatroom_object_arg(fcinfo, 1, "attrs");
 	List	   *permitted = PG_ARGISNULL(3) ? NIL :
 		chatroom_array_texts(PG_GETARG_ARRAYTYPE_P(3), "permitted");

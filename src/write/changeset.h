@@ -11,9 +11,9 @@
 #include "postgres.h"
 
 #include "base/assoc.h"
+#include "base/table.h"
 #include "nodes/parsenodes.h"
 #include "write/rules.h"
-#include "write/table.h"
 
 typedef enum ChangesetAction
 {
@@ -62,7 +62,7 @@ typedef struct Changeset
 	((changeset)->stored != NULL ? (changeset)->stored : (changeset)->row)
 
 /* A relation by its name, which must be one with rows. */
-extern Oid	chatroom_changeset_relation(text *name);
+extern Oid	chatroom_relation_arg(text *name);
 
 /* Start a changeset: data NULL is an insert. */
 extern Changeset *chatroom_new_changeset(Oid relid, ChangesetAction action,

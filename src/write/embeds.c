@@ -12,11 +12,11 @@
  */
 #include "postgres.h"
 
+#include "base/arguments.h"
 #include "base/compat.h"
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
-#include "write/args.h"
 #include "write/embeds.h"
 
 

@@ -38,16 +38,17 @@
  */
 #include "postgres.h"
 
+#include "access/detoast.h"
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/toast_internals.h"
-#include "access/detoast.h"
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "base/compat.h"
 #include "base/descriptors.h"
 #include "base/memory.h"
 #include "base/settings.h"
+#include "base/values.h"
 #include "base/watches.h"
 #include "catalog/pg_am.h"
 #include "commands/trigger.h"
@@ -67,7 +68,6 @@
 #include "utils/syscache.h"
 #include "write/condition.h"
 #include "write/emit.h"
-#include "write/values.h"
 
 /* One column of the descriptor, and where the firing relation has it. */
 typedef struct EmitColumn

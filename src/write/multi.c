@@ -13,7 +13,9 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "base/arguments.h"
 #include "base/compat.h"
+#include "base/where.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
@@ -27,10 +29,7 @@
 #include "utils/resowner.h"
 #include "utils/syscache.h"
 #include "utils/varlena.h"
-#include "write/args.h"
-#include "write/load.h"
 #include "write/repo.h"
-#include "write/where.h"
 
 /* Most operations that merges may add up to. */
 #define MAX_OPERATIONS	10000
@@ -319,7 +318,7 @@ relation_of(Jsonb *operation)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("operation \"%s\" needs \"relation\"",
 						chatroom_member_text(operation, "name", "operation"))));
-	return chatroom_changeset_relation(cstring_to_text(name));
+	return chatroom_relation_arg(cstring_to_text(name));
 }
 
 /* The attributes of an operation; none are an empty object. */

@@ -13,14 +13,13 @@
  */
 #include "postgres.h"
 
+#include "base/arguments.h"
 #include "base/compat.h"
+#include "base/load.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
-#include "write/args.h"
-#include "write/assocs.h"
 #include "write/changeset.h"
-#include "write/load.h"
 
 /* An association that is being cast. */
 typedef struct AssocCast

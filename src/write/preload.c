@@ -17,14 +17,13 @@
 
 #include "base/arguments.h"
 #include "base/compat.h"
+#include "base/load.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
-#include "write/args.h"
-#include "write/assocs.h"
 #include "write/changeset.h"
-#include "write/load.h"
+#include "write/preload.h"
 #include "write/watch.h"
 
 typedef struct Entry Entry;
@@ -765,7 +764,7 @@ chatroom_preload(PG_FUNCTION_ARGS)
 	List	   *paths;
 	Jsonb	   *value;
 
-	relid = chatroom_changeset_relation(chatroom_text_arg(fcinfo, 1,
+	relid = chatroom_relation_arg(chatroom_text_arg(fcinfo, 1,
 														  "relation"));
 	chatroom_require_argument(fcinfo, 2, "preload");
 	paths = chatroom_array_texts(PG_GETARG_ARRAYTYPE_P(2), "preload");
@@ -817,7 +816,7 @@ chatroom_assoc(PG_FUNCTION_ARGS)
 	Entries		items;
 	bool		to_one;
 
-	relid = chatroom_changeset_relation(chatroom_text_arg(fcinfo, 1,
+	relid = chatroom_relation_arg(chatroom_text_arg(fcinfo, 1,
 														  "relation"));
 	name = text_to_cstring(chatroom_text_arg(fcinfo, 2, "name"));
 	if (PG_ARGISNULL(0))

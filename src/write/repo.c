@@ -19,7 +19,10 @@
 #include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/xact.h"
+#include "base/arguments.h"
 #include "base/compat.h"
+#include "base/load.h"
+#include "base/where.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -29,11 +32,7 @@
 #include "utils/rel.h"
 #include "utils/resowner.h"
 #include "utils/timestamp.h"
-#include "write/args.h"
-#include "write/assocs.h"
-#include "write/load.h"
 #include "write/repo.h"
-#include "write/where.h"
 
 typedef enum ConflictAction
 {
@@ -1068,7 +1067,7 @@ Datum
 chatroom_insert(PG_FUNCTION_ARGS)
 {
 	Oid			relid =
-		chatroom_changeset_relation(chatroom_text_arg(fcinfo, 0, "relation"));
+		chatroom_relation_arg(chatroom_text_arg(fcinfo, 0, "relation"));
 	Jsonb	   *attrs = chatroom_object_arg(fcinfo, 1, "attrs");
 	Jsonb	   *on_conflict = PG_ARGISNULL(2) ? NULL : PG_GETARG_JSONB_P(2);
 	Jsonb	   *result;
@@ -1085,7 +1084,7 @@ Datum
 chatroom_update(PG_FUNCTION_ARGS)
 {
 	Oid			relid =
-		chatroom_changeset_relation(chatroom_text_arg(fcinfo, 0, "relation"));
+		chatroom_relation_arg(chatroom_text_arg(fcinfo, 0, "relation"));
 	Jsonb	   *key = chatroom_jsonb_arg(fcinfo, 1, "key");
 	Jsonb	   *attrs = chatroom_object_arg(fcinfo, 2, "attrs");
 	Jsonb	   *result;
@@ -1102,7 +1101,7 @@ Datum
 chatroom_delete(PG_FUNCTION_ARGS)
 {
 	Oid			relid =
-		chatroom_changeset_relation(chatroom_text_arg(fcinfo, 0, "relation"));
+		chatroom_relation_arg(chatroom_text_arg(fcinfo, 0, "relation"));
 	Jsonb	   *key = chatroom_jsonb_arg(fcinfo, 1, "key");
 	Jsonb	   *result;
 

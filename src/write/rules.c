@@ -43,7 +43,6 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
-#include "write/args.h"
 #include "write/rulecode.h"
 #include "write/tree.h"
 #include "write/watch.h"

@@ -14,6 +14,7 @@
 #include "access/htup_details.h"
 #include "base/arguments.h"
 #include "base/compat.h"
+#include "base/values.h"
 #include "base/watches.h"
 #include "catalog/pg_attribute.h"
 #include "fmgr.h"
@@ -23,7 +24,6 @@
 #include "utils/lsyscache.h"
 #include "utils/numeric.h"
 #include "utils/syscache.h"
-#include "write/values.h"
 #include "write/watch.h"
 
 /* One column and value of the key that was given. */

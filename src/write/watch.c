@@ -40,7 +40,6 @@
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 #include "utils/varlena.h"
-#include "write/args.h"
 #include "write/condition.h"
 #include "write/emit.h"
 #include "write/tree.h"
@@ -132,39 +131,6 @@ check_watchable(Oid relid)
 	ReleaseSysCache(tuple);
 }
 
-/*
- * Find a relation by its name, as regclass reads it.  InvalidOid, if that is
- * wanted, where there is none.
- */
-Oid
-chatroom_named_relation(text *name, bool missing_ok)
-{
-	char	   *string = text_to_cstring(name);
-	List	   *names;
-
-	if (string[0] != '\0' && strspn(string, "0123456789") == strlen(string))
-	{
-		Oid			relid;
-
-		relid = DatumGetObjectId(DirectFunctionCall1(oidin,
-													 CStringGetDatum(string)));
-
-		if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid)))
-			return relid;
-		if (missing_ok)
-			return InvalidOid;
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation with OID %u does not exist", relid)));
-	}
-	if (missing_ok && (!SplitIdentifierString(pstrdup(string), '.', &names) ||
-					   names == NIL))
-		return InvalidOid;
-	names = textToQualifiedNameList(name);
-	return RangeVarGetRelid(makeRangeVarFromNameList(names), NoLock,
-							missing_ok);
-}
-
 /* Find a relation by its name, and check that the caller may watch it. */
 Oid
 chatroom_watchable_relation(text *name)
@@ -184,32 +150,6 @@ lock_relation(Oid relid, LOCKMODE mode)
 }
 
 /* ------------------------------------------------------------- arguments */
-
-/* The texts of an array argument. */
-List *
-chatroom_array_texts(ArrayType *array, const char *argument)
-{
-	Datum	   *elements;
-	bool	   *nulls;
-	int			n;
-	List	   *texts = NIL;
-
-	if (ARR_NDIM(array) > 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
-				 errmsg("%s must be a one-dimensional array", argument)));
-	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &elements,
-					  &nulls, &n);
-	for (int i = 0; i < n; i++)
-	{
-		if (nulls[i])
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("%s must not contain nulls", argument)));
-		texts = lappend(texts, TextDatumGetCString(elements[i]));
-	}
-	return texts;
-}
 
 /* The column numbers of an array of names; ascending, none twice. */
 static List *

@@ -30,20 +30,11 @@ typedef struct WatchOptions
 	WatchTopic	extra[CHATROOM_MAX_EXTRA];
 } WatchOptions;
 
-/*
- * Find a relation by its name, as regclass reads it; InvalidOid, if that is
- * wanted, where there is none.
- */
-extern Oid	chatroom_named_relation(text *name, bool missing_ok);
-
 /* Find a relation by its name, and check that the caller may watch it. */
 extern Oid	chatroom_watchable_relation(text *name);
 
 /* Make or change a watch; returns its topic. */
 extern char *chatroom_make_watch(const WatchOptions *options);
-
-/* The strings of an array argument: one dimension, no nulls. */
-extern List *chatroom_array_texts(ArrayType *array, const char *argument);
 
 /* May the user know of a relation's watches, rules and associations? */
 extern bool chatroom_may_see(Oid relid);

@@ -19,6 +19,7 @@
 #include "access/transam.h"
 #include "access/tupdesc.h"
 #include "base/compat.h"
+#include "base/values.h"
 #include "catalog/pg_type.h"
 #include "common/shortest_dec.h"
 #include "funcapi.h"
@@ -39,7 +40,6 @@
 #include "utils/timestamp.h"
 #include "utils/typcache.h"
 #include "utils/uuid.h"
-#include "write/values.h"
 
 typedef enum ValueKind
 {

@@ -11,7 +11,7 @@
 #include "postgres.h"
 
 #include "base/assoc.h"
-#include "write/table.h"
+#include "base/table.h"
 
 /* The associated rows of one row, in their order. */
 typedef struct LoadedRows
@@ -32,9 +32,5 @@ extern LoadedRows **chatroom_load(TableInfo *from, const Assoc *assoc,
 								  TableInfo *to, const Bitmapset *columns,
 								  int nparents, TableRow **parents,
 								  bool read_only);
-
-/* Load paths of associations for an object or list of objects; preload.c. */
-extern Jsonb *chatroom_preload_value(Jsonb *value, Oid relid, List *paths,
-									 bool read_only);
 
 #endif							/* CHATROOM_LOAD_H */

@@ -13,14 +13,14 @@
 
 #include "access/htup_details.h"
 #include "base/compat.h"
+#include "base/load.h"
+#include "base/where.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
-#include "write/load.h"
-#include "write/where.h"
 
 /* The keys of parents, each once. */
 typedef struct KeySet

@@ -18,6 +18,7 @@
 
 #include "access/htup_details.h"
 #include "access/xact.h"
+#include "base/cast.h"
 #include "base/compat.h"
 #include "catalog/pg_enum.h"
 #include "catalog/pg_type.h"
@@ -35,7 +36,6 @@
 #include "utils/resowner.h"
 #include "utils/syscache.h"
 #include "utils/typcache.h"
-#include "write/cast.h"
 
 typedef enum CastKind
 {

@@ -10,7 +10,7 @@
 
 #include "postgres.h"
 
-#include "write/table.h"
+#include "base/table.h"
 
 /* The parameters of a query that is put together. */
 typedef struct QueryArgs

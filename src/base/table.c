@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * table.c
- *	  What changesets know of a table.
+ *	  What is known of a table.
  *
  * Casting, comparing and showing values takes much that the catalog tells: it
  * is put together once per backend and table, and again after the table
@@ -21,6 +21,7 @@
 #include "access/relation.h"
 #include "access/xact.h"
 #include "base/compat.h"
+#include "base/table.h"
 #include "base/watches.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_operator.h"
@@ -43,7 +44,6 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 #include "utils/typcache.h"
-#include "write/table.h"
 
 /* Plans kept of one table: more are statements of all kinds of columns. */
 #define MAX_PLANS	200
@@ -459,6 +459,33 @@ chatroom_same_column_value(TableColumn *column, Datum a, bool anull, Datum b,
 	if (column->caster.base == NUMERICOID)
 		return DatumGetBool(DirectFunctionCall2(numeric_eq, a, b));
 	return datum_image_eq(a, b, column->typbyval, column->typlen);
+}
+
+/* ---------------------------------------------------------- associations */
+
+/* An association of a table by its name. */
+Assoc *
+chatroom_table_assoc(TableInfo *table, const char *name, bool missing_ok)
+{
+	if (!table->assocs_valid)
+	{
+		MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+													  "chatroom associations",
+													  ALLOCSET_SMALL_SIZES);
+		MemoryContext caller = MemoryContextSwitchTo(context);
+		List	   *assocs;
+
+		/* what is invalidated while reading counts */
+		table->assocs_valid = true;
+		assocs = chatroom_associations(table->relid);
+		MemoryContextSwitchTo(caller);
+		chatroom_retire(table->assocs_context);
+		MemoryContextSetParent(context, table->context);
+		table->assocs_context = context;
+		table->assocs = assocs;
+	}
+	return chatroom_choose_association(table->relid, table->assocs, name,
+									   missing_ok);
 }
 
 /* ----------------------------------------------------------------- plans */

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * table.h
- *	  What changesets know of a table.
+ *	  What is known of a table.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,13 +11,14 @@
 #include "postgres.h"
 
 #include "access/attnum.h"
+#include "base/assoc.h"
+#include "base/cast.h"
 #include "base/jsonb_writer.h"
+#include "base/values.h"
 #include "executor/spi.h"
 #include "nodes/bitmapset.h"
 #include "nodes/pg_list.h"
 #include "utils/relcache.h"
-#include "write/cast.h"
-#include "write/values.h"
 
 typedef struct TableColumn
 {
@@ -66,7 +67,7 @@ typedef struct TableInfo
 	bool		other_triggers; /* row triggers BEFORE, not of ours */
 	struct TablePlan *plans;	/* private to table.c */
 	int			nplans;
-	List	   *assocs;			/* these are private to assocs.c */
+	List	   *assocs;			/* these are private to table.c */
 	MemoryContext assocs_context;
 	bool		assocs_valid;
 } TableInfo;
@@ -110,6 +111,13 @@ extern TableColumn *chatroom_column(const TableInfo *table, const char *name,
 extern TableColumn *chatroom_named_column(const TableInfo *table,
 										  const char *name, int len,
 										  const char *argument);
+
+/*
+ * An association of a table by its name; missing_ok: NULL if there is none.
+ * It lives as long as the table's entry.
+ */
+extern Assoc *chatroom_table_assoc(TableInfo *table, const char *name,
+								   bool missing_ok);
 
 /* The columns that the current user may select. */
 extern Bitmapset *chatroom_readable_columns(const TableInfo *table);

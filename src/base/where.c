@@ -12,13 +12,13 @@
 #include "postgres.h"
 
 #include "access/stratnum.h"
+#include "base/arguments.h"
 #include "base/compat.h"
+#include "base/where.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/typcache.h"
-#include "write/args.h"
-#include "write/where.h"
 
 /* What an object of comparisons may have: the words of the number rule. */
 static const struct

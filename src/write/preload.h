@@ -1,0 +1,20 @@
+/*-------------------------------------------------------------------------
+ *
+ * preload.h
+ *	  Rows with what belongs to them.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CHATROOM_PRELOAD_H
+#define CHATROOM_PRELOAD_H
+
+#include "postgres.h"
+
+#include "nodes/pg_list.h"
+#include "utils/jsonb.h"
+
+/* Load paths of associations for an object or list of objects. */
+extern Jsonb *chatroom_preload_value(Jsonb *value, Oid relid, List *paths,
+									 bool read_only);
+
+#endif							/* CHATROOM_PRELOAD_H */
