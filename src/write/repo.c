@@ -21,7 +21,6 @@
 #include "access/xact.h"
 #include "base/arguments.h"
 #include "base/compat.h"
-#include "base/load.h"
 #include "base/where.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
