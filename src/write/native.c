@@ -21,6 +21,7 @@
 #include "base/compat.h"
 #include "catalog/index.h"
 #include "catalog/namespace.h"
+#include "catalog/partition.h"
 #include "catalog/pg_class.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
@@ -664,18 +665,37 @@ chatroom_check_native(Relation relation, const RuleInput *input, List *errors)
 
 /* ----------------------------------------------------------- caught errors */
 
-/* Is an error about this relation, or a partition or child of it? */
-static bool
-is_about(Relation relation, const char *schema, const char *table)
+/* The relation that an error is about: this, or a partition or child of it. */
+static Oid
+error_relid(Relation relation, const ErrorData *error)
 {
-	Oid			namespace = get_namespace_oid(schema, true);
-	Oid			relid = OidIsValid(namespace) ?
-		get_relname_relid(table, namespace) : InvalidOid;
+	Oid			namespace = error->schema_name ?
+		get_namespace_oid(error->schema_name, true) : InvalidOid;
+	Oid			relid = OidIsValid(namespace) && error->table_name ?
+		get_relname_relid(error->table_name, namespace) : InvalidOid;
 
-	return OidIsValid(relid) &&
-		(relid == RelationGetRelid(relation) ||
-		 list_member_oid(chatroom_ancestors(relid, NULL),
-						 RelationGetRelid(relation)));
+	if (OidIsValid(relid) && relid != RelationGetRelid(relation) &&
+		!list_member_oid(chatroom_ancestors(relid, NULL),
+						 RelationGetRelid(relation)))
+		return InvalidOid;
+	return relid;
+}
+
+/* The index that a partition's is part of, by its name. */
+static const char *
+root_index(Relation relation, Relation child, const char *name)
+{
+	Oid			index = get_relname_relid(name,
+										  RelationGetNamespace(child));
+	ListCell   *lc;
+
+	if (!OidIsValid(index) || !get_rel_relispartition(index))
+		return name;
+	foreach(lc, get_partition_ancestors(index))
+		if (IndexGetRelation(lfirst_oid(lc), true) ==
+			RelationGetRelid(relation))
+			return get_rel_name(lfirst_oid(lc));
+	return name;
 }
 
 /* A text of JSON, NULL where it is not given. */
@@ -754,54 +774,92 @@ read_raised(Relation relation, const char *detail)
 	return errors;
 }
 
-/* A unique or exclusion constraint's error. */
-static RuleError *
-caught_index(Relation relation, const char *name, bool exclusion)
+/* The column that a unique or exclusion constraint is about; 0: none. */
+static AttrNumber
+caught_index(Relation relation, const char *name)
 {
 	NativeSet  *set = get_natives(chatroom_rules(relation), relation);
-	AttrNumber	attnum = 0;
 	ListCell   *lc;
 
 	foreach(lc, set->indexes)
 		if (strcmp(((NativeIndex *) lfirst(lc))->name, name) == 0)
-			attnum = index_column(lfirst(lc));
-	return exclusion ?
-		constraint_error(relation, attnum, name, "exclusion",
-						 "violates an exclusion constraint") :
-		constraint_error(relation, attnum, name, "unique",
-						 "has already been taken");
+			return index_column(lfirst(lc));
+	return 0;
 }
 
-/* A check constraint's error. */
-static RuleError *
+/* The column that a check constraint is about. */
+static AttrNumber
 caught_check(Relation relation, const char *name)
 {
 	NativeSet  *set = get_natives(chatroom_rules(relation), relation);
-	AttrNumber	attnum = 0;
 	ListCell   *lc;
 
 	foreach(lc, set->checks)
 		if (strcmp(((NativeCheck *) lfirst(lc))->name, name) == 0)
-			attnum = first_column(((NativeCheck *) lfirst(lc))->columns);
-	return constraint_error(relation, attnum, name, "check", "is invalid");
+			return first_column(((NativeCheck *) lfirst(lc))->columns);
+	return 0;
 }
 
-/* The error of a foreign key of ours. */
-static RuleError *
+/* The column of a foreign key. */
+static AttrNumber
 caught_key(Relation relation, const char *name)
 {
-	AttrNumber	attnum = 0;
 	ListCell   *lc;
 
 	foreach(lc, chatroom_foreign_keys(relation))
-	{
-		const ForeignKey *key = lfirst(lc);
+		if (strcmp(((ForeignKey *) lfirst(lc))->name, name) == 0)
+			return ((ForeignKey *) lfirst(lc))->columns[0];
+	return 0;
+}
 
-		if (strcmp(key->name, name) == 0)
-			attnum = key->columns[0];
+/*
+ * The error of a constraint of ours, or of the partition or child that the row
+ * is in, whose columns may be in another order, and whose indexes have other
+ * names.  NULL: it is no such error.
+ */
+static RuleError *
+caught_constraint(Relation relation, Oid relid, const ErrorData *error)
+{
+	const char *name = error->constraint_name;
+	const char *constraint;
+	const char *text;
+	Relation	child = table_open(relid, AccessShareLock);
+	AttrNumber	attnum;
+
+	switch (error->sqlerrcode)
+	{
+		case ERRCODE_FOREIGN_KEY_VIOLATION:
+		case ERRCODE_RESTRICT_VIOLATION:
+			attnum = caught_key(child, name);
+			constraint = "foreign";
+			text = "does not exist";
+			break;
+		case ERRCODE_CHECK_VIOLATION:
+			attnum = caught_check(child, name);
+			constraint = "check";
+			text = "is invalid";
+			break;
+		case ERRCODE_UNIQUE_VIOLATION:
+			attnum = caught_index(child, name);
+			name = root_index(relation, child, name);
+			constraint = "unique";
+			text = "has already been taken";
+			break;
+		case ERRCODE_EXCLUSION_VIOLATION:
+			attnum = caught_index(child, name);
+			name = root_index(relation, child, name);
+			constraint = "exclusion";
+			text = "violates an exclusion constraint";
+			break;
+		default:
+			table_close(child, AccessShareLock);
+			return NULL;
 	}
-	return constraint_error(relation, attnum, name, "foreign",
-							"does not exist");
+	if (attnum > 0 && relid != RelationGetRelid(relation))
+		attnum = Max(get_attnum(RelationGetRelid(relation),
+								get_attname(relid, attnum, false)), 0);
+	table_close(child, AccessShareLock);
+	return constraint_error(relation, attnum, name, constraint, text);
 }
 
 /* The error of a foreign key that refers to us. */
@@ -833,45 +891,31 @@ caught_reference(Relation relation, const char *table, const char *name)
 List *
 chatroom_caught_errors(Relation relation, const ErrorData *error)
 {
-	const char *name = error->constraint_name;
+	Oid			relid = error_relid(relation, error);
+	RuleError  *caught = NULL;
 	AttrNumber	attnum;
-	bool		ours = error->schema_name != NULL &&
-		error->table_name != NULL &&
-		is_about(relation, error->schema_name, error->table_name);
 
 	if ((error->sqlerrcode == ERRCODE_FOREIGN_KEY_VIOLATION ||
-		 error->sqlerrcode == ERRCODE_RESTRICT_VIOLATION) && name != NULL &&
-		error->message_id != NULL && error->table_name != NULL)
-	{
-		if (strncmp(error->message_id, "update or delete", 16) == 0)
-			return list_make1(caught_reference(relation, error->table_name,
-											   name));
-		return ours ? list_make1(caught_key(relation, name)) : NIL;
-	}
-	if (!ours)
+		 error->sqlerrcode == ERRCODE_RESTRICT_VIOLATION) &&
+		error->constraint_name != NULL && error->table_name != NULL &&
+		error->message_id != NULL &&
+		strncmp(error->message_id, "update or delete", 16) == 0)
+		return list_make1(caught_reference(relation, error->table_name,
+										   error->constraint_name));
+	if (!OidIsValid(relid))
 		return NIL;
-	switch (error->sqlerrcode)
+	if (error->sqlerrcode == ERRCODE_CHECK_VIOLATION &&
+		error->funcname != NULL && error->detail != NULL &&
+		strcmp(error->funcname, "chatroom_raise_errors") == 0)
+		return read_raised(relation, error->detail);
+	if (error->sqlerrcode == ERRCODE_NOT_NULL_VIOLATION &&
+		error->column_name != NULL)
 	{
-		case ERRCODE_CHECK_VIOLATION:
-			if (error->funcname != NULL && error->detail != NULL &&
-				strcmp(error->funcname, "chatroom_raise_errors") == 0)
-				return read_raised(relation, error->detail);
-			return name ? list_make1(caught_check(relation, name)) : NIL;
-		case ERRCODE_UNIQUE_VIOLATION:
-			return name ? list_make1(caught_index(relation, name, false)) :
-				NIL;
-		case ERRCODE_EXCLUSION_VIOLATION:
-			return name ? list_make1(caught_index(relation, name, true)) :
-				NIL;
-		case ERRCODE_NOT_NULL_VIOLATION:
-			if (error->column_name == NULL)
-				return NIL;
-			attnum = get_attnum(RelationGetRelid(relation),
-								error->column_name);
-			return list_make1(constraint_error(relation, attnum, NULL,
-											   "not_null",
-											   "can't be blank"));
-		default:
-			return NIL;
+		attnum = get_attnum(RelationGetRelid(relation), error->column_name);
+		caught = constraint_error(relation, Max(attnum, 0), NULL, "not_null",
+								  "can't be blank");
 	}
+	else if (error->constraint_name != NULL)
+		caught = caught_constraint(relation, relid, error);
+	return caught ? list_make1(caught) : NIL;
 }
