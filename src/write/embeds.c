@@ -110,7 +110,7 @@ may_replace(Changeset *changeset, const TableColumn *column,
 			error = chatroom_make_error(column->name, column->attnum,
 										"is invalid", "embed");
 			chatroom_error_key(error, "type",
-							   rule->many ? "\"list\"" : "\"map\"");
+							   rule->many ? "[\"array\", \"map\"]" : "\"map\"");
 			chatroom_add_error(changeset, error);
 			changeset->failed = bms_add_member(changeset->failed,
 											   column->attnum);

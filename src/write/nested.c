@@ -42,7 +42,7 @@ add_invalid(AssocCast *cast)
 											"is invalid", "assoc");
 
 	chatroom_error_key(error, "type",
-					   cast->change->many ? "\"list\"" : "\"map\"");
+					   cast->change->many ? "[\"array\", \"map\"]" : "\"map\"");
 	chatroom_add_error(cast->owner, error);
 }
 
