@@ -1,12 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * wait.c
- *	  CALL chatroom.wait(): sleep until something happens to topics.
+ *	  Procedures that sleep until something happens to topics: CALL
+ *	  chatroom.wait(), and what chat makes of it.
  *
  * A function that blocks would hold its statement's snapshot, and with it
- * vacuum on a primary, or replay on a standby.  So this is a procedure, and
- * ends its transaction before it sleeps: then it holds no snapshot and no lock
- * but that on its own virtual transaction.  That needs a call outside a
+ * vacuum on a primary, or replay on a standby.  So these are procedures, and
+ * end their transaction before they sleep: then they hold no snapshot and no
+ * lock but that on their own virtual transaction.  That needs a call outside a
  * transaction block.
  *
  * Each turn is: take a waiter's slot (if it hasn't one), look with a fresh
@@ -32,10 +33,9 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "pgstat.h"
-#include "portability/instr_time.h"
 #include "read/acting.h"
 #include "read/duration.h"
-#include "read/sync.h"
+#include "read/wait.h"
 #include "storage/latch.h"
 #include "storage/proc.h"
 #include "utils/builtins.h"
@@ -45,17 +45,6 @@
 #include "utils/timeout.h"
 #include "utils/timestamp.h"
 
-/* Arguments, by number. */
-enum
-{
-	ARG_TOPICS,
-	ARG_SINCE,
-	ARG_TIMEOUT,
-	ARG_MAX_EVENTS,
-	ARG_ANSWER,
-	ARG_ACTING_FOR
-};
-
 /*
  * The answer is there this much before a timeout of the server's would strike:
  * a tenth of what is left, within these bounds in ms.
@@ -63,32 +52,16 @@ enum
 #define MARGIN_LEAST	10
 #define MARGIN_MOST		1000
 
-/* A call in progress. */
-typedef struct Wait
-{
-	MemoryContext context;		/* lives as long as the call */
-	MemoryContext look_context; /* reset before each look */
-	SyncTopics	topics;
-	bool		have_since;
-	Cursor		since;			/* moves on past what was withheld */
-	int			max_events;
-	text	   *acting_for;		/* NULL: nobody */
-	instr_time	start;
-	int64		timeout;		/* us */
-	uint64		seed;			/* of the cache where we are registered */
-	StringInfoData json;		/* the answer, behind a varlena header */
-} Wait;
-
 /* Only a call that may end its transaction may sleep. */
 static void
-require_own_transaction(FunctionCallInfo fcinfo)
+require_own_transaction(FunctionCallInfo fcinfo, const char *procedure)
 {
 	if (fcinfo->context == NULL || !IsA(fcinfo->context, CallContext) ||
 		castNode(CallContext, fcinfo->context)->atomic || IsSubTransaction())
 		ereport(ERROR,
 				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-				 errmsg("chatroom.wait cannot be called inside a transaction "
-						"block"),
+				 errmsg("%s cannot be called inside a transaction block",
+						procedure),
 				 errdetail("It ends its transaction before it sleeps."),
 				 errhint("Call it on its own (drivers: in autocommit mode), "
 						 "or call chatroom.sync() instead, which does not "
@@ -127,37 +100,46 @@ clamp_timeout(int64 timeout)
 
 /* Microseconds left to wait; monotonic time. */
 static int64
-time_left(const Wait *wait)
+time_left(const WaitCall *call)
 {
 	instr_time	now;
 
 	INSTR_TIME_SET_CURRENT(now);
-	INSTR_TIME_SUBTRACT(now, wait->start);
-	return wait->timeout - (int64) INSTR_TIME_GET_MICROSEC(now);
+	INSTR_TIME_SUBTRACT(now, call->start);
+	return call->timeout - (int64) INSTR_TIME_GET_MICROSEC(now);
 }
 
-/* Take the arguments over into the call's own memory. */
-static void
-read_arguments(FunctionCallInfo fcinfo, Wait *wait)
+/* Start a call; see wait.h. */
+void
+chatroom_begin_wait(FunctionCallInfo fcinfo, const char *procedure,
+					const WaitArguments *arguments, WaitCall *call)
 {
 	Interval   *interval;
 
-	chatroom_require_argument(fcinfo, ARG_TOPICS, "topics");
-	chatroom_require_argument(fcinfo, ARG_TIMEOUT, "timeout");
-	chatroom_require_argument(fcinfo, ARG_MAX_EVENTS, "max_events");
-	INSTR_TIME_SET_CURRENT(wait->start);
-	interval = PG_GETARG_INTERVAL_P(ARG_TIMEOUT);
-	wait->timeout = clamp_timeout(chatroom_duration(interval, "timeout"));
-	wait->max_events = chatroom_check_limit(PG_GETARG_INT32(ARG_MAX_EVENTS));
-	wait->have_since = !PG_ARGISNULL(ARG_SINCE);
-	if (wait->have_since)
-		chatroom_parse_since(PG_GETARG_TEXT_PP(ARG_SINCE), &wait->since);
-	wait->acting_for = NULL;
-	if (!PG_ARGISNULL(ARG_ACTING_FOR))
-		wait->acting_for = PG_GETARG_TEXT_P_COPY(ARG_ACTING_FOR);
-	chatroom_acting_for(wait->acting_for);
-	chatroom_many_topics(PG_GETARG_ARRAYTYPE_P_COPY(ARG_TOPICS),
-						 &wait->topics);
+	require_own_transaction(fcinfo, procedure);
+	memset(call, 0, sizeof(*call));
+	call->procedure = procedure;
+	call->caller = CurrentMemoryContext;
+	call->context = AllocSetContextCreate(call->caller, "chatroom wait",
+										  ALLOCSET_DEFAULT_SIZES);
+	call->look_context = AllocSetContextCreate(call->context,
+											   "chatroom wait look",
+											   ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(call->context);
+	chatroom_require_argument(fcinfo, arguments->timeout, "timeout");
+	chatroom_require_argument(fcinfo, arguments->max_events, "max_events");
+	INSTR_TIME_SET_CURRENT(call->start);
+	interval = PG_GETARG_INTERVAL_P(arguments->timeout);
+	call->timeout = clamp_timeout(chatroom_duration(interval, "timeout"));
+	call->max_events =
+		chatroom_check_limit(PG_GETARG_INT32(arguments->max_events));
+	call->have_since = !PG_ARGISNULL(arguments->since);
+	if (call->have_since)
+		chatroom_parse_since(PG_GETARG_TEXT_PP(arguments->since),
+							 &call->since);
+	if (!PG_ARGISNULL(arguments->acting_for))
+		call->acting_for = PG_GETARG_TEXT_P_COPY(arguments->acting_for);
+	chatroom_acting_for(call->acting_for);
 }
 
 /*
@@ -188,16 +170,16 @@ waiter_limit(void)
 
 /* Have the tailer wake us, if there is a cache and we aren't known there. */
 static void
-enlist(Wait *wait)
+enlist(WaitCall *call)
 {
 	Cache	   *cache = chatroom_need_cache();
 	TopicBits	bits = {0};
 
-	if (cache == NULL || cache->seed == wait->seed)
+	if (cache == NULL || cache->seed == call->seed)
 		return;
-	chatroom_prepare_reads(&wait->topics, cache);
-	for (int i = 0; i < wait->topics.n; i++)
-		topic_bits_add(&bits, wait->topics.reads[i].hash);
+	chatroom_prepare_reads(&call->topics, cache);
+	for (int i = 0; i < call->topics.n; i++)
+		topic_bits_add(&bits, call->topics.reads[i].hash);
 	if (!chatroom_waiter_register(cache, &bits, waiter_limit()))
 		ereport(ERROR,
 				(errcode(ERRCODE_TOO_MANY_CONNECTIONS),
@@ -206,18 +188,29 @@ enlist(Wait *wait)
 						   waiter_limit()),
 				 errhint("Raise chatroom.max_waiters and max_connections, "
 						 "or poll with chatroom.sync().")));
-	wait->seed = cache->seed;
+	call->seed = cache->seed;
 	pg_atomic_fetch_add_u64(&cache->stats.waits, 1);
 }
 
 /* Are we still registered in the database's cache, so that sleep can end? */
 static bool
-still_enlisted(const Wait *wait)
+still_enlisted(const WaitCall *call)
 {
 	bool		current;
 	Cache	   *cache = chatroom_mapped_cache(&current);
 
-	return cache != NULL && current && cache->seed == wait->seed;
+	return cache != NULL && current && cache->seed == call->seed;
+}
+
+/* The answer's beginning: a varlena's header. */
+void
+chatroom_start_wait_answer(WaitCall *call)
+{
+	MemoryContext old = MemoryContextSwitchTo(call->context);
+
+	initStringInfo(&call->json);
+	call->json.len = VARHDRSZ;
+	MemoryContextSwitchTo(old);
 }
 
 /*
@@ -225,36 +218,36 @@ still_enlisted(const Wait *wait)
  * something to tell, or where this is the last look.
  */
 static bool
-look(Wait *wait)
+look(WaitCall *call)
 {
 	MemoryContext old;
 	SyncAnswer	answer;
 	bool		last;
 	bool		done;
 
-	MemoryContextReset(wait->look_context);
-	old = MemoryContextSwitchTo(wait->look_context);
+	MemoryContextReset(call->look_context);
+	old = MemoryContextSwitchTo(call->look_context);
 	PushActiveSnapshot(GetLatestSnapshot());
 	do
 	{
-		last = time_left(wait) <= 0;
-		chatroom_find_events(&wait->topics,
-							 wait->have_since ? &wait->since : NULL,
-							 wait->max_events, &answer);
+		last = time_left(call) <= 0;
+		chatroom_find_events(&call->topics,
+							 call->have_since ? &call->since : NULL,
+							 call->max_events, &answer);
 		done = answer.reset != RESET_REASON_NONE;
 		for (int i = 0; i < answer.n && !done; i++)
 			done = answer.verdicts[i] != VERDICT_WITHHOLD;
-		wait->since = answer.cursor;
-		wait->have_since = true;
+		call->since = answer.cursor;
+		call->have_since = true;
 	} while (!done && !last && answer.more);
 
 	if (done || last)
 	{
-		MemoryContextSwitchTo(wait->context);
-		initStringInfo(&wait->json);
-		wait->json.len = VARHDRSZ;
-		chatroom_append_answer(&wait->json, &wait->topics, &answer);
-		SET_VARSIZE(wait->json.data, wait->json.len);
+		chatroom_start_wait_answer(call);
+		if (answer.reset != RESET_REASON_NONE && call->reload != NULL)
+			call->reload(call, call->reload_arg, &call->json);
+		else
+			chatroom_append_answer(&call->json, &call->topics, &answer);
 	}
 	PopActiveSnapshot();
 	MemoryContextSwitchTo(old);
@@ -297,12 +290,12 @@ sleep_until_woken(int64 timeout)
 	CHECK_FOR_INTERRUPTS();
 }
 
-/* Wait for the answer. */
-static void
-wait_for_answer(Wait *wait)
+/* Wait for the answer; see wait.h. */
+void
+chatroom_wait_for_answer(WaitCall *call)
 {
 	/* a call that may not sleep takes no slot */
-	if (time_left(wait) <= 0 && look(wait))
+	if (time_left(call) <= 0 && look(call))
 		return;
 
 	PG_TRY();
@@ -311,18 +304,18 @@ wait_for_answer(Wait *wait)
 		{
 			int64		left;
 
-			enlist(wait);
-			if (look(wait))
+			enlist(call);
+			if (look(call))
 				break;
 			end_transaction();
-			left = time_left(wait);
-			if (left > 0 && still_enlisted(wait))
+			left = time_left(call);
+			if (left > 0 && still_enlisted(call))
 				sleep_until_woken(left);
 
 			/* rights may be gone meanwhile */
 			AcceptInvalidationMessages();
-			chatroom_acting_for(wait->acting_for);
-			chatroom_recheck_topics(&wait->topics);
+			chatroom_acting_for(call->acting_for);
+			chatroom_recheck_topics(&call->topics);
 		}
 	}
 	PG_FINALLY();
@@ -332,17 +325,24 @@ wait_for_answer(Wait *wait)
 	PG_END_TRY();
 }
 
-/* The procedure's result: a row of its one INOUT argument. */
-static Datum
-make_result(const Wait *wait)
+/* End the call; see wait.h. */
+Datum
+chatroom_end_wait(WaitCall *call)
 {
-	TupleDesc	desc = CreateTemplateTupleDesc(1);
-	Datum		value = PointerGetDatum(wait->json.data);
+	TupleDesc	desc;
+	Datum		value;
 	bool		null = false;
+	Datum		result;
 
+	SET_VARSIZE(call->json.data, call->json.len);
+	value = PointerGetDatum(call->json.data);
+	MemoryContextSwitchTo(call->caller);
+	desc = CreateTemplateTupleDesc(1);
 	TupleDescInitEntry(desc, 1, "answer", JSONOID, -1, 0);
 	desc = BlessTupleDesc(desc);
-	return HeapTupleGetDatum(heap_form_tuple(desc, &value, &null));
+	result = HeapTupleGetDatum(heap_form_tuple(desc, &value, &null));
+	MemoryContextDelete(call->context);
+	return result;
 }
 
 CHATROOM_FUNCTION(chatroom_wait);
@@ -354,22 +354,12 @@ CHATROOM_FUNCTION(chatroom_wait);
 Datum
 chatroom_wait(PG_FUNCTION_ARGS)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	Wait		wait = {0};
-	Datum		result;
+	static const WaitArguments arguments = {1, 2, 3, 5};
+	WaitCall	call;
 
-	require_own_transaction(fcinfo);
-	wait.context = AllocSetContextCreate(caller, "chatroom wait",
-										 ALLOCSET_DEFAULT_SIZES);
-	wait.look_context = AllocSetContextCreate(wait.context,
-											  "chatroom wait look",
-											  ALLOCSET_DEFAULT_SIZES);
-	MemoryContextSwitchTo(wait.context);
-	read_arguments(fcinfo, &wait);
-	wait_for_answer(&wait);
-
-	MemoryContextSwitchTo(caller);
-	result = make_result(&wait);
-	MemoryContextDelete(wait.context);
-	PG_RETURN_DATUM(result);
+	chatroom_require_argument(fcinfo, 0, "topics");
+	chatroom_begin_wait(fcinfo, "chatroom.wait", &arguments, &call);
+	chatroom_many_topics(PG_GETARG_ARRAYTYPE_P_COPY(0), &call.topics);
+	chatroom_wait_for_answer(&call);
+	PG_RETURN_DATUM(chatroom_end_wait(&call));
 }
