@@ -13,9 +13,10 @@ use Time::HiRes qw(time sleep);
 our @EXPORT = qw(
   start_server stop_server sql sql_in psql_file setting with_cache settle
   tailer_pid cpu_seconds private_kb command
-  texts quote script pgbench pgbench_warm pgbench_count start_load end_load fill
+  texts quote script pgbench pgbench_warm pgbench_count pgbench_latencies
+  start_load end_load fill
   expect_events client start_client end_client
-  interleave figure note begin_part thousands report);
+  interleave median figure note begin_part thousands report);
 
 my $out = $ENV{CHATROOM_OUT} or die "start this with make bench\n";
 my $here = $FindBin::Bin;
@@ -239,7 +240,8 @@ sub quote
 	return "'$text'";
 }
 
-# A script file for pgbench.
+# A script file for pgbench. Its variable :ready is 0 at the start, so that
+# it can prepare something once.
 sub script
 {
 	my ($name, $text) = @_;
@@ -263,7 +265,8 @@ sub pgbench_command
 	my $threads = processors();
 
 	$threads = $clients if $clients < $threads;
-	return ('pgbench', '-n', '-M', 'prepared', '-c', $clients, '-j', $threads,
+	return ('pgbench', '-n', '-M', 'prepared', '-D', 'ready=0',
+		'-c', $clients, '-j', $threads,
 		@limit, '-f', $script, $database // 'postgres');
 }
 
@@ -317,6 +320,24 @@ sub pgbench_count
 
 	run_pgbench(pgbench_command($script, $clients, undef, '-t',
 			int($count / $clients)));
+}
+
+# Milliseconds that each line of a script takes, of those that are statements;
+# so what they are compared with is only milliseconds away.
+sub pgbench_latencies
+{
+	my ($script, $seconds) = @_;
+	my @times;
+
+	open my $pgbench, '-|',
+	  pgbench_command($script, 1, undef, '-T', $seconds, '-r')
+	  or die "pgbench: $!";
+	while (my $line = <$pgbench>)
+	{
+		push @times, $1 if $line =~ /^\s+([\d.]+)\s+(?:\d+\s+)?[A-Z]/;
+	}
+	close $pgbench or die "pgbench failed\n";
+	return @times;
 }
 
 # Run a script in the background.
@@ -680,7 +701,24 @@ my %method = (
 	  . ' tables that nobody watches, from two sessions at a time, held by the'
 	  . ' slot with chatroom.retain_wal = 4GB. The worker is started anew and'
 	  . ' timed until it is up to date; pg_waldump --stats reads the same range.',
-	memory => "Private_Dirty of the sessions' processes, of 50 each.");
+	memory => "Private_Dirty of the sessions' processes, of 50 each.",
+	rules => 'The same table of messages with the four rules of a chat:'
+	  . ' username required, 4 to 20 characters; text required, 2 to 150.'
+	  . ' By chatroom.add_rule(), which counts graphemes and takes white'
+	  . ' space for nothing; by NOT NULL and CHECK (char_length()), which'
+	  . ' count code points and take blanks for a name; by a plpgsql trigger'
+	  . ' that gathers all errors. The worker is stopped, nothing is watched.'
+	  . ' One INSERT a transaction, by pgbench -M prepared, 7 times 2 s; then'
+	  . ' 1,000 rows in a statement, 5 times 4 s, by one client that inserts'
+	  . ' into one table after the other, one of which has no validation but'
+	  . ' NOT NULL.',
+	changesets => 'insert() and changeset() on that table with rules, with'
+	  . ' the attributes as a parameter of the statement, in slices of 2 s.'
+	  . ' The echo is a parameter with the text of what changeset() answers,'
+	  . ' cast to jsonb and sent back. preload() gets the posts by jsonb_agg()'
+	  . ' in the same statement; the queries by hand make the same as json,'
+	  . ' and the faster of two is taken, with LATERAL or with GROUP BY and a'
+	  . ' join.');
 
 # Print all, and write it down.
 sub report
@@ -735,7 +773,7 @@ sub write_page
 # Benchmarks
 
 Written by `make bench PUBLISH=1`, all of it from one run of $reps repetitions in
-slices of $seconds s. What is compared runs on the same server, one side after
+slices of $seconds s where nothing else is said. What is compared runs on the same server, one side after
 the other, in alternating order. Values are medians with the least and the most
 of the repetitions; the ratio is taken of each repetition's pair.
 
