@@ -38,7 +38,7 @@
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "read/acting.h"
-#include "read/duration.h"
+#include "base/duration.h"
 #include "read/sync.h"
 #include "storage/ipc.h"
 #include "storage/lwlock.h"
@@ -409,26 +409,6 @@ require_session(const char *function)
 						function)));
 }
 
-/* This database's cache; an error where it can't be had. */
-static Cache *
-require_cache(void)
-{
-	Cache	   *cache = chatroom_need_cache();
-
-	if (cache != NULL)
-		return cache;
-	if (chatroom_control->stopped)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("chatroom was stopped"),
-				 errhint("chatroom.start() starts it again.")));
-	ereport(ERROR,
-			(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
-			 errmsg("chatroom's worker is not available"),
-			 errhint("Look into the server's log, and at "
-					 "max_worker_processes and chatroom.cache_size.")));
-}
-
 /* See that somebody rings. */
 static void
 require_notifier(void)
@@ -468,7 +448,7 @@ resolve_wanted(text *topic, Wanted *wanted)
 	SyncTopics	topics;
 
 	chatroom_one_topic(topic, &topics);
-	wanted->cache = require_cache();
+	wanted->cache = chatroom_require_cache();
 	chatroom_prepare_reads(&topics, wanted->cache);
 	wanted->read = topics.reads[0];
 	chatroom_topic_channel(wanted->cache, VARDATA_ANY(topic),

@@ -47,9 +47,6 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
-/* How long the first use waits for a worker and a cache, in ms. */
-#define START_TIMEOUT	5000
-
 /* Tries where the ring moves on while an answer is put together. */
 #define MAX_TRIES		5
 
@@ -158,45 +155,6 @@ chatroom_check_limit(int max_events)
 
 /* ------------------------------------------------------------- the worker */
 
-/* Ask for a cache of this database; false where there is no place. */
-static bool
-want_cache(void)
-{
-	int			free_slot = -1;
-	int			mine = -1;
-	bool		possible;
-
-	LWLockAcquire(&chatroom_control->lock, LW_EXCLUSIVE);
-	for (int i = 0; i < CHATROOM_MAX_DATABASES && mine < 0; i++)
-	{
-		DatabaseSlot *slot = &chatroom_control->databases[i];
-
-		if (slot->dboid == MyDatabaseId)
-			mine = i;
-		else if (!OidIsValid(slot->dboid) && free_slot < 0)
-			free_slot = i;
-	}
-	if (mine < 0 && free_slot >= 0)
-	{
-		DatabaseSlot *slot = &chatroom_control->databases[free_slot];
-
-		mine = free_slot;
-		slot->dboid = MyDatabaseId;
-		slot->handle = DSM_HANDLE_INVALID;
-		slot->failed = false;
-		slot->want_notifier = false;
-		slot->notifier_pid = 0;
-	}
-	if (mine >= 0)
-		chatroom_control->databases[mine].wanted = true;
-	/* one that could not be made is tried again, but not waited for */
-	possible = mine >= 0 && !chatroom_control->databases[mine].failed;
-	LWLockRelease(&chatroom_control->lock);
-	if (possible)
-		chatroom_wake_tailer();
-	return possible;
-}
-
 /* Sleep a little, for something that another process is about to do. */
 static void
 nap(long ms)
@@ -217,35 +175,6 @@ elapsed_ms(instr_time start)
 	INSTR_TIME_SET_CURRENT(now);
 	INSTR_TIME_SUBTRACT(now, start);
 	return (long) INSTR_TIME_GET_MILLISEC(now);
-}
-
-/* This database's cache, with a worker that fills it; see sync.h. */
-Cache *
-chatroom_need_cache(void)
-{
-	Cache	   *cache;
-	instr_time	start;
-
-	chatroom_attach_control();
-	if (chatroom_tailer_running() && (cache = chatroom_my_cache()) != NULL)
-		return cache;
-
-	INSTR_TIME_SET_CURRENT(start);
-	if (!chatroom_ensure_tailer(START_TIMEOUT))
-	{
-		/* rebuilding for long: what is there already may be read */
-		if (pg_atomic_read_u32(&chatroom_control->tailer_state) ==
-			TAILER_REBUILDING)
-			return chatroom_my_cache();
-		return NULL;
-	}
-	while ((cache = chatroom_my_cache()) == NULL)
-	{
-		if (!want_cache() || elapsed_ms(start) > START_TIMEOUT)
-			return NULL;
-		nap(2);
-	}
-	return cache;
 }
 
 /* Wait until all that committed before now is published; see sync.h. */

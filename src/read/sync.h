@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "base/cursor.h"
+#include "cache/demand.h"
 #include "cache/ring.h"
 #include "lib/stringinfo.h"
 #include "read/access.h"
@@ -66,12 +67,6 @@ extern void chatroom_prepare_reads(SyncTopics *topics, Cache *cache);
 
 /* Check again that the caller may follow the topics (wait, after sleeping). */
 extern void chatroom_recheck_topics(SyncTopics *topics);
-
-/*
- * Make sure that there is a worker and a cache, starting them on first use;
- * NULL where they can't be had (sync then answers reset).
- */
-extern Cache *chatroom_need_cache(void);
 
 /*
  * What happened since the cursor; since NULL: nothing, and the cursor of now.

@@ -34,7 +34,7 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "read/acting.h"
-#include "read/duration.h"
+#include "base/duration.h"
 #include "read/wait.h"
 #include "storage/latch.h"
 #include "storage/proc.h"

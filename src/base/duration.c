@@ -8,7 +8,7 @@
 #include "postgres.h"
 
 #include "base/compat.h"
-#include "read/duration.h"
+#include "base/duration.h"
 #include "utils/timestamp.h"
 
 /* Longest duration, in days: a hundred years. */

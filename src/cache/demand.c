@@ -1,0 +1,134 @@
+/*-------------------------------------------------------------------------
+ *
+ * demand.c
+ *	  Having a cache when one is needed.
+ *
+ * The worker, and a database's cache, are there from their first use on: who
+ * needs them asks for them here, and waits a while.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "base/compat.h"
+#include "base/launch.h"
+#include "base/memory.h"
+#include "cache/demand.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "portability/instr_time.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+
+/* How long the first use waits for a worker and a cache, in ms. */
+#define START_TIMEOUT	5000
+
+/* Ask for a cache of this database; false where there is no place. */
+static bool
+want_cache(void)
+{
+	int			free_slot = -1;
+	int			mine = -1;
+	bool		possible;
+
+	LWLockAcquire(&chatroom_control->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < CHATROOM_MAX_DATABASES && mine < 0; i++)
+	{
+		DatabaseSlot *slot = &chatroom_control->databases[i];
+
+		if (slot->dboid == MyDatabaseId)
+			mine = i;
+		else if (!OidIsValid(slot->dboid) && free_slot < 0)
+			free_slot = i;
+	}
+	if (mine < 0 && free_slot >= 0)
+	{
+		DatabaseSlot *slot = &chatroom_control->databases[free_slot];
+
+		mine = free_slot;
+		slot->dboid = MyDatabaseId;
+		slot->handle = DSM_HANDLE_INVALID;
+		slot->failed = false;
+		slot->want_notifier = false;
+		slot->notifier_pid = 0;
+	}
+	if (mine >= 0)
+		chatroom_control->databases[mine].wanted = true;
+	/* one that could not be made is tried again, but not waited for */
+	possible = mine >= 0 && !chatroom_control->databases[mine].failed;
+	LWLockRelease(&chatroom_control->lock);
+	if (possible)
+		chatroom_wake_tailer();
+	return possible;
+}
+
+/* Sleep a little, for something that another process is about to do. */
+static void
+nap(long ms)
+{
+	(void) WaitLatch(MyLatch,
+					 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+					 ms, PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+}
+
+/* Milliseconds since a moment. */
+static long
+elapsed_ms(instr_time start)
+{
+	instr_time	now;
+
+	INSTR_TIME_SET_CURRENT(now);
+	INSTR_TIME_SUBTRACT(now, start);
+	return (long) INSTR_TIME_GET_MILLISEC(now);
+}
+
+/* This database's cache, with a worker that fills it; see demand.h. */
+Cache *
+chatroom_need_cache(void)
+{
+	Cache	   *cache;
+	instr_time	start;
+
+	chatroom_attach_control();
+	if (chatroom_tailer_running() && (cache = chatroom_my_cache()) != NULL)
+		return cache;
+
+	INSTR_TIME_SET_CURRENT(start);
+	if (!chatroom_ensure_tailer(START_TIMEOUT))
+	{
+		/* rebuilding for long: what is there already may be read */
+		if (pg_atomic_read_u32(&chatroom_control->tailer_state) ==
+			TAILER_REBUILDING)
+			return chatroom_my_cache();
+		return NULL;
+	}
+	while ((cache = chatroom_my_cache()) == NULL)
+	{
+		if (!want_cache() || elapsed_ms(start) > START_TIMEOUT)
+			return NULL;
+		nap(2);
+	}
+	return cache;
+}
+
+/* The same; an error where it can't be had. */
+Cache *
+chatroom_require_cache(void)
+{
+	Cache	   *cache = chatroom_need_cache();
+
+	if (cache != NULL)
+		return cache;
+	if (chatroom_control->stopped)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("chatroom was stopped"),
+				 errhint("chatroom.start() starts it again.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+			 errmsg("chatroom's worker is not available"),
+			 errhint("Look into the server's log, and at "
+					 "max_worker_processes and chatroom.cache_size.")));
+}

@@ -1,0 +1,21 @@
+/*-------------------------------------------------------------------------
+ *
+ * presence.h
+ *	  Coming and going.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CHATROOM_WRITE_PRESENCE_H
+#define CHATROOM_WRITE_PRESENCE_H
+
+#include "postgres.h"
+
+/*
+ * A user has said what it was typing: its typing entry on a room's topic ends,
+ * if there is one.  Checks nothing, never raises an error, and costs a look
+ * into memory; at once, whatever becomes of the transaction.
+ */
+extern void chatroom_end_typing(const char *topic, int topic_len,
+								const char *username, int username_len);
+
+#endif							/* CHATROOM_WRITE_PRESENCE_H */
