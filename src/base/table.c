@@ -490,9 +490,10 @@ chatroom_table_assoc(TableInfo *table, const char *name, bool missing_ok)
 
 /* ----------------------------------------------------------------- plans */
 
-/* The plan of a statement. */
-SPIPlanPtr
-chatroom_plan(TableInfo *table, const char *sql, int nargs, Oid *types)
+/* The plan of a statement; options are those of a cursor. */
+static SPIPlanPtr
+find_plan(TableInfo *table, const char *sql, int nargs, Oid *types,
+		  int options)
 {
 	uint32		hash = hash_bytes((const unsigned char *) sql, strlen(sql));
 	TablePlan  *entry;
@@ -502,7 +503,7 @@ chatroom_plan(TableInfo *table, const char *sql, int nargs, Oid *types)
 		if (entry->hash == hash && strcmp(entry->sql, sql) == 0)
 			return entry->plan;
 
-	plan = SPI_prepare(sql, nargs, types);
+	plan = SPI_prepare_cursor(sql, nargs, types, options);
 	if (plan == NULL)
 		elog(ERROR, "could not prepare \"%s\": %s", sql,
 			 SPI_result_code_string(SPI_result));
@@ -520,6 +521,21 @@ chatroom_plan(TableInfo *table, const char *sql, int nargs, Oid *types)
 	table->plans = entry;
 	table->nplans++;
 	return plan;
+}
+
+/* The plan of a statement. */
+SPIPlanPtr
+chatroom_plan(TableInfo *table, const char *sql, int nargs, Oid *types)
+{
+	return find_plan(table, sql, nargs, types, 0);
+}
+
+/* The same, never planned for particular values. */
+SPIPlanPtr
+chatroom_generic_plan(TableInfo *table, const char *sql, int nargs,
+					  Oid *types)
+{
+	return find_plan(table, sql, nargs, types, CURSOR_OPT_GENERIC_PLAN);
 }
 
 /* ------------------------------------------------------------------ rows */

@@ -129,6 +129,10 @@ extern Bitmapset *chatroom_readable_columns(const TableInfo *table);
 extern SPIPlanPtr chatroom_plan(TableInfo *table, const char *sql, int nargs,
 								Oid *types);
 
+/* The same, never planned for particular values; a text is used for either. */
+extern SPIPlanPtr chatroom_generic_plan(TableInfo *table, const char *sql,
+										int nargs, Oid *types);
+
 /* schema.operator for SQL, as OPERATOR(...). */
 extern char *chatroom_quote_operator(Oid operator);
 
