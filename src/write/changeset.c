@@ -351,6 +351,7 @@ chatroom_check_changeset(Changeset *changeset, bool upsert, bool native)
 	input.failed = bms_union(changeset->failed, changeset->later);
 	input.attrs = changeset->attrs;
 	input.in_trigger = upsert;
+	input.upsert = upsert;
 	if (update)
 	{
 		input.old = changeset->data->values;

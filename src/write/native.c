@@ -656,7 +656,8 @@ chatroom_check_native(Relation relation, const RuleInput *input, List *errors)
 	set = get_natives(state.rules, relation);
 	check_not_null(&state);
 	check_checks(&state, set);
-	check_indexes(&state, set);
+	if (!input->upsert)
+		check_indexes(&state, set);
 	check_keys(&state, set);
 	if (state.slot != NULL && state.slot != input->slot)
 		ExecDropSingleTupleTableSlot(state.slot);

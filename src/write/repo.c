@@ -800,7 +800,16 @@ try_writing(Writer *writer)
 	return success;
 }
 
-/* Forget the errors of the first attempt. */
+/* Its columns get their values from another row once more. */
+static void
+unlink_columns(Changeset *changeset, const AssocKey *key)
+{
+	for (int i = 0; i < key->n; i++)
+		changeset->later = bms_add_member(changeset->later,
+										  key->referencing[i]);
+}
+
+/* Forget the errors, and the other rows' keys, of the first attempt. */
 static void
 clear_errors(Changeset *changeset)
 {
@@ -813,9 +822,16 @@ clear_errors(Changeset *changeset)
 	foreach(lc, changeset->assocs)
 	{
 		AssocChange *change = lfirst(lc);
+		AssocKind	kind = change->assoc->kind;
 
+		if (kind == ASSOC_BELONGS_TO)
+			unlink_columns(changeset, &change->assoc->key);
 		foreach(lk, change->kept)
+		{
 			clear_errors(lfirst(lk));
+			if (kind == ASSOC_HAS_ONE || kind == ASSOC_HAS_MANY)
+				unlink_columns(lfirst(lk), &change->assoc->key);
+		}
 		foreach(lk, change->removed)
 			clear_errors(lfirst(lk));
 	}
@@ -863,6 +879,11 @@ write_or_tell(Changeset *changeset, Conflict *conflict)
 	if (changeset->action != ACTION_DELETE && writer.current != NULL)
 	{
 		clear_errors(changeset);
+
+		/* all rows that are wrong are told of, not just the first */
+		chatroom_check_tree(changeset, conflict != NULL, true);
+		if (!changeset->valid)
+			return changeset;
 		writer.careful = true;
 		if (try_writing(&writer))
 			return changeset;

@@ -117,6 +117,9 @@ typedef struct RuleInput
 	 */
 	bool		in_trigger;
 
+	/* Is a row that is there already no error, but what it is for? */
+	bool		upsert;
+
 	/* The new row as a slot, if there is one; else it is made when needed. */
 	TupleTableSlot *slot;
 } RuleInput;
