@@ -12,6 +12,7 @@
 #                                            in it: build/pg15/usr/...
 #   make format, make format-check           lay the C code out; CLANG_FORMAT=program
 #
+# with_client=no leaves the terminal client out, which needs readline.
 # PG=17 chooses Debian's PostgreSQL 17; PG_CONFIG=/path/pg_config any other.
 
 EXTENSION = chatroom
@@ -22,6 +23,12 @@ PGFILEDESC = "chatroom - real-time chat back end and change feed"
 SOURCES := $(sort $(wildcard src/*.c src/*/*.c))
 ALL_HEADERS := $(sort $(wildcard src/*.h src/*/*.h))
 OBJS = $(SOURCES:.c=.o)
+
+# The terminal client, see docs/client.md.
+with_client ?= yes
+CLIENT_SOURCES := $(sort $(wildcard client/*.c))
+CLIENT_OBJS = $(CLIENT_SOURCES:.c=.o)
+CLIENT = client/chatroom$(X)
 
 # The install script is put together from its pieces in the order of their
 # names.
@@ -49,7 +56,8 @@ PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare \
 # utf8proc counts graphemes: see src/base/graphemes.c.
 SHLIB_LINK = -lutf8proc $(filter -lm, $(LIBS))
 
-EXTRA_CLEAN = $(OBJS:.o=.d) results regression.diffs regression.out output_iso
+EXTRA_CLEAN = $(OBJS:.o=.d) $(CLIENT) $(CLIENT_OBJS) $(CLIENT_OBJS:.o=.d) \
+	results regression.diffs regression.out output_iso
 
 # Bitcode for the JIT compiler would want the clang that the server was built
 # with; chatroom has nothing to inline. make with_llvm=yes builds it.
@@ -98,7 +106,8 @@ ifdef PUBLISH
 	@cp build/bench/benchmarks.md docs/benchmarks.md
 endif
 
-FORMATTED = $(SOURCES) $(ALL_HEADERS) $(wildcard test/*/*.c test/*/*.h)
+FORMATTED = $(SOURCES) $(ALL_HEADERS) $(wildcard client/*.c client/*.h) \
+	$(wildcard test/*/*.c test/*/*.h)
 
 format:
 	scripts/format $(FORMATTED)
@@ -108,7 +117,7 @@ format-check:
 
 ifneq ($(HAVE_PGXS),)
 
--include $(OBJS:.o=.d)
+-include $(OBJS:.o=.d) $(CLIENT_OBJS:.o=.d)
 
 # What was compiled for another server, or with other flags, is compiled anew.
 BUILD_FOR := $(strip $(VERSION) $(CC) $(CFLAGS) $(CPPFLAGS))
@@ -116,11 +125,36 @@ ifneq ($(BUILD_FOR),$(strip $(file < build/flags)))
 $(shell mkdir -p build)
 $(file > build/flags,$(BUILD_FOR))
 endif
-$(OBJS): build/flags
+$(OBJS) $(CLIENT_OBJS): build/flags
 build/flags: ;
 
 # The .o's dependencies are good for the .bc.
 $(OBJS:.o=.bc): %.bc: %.o
+
+# PGXS makes a library or a program, so the client has rules of its own. It is
+# linked with the libpq of the server that it is built for.
+ifeq ($(with_client),yes)
+all: $(CLIENT)
+install: install-client
+endif
+
+$(CLIENT_OBJS): client/%.o: client/%.c
+	$(CC) $(CFLAGS) $(PTHREAD_CFLAGS) -I$(includedir) -D_GNU_SOURCE \
+		-DCHATROOM_VERSION='"$(EXTVERSION)"' -c -o $@ $<
+$(CLIENT_OBJS): chatroom.control
+
+$(CLIENT): $(CLIENT_OBJS)
+	$(CC) $(CFLAGS) $(PTHREAD_CFLAGS) -o $@ $(CLIENT_OBJS) -L$(libdir) \
+		$(LDFLAGS) $(LDFLAGS_EX) -lpq -lreadline -lutf8proc $(PTHREAD_LIBS)
+
+.PHONY: install-client uninstall-client
+install-client: $(CLIENT)
+	$(MKDIR_P) '$(DESTDIR)$(bindir)'
+	$(INSTALL_PROGRAM) $(CLIENT) '$(DESTDIR)$(bindir)/chatroom$(X)'
+
+uninstall: uninstall-client
+uninstall-client:
+	rm -f '$(DESTDIR)$(bindir)/chatroom$(X)'
 
 $(INSTALL_SQL): $(SQL_PIECES) $(wildcard sql/install) chatroom.control
 	@rm -f $@
@@ -141,7 +175,8 @@ $(TREE)/tree: $(bindir)/postgres
 	cp -a $(bindir)/. $(TREE)$(bindir)
 	cp -as $(pkglibdir)/. $(TREE)$(pkglibdir)
 	cp -as $(datadir)/. $(TREE)$(datadir)
-	rm -rf $(TREE)$(pkglibdir)/chatroom* $(TREE)$(datadir)/extension/chatroom*
+	rm -rf $(TREE)$(bindir)/chatroom $(TREE)$(pkglibdir)/chatroom* \
+		$(TREE)$(datadir)/extension/chatroom*
 	touch $@
 
 # Where what is, for scripts/sandbox.

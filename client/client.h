@@ -1,0 +1,134 @@
+/*-------------------------------------------------------------------------
+ *
+ * client.h
+ *	  The terminal client: what its parts are to each other.
+ *
+ * main.c reads the options, and hands over to tail.c or status.c.
+ * connection.c keeps connections that come back by themselves, json.c reads
+ * answers, text.c makes of what others wrote something that is safe to print.
+ *
+ * One thread does all of it, but for connecting: see connection.c.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CHATROOM_CLIENT_H
+#define CHATROOM_CLIENT_H
+
+#if defined(__has_include)
+#if !__has_include(<readline/readline.h>)
+#error "the terminal client needs GNU readline's headers: install libreadline-dev, or say make with_client=no"
+#endif
+#if !__has_include(<libpq-fe.h>)
+#error "the terminal client needs libpq's headers: install libpq-dev, or say make with_client=no"
+#endif
+#if !__has_include(<utf8proc.h>)
+#error "chatroom needs utf8proc's headers: install libutf8proc-dev"
+#endif
+#endif
+
+#include <libpq-fe.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* Exit statuses. */
+#define EXIT_GOOD		0
+#define EXIT_REFUSED	1		/* asked, and the answer is no */
+#define EXIT_TROUBLE	2		/* could not ask */
+
+/* What the command line says. */
+typedef struct Options
+{
+	/* of the connection; NULL: not said */
+	const char *dbname;			/* a name, or a connection string */
+	const char *host;
+	const char *port;
+	const char *user;
+	int			password;		/* -1: never ask, 1: ask, 0: if need be */
+
+	/* tail */
+	char	  **topics;
+	int			ntopics;
+	const char *since;
+	const char *cursor_file;
+	int64_t		count;			/* 0: for ever */
+
+	/* status */
+	bool		json;
+} Options;
+
+extern int	tail_topics(const Options *options);
+extern int	show_status(const Options *options);
+
+/* text.c: memory, time, signals, and text that is safe to print. */
+extern void die(const char *format, ...)
+	__attribute__((format(printf, 1, 2), noreturn));
+extern void complain(const char *format, ...)
+	__attribute__((format(printf, 1, 2)));
+extern void *need(void *memory);
+extern char *copy_text(const char *text);
+extern char *format_text(const char *format, ...)
+	__attribute__((format(printf, 1, 2)));
+extern int64_t now_ms(void);
+extern int	catch_signals(const int *signals);
+extern int	caught_signal(void);
+extern void use_utf8(void);
+extern char *escape_text(const char *text, bool lines);
+extern int	text_width(const char *text);
+extern size_t text_fit(const char *text, int width, bool words);
+
+/*
+ * json.c: a value is a piece of the answer's text, which is not copied.  No
+ * text: there is no such value.
+ */
+typedef struct Json
+{
+	const char *text;
+	size_t		len;
+} Json;
+
+extern Json json_value(const char *text);
+extern Json json_get(Json object, const char *key);
+extern bool json_next(Json array, Json *element);
+extern bool json_next_member(Json object, Json *key, Json *value);
+extern char *json_text(Json value);
+extern bool json_is(Json value, const char *text);
+extern bool json_true(Json value);
+extern bool json_null(Json value);
+extern bool json_same(Json a, Json b);
+
+/* connection.c */
+typedef enum LinkNews
+{
+	LINK_NOTHING,
+	LINK_CONNECTED,				/* ready for a statement */
+	LINK_FAILED,				/* could not connect: will try again */
+	LINK_LOST,					/* was connected: will connect again */
+	LINK_RESULT					/* the statement's result */
+} LinkNews;
+
+typedef struct Link Link;
+
+extern void link_options(const Options *options);
+extern const char *link_user(void);
+extern bool link_has_hosts(void);
+extern Link *link_open(const char *attrs);
+extern void link_start(Link *link);
+extern bool link_ready(const Link *link);
+extern bool link_up(const Link *link);
+extern const char *link_error(const Link *link);
+extern PGconn *link_conn(const Link *link);
+extern int	link_poll(Link *link, struct pollfd *fd);
+extern LinkNews link_advance(Link *link, PGresult **result);
+extern void link_query(Link *link, const char *sql, int nparams,
+					   const char *const *params, int64_t patience);
+extern void link_drop(Link *link, const char *why, bool at_once);
+extern void link_pause(Link *link);
+extern void link_close(Link *link);
+extern const char *result_state(const PGresult *result);
+extern char *result_error(const PGresult *result);
+extern bool result_passes(const PGresult *result);
+extern char *text_array(int n, char *const *texts);
+
+#endif							/* CHATROOM_CLIENT_H */
