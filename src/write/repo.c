@@ -4,10 +4,11 @@
  *	  chatroom.insert, update and delete: writing changesets.
  *
  * What a changeset and those of its associations ask for is written in one
- * subtransaction, parents before children.  When the server refuses a row, the
- * constraint's error becomes one of the changeset's.  Then it is tried once
- * more, this time looking at all constraints before each statement, so that
- * several that are broken are told together.
+ * subtransaction, parents before children.  When the server refuses a row,
+ * all rows are held against all constraints, so that those that are broken are
+ * told together.  Where none is found broken in that way, it is tried once
+ * more, looking before each statement, and the error of the constraint that
+ * refuses a row then becomes one of the changeset's.
  *
  * All statements run with the caller's rights, row-level security and
  * triggers.  Other errors are raised.
@@ -119,9 +120,11 @@ read_target(TableInfo *table, Conflict *conflict, Jsonb *target)
 		chatroom_only_members(target, "target", members);
 		conflict->constraint = chatroom_member_text(target, "constraint",
 													"target");
-		return;
+		if (conflict->constraint != NULL && conflict->constraint[0] != '\0')
+			return;
 	}
-	conflict->target = column_set(table, target, "target");
+	else
+		conflict->target = column_set(table, target, "target");
 	if (bms_is_empty(conflict->target))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
