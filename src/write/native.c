@@ -860,6 +860,11 @@ caught_constraint(Relation relation, Oid relid, const ErrorData *error)
 		attnum = Max(get_attnum(RelationGetRelid(relation),
 								get_attname(relid, attnum, false)), 0);
 	table_close(child, AccessShareLock);
+
+	/* none of PostgreSQL's: users' triggers may say what column they mean */
+	if (attnum == 0 && error->column_name != NULL)
+		attnum = Max(get_attnum(RelationGetRelid(relation),
+								error->column_name), 0);
 	return constraint_error(relation, attnum, name, constraint, text);
 }
 

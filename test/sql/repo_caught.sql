@@ -39,6 +39,12 @@ END
 $$;
 CREATE TRIGGER refuse BEFORE INSERT ON t FOR EACH ROW WHEN (NEW.s = 'sunday') EXECUTE FUNCTION refuse();
 SELECT meddled('sunday');
+CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	RAISE check_violation USING MESSAGE = 'not today', CONSTRAINT = 'weekdays', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'code';
+END
+$$;
+SELECT meddled('sunday');
 -- errors of other tables are raised: nobody could mend them here
 CREATE TABLE log (n int CHECK (n > 0));
 CREATE FUNCTION also() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO log VALUES (0); RETURN NEW; END $$;
