@@ -1,35 +1,7 @@
 -- rules: look-ups, constraints, privileges, and all kinds of tables and writes
-SET client_min_messages = warning;
-CREATE EXTENSION chatroom;
-CREATE SCHEMA r;
-SET search_path = r;
-
--- What a statement's error carries; DETAIL must be JSON where a rule is broken.
-CREATE FUNCTION try(statement text) RETURNS SETOF text LANGUAGE plpgsql AS $$
-DECLARE
-	state text; message text; detail text; hint text;
-	con text; col text; tab text; sch text;
-BEGIN
-	EXECUTE statement;
-	RETURN NEXT 'ok';
-EXCEPTION WHEN OTHERS OR query_canceled THEN
-	GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT,
-		detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT,
-		con = CONSTRAINT_NAME, col = COLUMN_NAME, tab = TABLE_NAME, sch = SCHEMA_NAME;
-	RETURN NEXT state || ' ' || message ||
-		CASE WHEN con <> '' THEN format(' (%s on %s.%s.%s)', con, sch, tab, col) ELSE '' END;
-	IF state = '23514' AND detail LIKE '[%' THEN
-		RETURN QUERY SELECT '    ' || e::text FROM jsonb_array_elements(detail::jsonb) e;
-	ELSIF detail <> '' THEN
-		RETURN NEXT '    ' || detail;
-	END IF;
-	IF hint <> '' THEN
-		RETURN NEXT '    ' || hint;
-	END IF;
-END
-$$;
-\pset tuples_only on
-\pset format unaligned
+\getenv folder PG_ABS_SRCDIR
+\set setup :folder '/sql/rules.psql'
+\i :setup
 
 -- unique without a unique index: the rule looks
 CREATE TABLE t (id int PRIMARY KEY, a text, b int, c text COLLATE "C", n numeric);
