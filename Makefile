@@ -89,10 +89,11 @@ setup:
 	@scripts/setup
 
 test:
-	@env -u MAKEFLAGS -u MAKELEVEL scripts/sandbox test/run
+	@env -u MAKEFLAGS -u MAKELEVEL scripts/suite scripts/sandbox test/run
 
 test-long:
-	@env -u MAKEFLAGS -u MAKELEVEL CHATROOM_LONG=1 scripts/sandbox test/run
+	@env -u MAKEFLAGS -u MAKELEVEL CHATROOM_LONG=1 \
+		scripts/suite scripts/sandbox test/run
 
 demo:
 	@env -u MAKEFLAGS -u MAKELEVEL scripts/sandbox test/demo/run

@@ -61,7 +61,8 @@ SELECT e.evtname, e.evtevent, e.evtenabled, array_to_string(e.evttags, ', ')
    AND d.objid = e.oid AND d.deptype = 'e'
  ORDER BY e.evtname COLLATE "C";
 
--- members of the extension of any other kind: none; without a comment: none
+-- members of the extension of any other kind: none, but for the row types of
+-- tables and views, which PostgreSQL 17 counts; without a comment: none
 SELECT pg_describe_object(d.classid, d.objid, d.objsubid)
   FROM pg_depend d
   JOIN pg_extension x ON d.refclassid = 'pg_extension'::regclass
@@ -69,6 +70,10 @@ SELECT pg_describe_object(d.classid, d.objid, d.objsubid)
  WHERE x.extname = 'chatroom'
    AND d.classid NOT IN ('pg_proc'::regclass, 'pg_class'::regclass,
 						 'pg_event_trigger'::regclass, 'pg_namespace'::regclass)
+   AND NOT EXISTS (SELECT FROM pg_type t
+				   LEFT JOIN pg_type e ON e.oid = t.typelem
+				   WHERE d.classid = 'pg_type'::regclass AND t.oid = d.objid
+				   AND (t.typrelid <> 0 OR e.typrelid <> 0))
  ORDER BY 1;
 SELECT 'without a comment: ' || pg_describe_object(d.classid, d.objid, 0)
   FROM pg_depend d
