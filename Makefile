@@ -2,7 +2,8 @@
 #
 #   make, make install, make installcheck    as of every PostgreSQL extension
 #   make test [T='t/003_*.pl sql/watch.sql'] everything (or what T names), in
-#                                            private clusters under build/
+#                                            private clusters under build/;
+#                                            PG=17, 18, 19: scripts/suite
 #   make test-long [T=...]                   the same, with more rows
 #   make demo [LOG=file.tsv.gz]              see it work
 #   make bench [QUICK=1] [ONLY='insert sync'] [PUBLISH=1]
