@@ -20,7 +20,7 @@ sub told
 {
 	my @events;
 
-	# all that committed before this mark is told
+	# all that committed before this mark is told; the one before it is deleted
 	$node->safe_psql('postgres', 'INSERT INTO item VALUES (-1, 0)');
 	poll_until('the mark comes',
 		sub
@@ -28,7 +28,7 @@ sub told
 			$items->follow;
 			@events = $items->events;
 			@events = @events[ $seen .. $#events ];
-			return grep { $_->{key}{id} == -1 } @events;
+			return grep { $_->{key}{id} == -1 && $_->{type} eq 'insert' } @events;
 		});
 	$node->safe_psql('postgres', 'DELETE FROM item WHERE id = -1');
 	$seen += @events;

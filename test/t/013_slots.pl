@@ -155,7 +155,7 @@ kill 'CONT', $pid;
 $checkpoint->answer;
 poll_until('the worker is back',
 	sub { status($node, "state = 'running' AND tailer_pid <> $pid") eq 't' });
-ok($node->log_contains(qr/invalidating slot "chatroom"/),
+ok($node->log_contains(qr/invalidating (obsolete replication )?slot "chatroom"/),
 	'the slot was invalidated');
 goes_on($follower, 'a slot that was lost resets', 1);
 goes_on($follower, 'once',                        0);

@@ -333,7 +333,7 @@ sub asleep
 	poll_until('it sleeps', sub {
 		$session->done;
 		($where // $node)->safe_psql('postgres',
-			"SELECT count(*) FROM pg_stat_activity WHERE query ~ '^CALL chatroom.wait' AND wait_event = 'Extension'"
+			"SELECT count(*) FROM pg_stat_activity WHERE query ~ '^CALL chatroom.wait' AND wait_event_type = 'Extension'"
 		) eq '1';
 	});
 	return;

@@ -133,7 +133,7 @@ my %actions = (
 		crash($node);
 		start_again($node);
 	},
-	'restart'         => sub { $node->restart(rand() < 0.5 ? 'fast' : 'immediate') },
+	'restart'         => sub { $node->stop(rand() < 0.5 ? 'fast' : 'immediate'); $node->start },
 	'hanging commits' => sub {
 		try_sql("ALTER SYSTEM SET synchronous_standby_names = 'absent'");
 		try_sql('SELECT pg_reload_conf()');

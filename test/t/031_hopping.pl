@@ -54,9 +54,9 @@ my %actions = (
 	'switch WAL' =>
 	  sub { $primary->psql('postgres', 'SELECT pg_switch_wal()') },
 	'standby restarts' =>
-	  sub { $standby->restart(rand() < 0.5 ? 'fast' : 'immediate') },
+	  sub { $standby->stop(rand() < 0.5 ? 'fast' : 'immediate'); $standby->start },
 	'primary restarts' =>
-	  sub { $primary->restart(rand() < 0.5 ? 'fast' : 'immediate') },
+	  sub { $primary->stop(rand() < 0.5 ? 'fast' : 'immediate'); $primary->start },
 	'a worker ends' => sub {
 		my ($ret, $pid) = $nodes[ rand 2 ]->psql('postgres',
 			"SELECT pid FROM pg_stat_activity WHERE backend_type = 'chatroom tailer'"
