@@ -63,7 +63,7 @@ chatroom_make_lookup_where(Oid relid, const char *where)
 	MemoryContextCallback *callback = palloc(sizeof(MemoryContextCallback));
 
 	lookup->relid = relid;
-	lookup->query = psprintf("SELECT 1 FROM %s t WHERE %s LIMIT 1",
+	lookup->query = psprintf("SELECT 1 FROM %s t WHERE %s",
 							 chatroom_quote_relation(relid), where);
 	callback->func = free_plan;
 	callback->arg = lookup;
@@ -92,6 +92,22 @@ chatroom_make_lookup(Oid relid, int n, const AttrNumber *columns,
 		lookup->columns = lappend_int(lookup->columns, columns[i]);
 		lookup->argtypes[i] = argtypes[i];
 	}
+	return lookup;
+}
+
+/* Make a look-up of the row that a foreign key refers to. */
+Lookup *
+chatroom_make_key_lookup(const ForeignKey *key)
+{
+	Oid			argtypes[INDEX_MAX_KEYS];
+	Lookup	   *lookup;
+
+	for (int i = 0; i < key->n; i++)
+		argtypes[i] = getBaseType(get_atttype(key->referencing,
+											  key->columns[i]));
+	lookup = chatroom_make_lookup(key->referenced, key->n, key->keys,
+								  argtypes, key->operators);
+	lookup->single = true;
 	return lookup;
 }
 
@@ -124,11 +140,14 @@ chatroom_look_up(Lookup *lookup, const Datum *values, const char *nulls)
 		elog(ERROR, "SPI_connect failed");
 	if (lookup->plan == NULL)
 	{
-		SPIPlanPtr	plan = SPI_prepare(lookup->query, lookup->nargs,
+		/* the planner is to know that one of many is enough */
+		const char *query = lookup->single ? lookup->query :
+			psprintf("%s LIMIT 1", lookup->query);
+		SPIPlanPtr	plan = SPI_prepare(query, lookup->nargs,
 									   lookup->argtypes);
 
 		if (plan == NULL)
-			elog(ERROR, "could not prepare: %s", lookup->query);
+			elog(ERROR, "could not prepare: %s", query);
 		SPI_keepplan(plan);
 		lookup->plan = plan;
 	}

@@ -187,6 +187,7 @@ make_index_lookup(Relation relation, const NativeIndex *index,
 													where);
 	int			attnum = 0;
 
+	lookup->single = !index->exclusion;
 	lookup->nargs = nargs;
 	memcpy(lookup->argtypes, argtypes, sizeof(Oid) * nargs);
 	while ((attnum = bms_next_member(index->columns, attnum)) >= 0)
@@ -329,22 +330,15 @@ compile_keys(Relation relation)
 	{
 		ForeignKey *key = lfirst(lc);
 		NativeKey  *native;
-		Oid			argtypes[INDEX_MAX_KEYS];
 
 		if (key->deferred)
 			continue;
 		native = palloc0(sizeof(NativeKey));
 		native->key = key;
 		for (int i = 0; i < key->n; i++)
-		{
 			native->columns = bms_add_member(native->columns,
 											 key->columns[i]);
-			argtypes[i] = getBaseType(get_atttype(RelationGetRelid(relation),
-												  key->columns[i]));
-		}
-		native->lookup = chatroom_make_lookup(key->referenced, key->n,
-											  key->keys, argtypes,
-											  key->operators);
+		native->lookup = chatroom_make_key_lookup(key);
 		keys = lappend(keys, native);
 	}
 	return keys;

@@ -95,7 +95,8 @@ typedef struct Lookup
 {
 	Oid			relid;			/* table that is looked into */
 	List	   *columns;		/* its attnums that the query reads */
-	char	   *query;			/* answers with a row, or none */
+	char	   *query;			/* answers with rows, or none */
+	bool		single;			/* with one row at most: the key is unique */
 	int			nargs;
 	Oid			argtypes[INDEX_MAX_KEYS * 2];
 	SPIPlanPtr	plan;			/* NULL: not prepared yet */
@@ -193,28 +194,6 @@ extern char *chatroom_json_text(Jsonb *json);
 /* Is a value, not null, one of a list's? */
 extern bool chatroom_list_has(ValueList *list, Datum value);
 
-/* lookup.c */
-
-/*
- * Make a look-up of rows whose columns equal arguments, by the operators
- * given, in the current memory context: its plan is freed with that.
- */
-extern Lookup *chatroom_make_lookup(Oid relid, int n,
-									const AttrNumber *columns,
-									const Oid *argtypes,
-									const Oid *operators);
-
-/* One with a condition of another kind; the table is "t" in it. */
-extern Lookup *chatroom_make_lookup_where(Oid relid, const char *where);
-
-/* May the user look there? */
-extern bool chatroom_may_look_up(const Lookup *lookup);
-
-/* Is there such a row?  nulls as of SPI, or NULL. */
-extern bool chatroom_look_up(Lookup *lookup, const Datum *values,
-							 const char *nulls);
-extern char *chatroom_operator_text(Oid operator);
-
 /* foreign.c */
 
 typedef struct ForeignKey
@@ -238,6 +217,31 @@ extern List *chatroom_foreign_keys(Relation relation);
 /* The foreign key of just these columns, NULL if there is none. */
 extern ForeignKey *chatroom_foreign_key(Relation relation, int n,
 										const AttrNumber *columns);
+
+/* lookup.c */
+
+/*
+ * Make a look-up of rows whose columns equal arguments, by the operators
+ * given, in the current memory context: its plan is freed with that.
+ */
+extern Lookup *chatroom_make_lookup(Oid relid, int n,
+									const AttrNumber *columns,
+									const Oid *argtypes,
+									const Oid *operators);
+
+/* One with a condition of another kind; the table is "t" in it. */
+extern Lookup *chatroom_make_lookup_where(Oid relid, const char *where);
+
+/* One of the row that a foreign key refers to, by its columns' values. */
+extern Lookup *chatroom_make_key_lookup(const ForeignKey *key);
+
+/* May the user look there? */
+extern bool chatroom_may_look_up(const Lookup *lookup);
+
+/* Is there such a row?  nulls as of SPI, or NULL. */
+extern bool chatroom_look_up(Lookup *lookup, const Datum *values,
+							 const char *nulls);
+extern char *chatroom_operator_text(Oid operator);
 
 /* ruleset.c */
 

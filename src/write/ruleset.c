@@ -335,7 +335,6 @@ compile_assoc(Rule *rule, Relation relation, const AttrNumber *columns,
 	RuleCode   *code = rule->code;
 	Relation	root = table_open(rule->relid, AccessShareLock);
 	ForeignKey *key = chatroom_foreign_key(root, rule->ncolumns, columns);
-	Oid			argtypes[INDEX_MAX_KEYS];
 
 	table_close(root, AccessShareLock);
 	if (key == NULL)
@@ -352,28 +351,25 @@ compile_assoc(Rule *rule, Relation relation, const AttrNumber *columns,
 		code->keys[i] = map_column(map, key->columns[i]);
 		if (key->referenced == rule->relid)
 			code->same[i] = map_column(map, key->keys[i]);
-		argtypes[i] = getBaseType(get_atttype(rule->relid, key->columns[i]));
 	}
-	code->lookup = chatroom_make_lookup(key->referenced, key->n, key->keys,
-										argtypes, key->operators);
+	code->lookup = chatroom_make_key_lookup(key);
 }
 
 /* The same query, where a row that refers to itself doesn't count. */
 static char *
-others_query(char *query, const ForeignKey *key)
+others_query(const char *query, const ForeignKey *key)
 {
 	StringInfoData buf;
 
 	initStringInfo(&buf);
-	appendBinaryStringInfo(&buf, query, strlen(query) - strlen(" LIMIT 1"));
-	appendStringInfoString(&buf, " AND NOT (");
+	appendStringInfo(&buf, "%s AND NOT (", query);
 	for (int i = 0; i < key->n; i++)
 		appendStringInfo(&buf, "%st.%s OPERATOR(pg_catalog.=) $%d",
 						 i > 0 ? " AND " : "",
 						 quote_identifier(get_attname(key->referenced,
 													  key->keys[i], false)),
 						 i + 1);
-	appendStringInfoString(&buf, ") LIMIT 1");
+	appendStringInfoChar(&buf, ')');
 	return buf.data;
 }
 
