@@ -424,6 +424,10 @@ chatroom_write_value(ValueWriter *writer, Datum value, char *scratch,
 void
 chatroom_pin(ValuePins *pins, bool settings)
 {
+	static struct pg_tz *utc = NULL;
+
+	if (utc == NULL)
+		utc = pg_tzset("GMT");
 	pins->timezone = session_timezone;
 	pins->date_style = DateStyle;
 	pins->date_order = DateOrder;
@@ -441,7 +445,7 @@ chatroom_pin(ValuePins *pins, bool settings)
 								 PGC_USERSET, PGC_S_SESSION,
 								 GUC_ACTION_SAVE, true, 0, false);
 	}
-	session_timezone = pg_tzset("GMT");
+	session_timezone = utc;
 	DateStyle = USE_ISO_DATES;
 	DateOrder = DATEORDER_MDY;
 	IntervalStyle = INTSTYLE_POSTGRES;
