@@ -264,6 +264,38 @@ time_column(const TableInfo *table, const char *name)
 	}
 }
 
+/* Order the keys of objects. */
+static int
+compare_entries(const void *a, const void *b)
+{
+	const ShapeEntry *left = a;
+	const ShapeEntry *right = b;
+
+	return chatroom_compare_keys(left->name, left->namelen,
+								 right->name, right->namelen);
+}
+
+/* Sort the columns as objects have them. */
+static void
+sort_columns(TableInfo *table)
+{
+	table->sorted = palloc(sizeof(ShapeEntry) * Max(table->natts, 1));
+	for (int i = 0; i < table->natts; i++)
+	{
+		ShapeEntry *entry = &table->sorted[table->nsorted];
+
+		if (table->columns[i].dropped)
+			continue;
+		entry->name = table->columns[i].name;
+		entry->namelen = table->columns[i].namelen;
+		entry->column = i;
+		entry->extra = -1;
+		table->nsorted++;
+	}
+	qsort(table->sorted, table->nsorted, sizeof(ShapeEntry),
+		  compare_entries);
+}
+
 /* Put together what is known of a table. */
 static TableInfo *
 build_table(Relation relation)
@@ -289,6 +321,7 @@ build_table(Relation relation)
 	for (int i = 0; i < table->natts; i++)
 		read_column(table, &table->columns[i],
 					TupleDescAttr(table->tupdesc, i), relation);
+	sort_columns(table);
 	foreach(lc, chatroom_key_columns(table->relid))
 		table->keys[table->nkeys++] = lfirst_int(lc);
 	table->inserted_at = time_column(table, "inserted_at");
@@ -570,40 +603,20 @@ chatroom_read_row(const TableInfo *table, TableRow *row,
 	}
 }
 
-/* Order the keys of objects. */
-static int
-compare_entries(const void *a, const void *b)
-{
-	const ShapeEntry *left = a;
-	const ShapeEntry *right = b;
-
-	return chatroom_compare_keys(left->name, left->namelen,
-								 right->name, right->namelen);
-}
-
 /* What objects of rows look like: some columns, and other names. */
 RowShape *
 chatroom_shape(const TableInfo *table, const Bitmapset *columns, List *extras)
 {
 	RowShape   *shape = palloc(sizeof(RowShape));
-	int			attnum = -1;
 	int			extra = 0;
 	ListCell   *lc;
 
 	shape->n = 0;
 	shape->entries = palloc(sizeof(ShapeEntry) *
-							(bms_num_members(columns) +
-							 list_length(extras) + 1));
-	while ((attnum = bms_next_member(columns, attnum)) >= 0)
-	{
-		ShapeEntry *entry = &shape->entries[shape->n++];
-		const TableColumn *column = &table->columns[attnum - 1];
-
-		entry->name = column->name;
-		entry->namelen = column->namelen;
-		entry->column = attnum - 1;
-		entry->extra = -1;
-	}
+							(table->natts + list_length(extras) + 1));
+	for (int i = 0; i < table->nsorted; i++)
+		if (bms_is_member(table->sorted[i].column + 1, columns))
+			shape->entries[shape->n++] = table->sorted[i];
 	foreach(lc, extras)
 	{
 		ShapeEntry *entry = &shape->entries[shape->n++];
@@ -613,7 +626,8 @@ chatroom_shape(const TableInfo *table, const Bitmapset *columns, List *extras)
 		entry->column = -1;
 		entry->extra = extra++;
 	}
-	qsort(shape->entries, shape->n, sizeof(ShapeEntry), compare_entries);
+	if (extra > 0)
+		qsort(shape->entries, shape->n, sizeof(ShapeEntry), compare_entries);
 	return shape;
 }
 

@@ -43,6 +43,15 @@ typedef struct TableColumn
 	ValueWriter writer;
 } TableColumn;
 
+/* One key of the objects that rows of a kind become. */
+typedef struct ShapeEntry
+{
+	const char *name;
+	int			namelen;
+	int			column;			/* index into the table's; -1: an extra */
+	int			extra;			/* index into the names given; -1: a column */
+} ShapeEntry;
+
 /*
  * Good until the transaction ends, whatever happens to the table; it then
  * describes what was.
@@ -58,7 +67,9 @@ typedef struct TableInfo
 	TupleDesc	tupdesc;
 	int			natts;
 	TableColumn *columns;		/* by attnum - 1 */
-	Bitmapset  *all;			/* attnums of all that are not dropped */
+	Bitmapset  *all;			/* attnums of all that are not dropped ... */
+	int			nsorted;
+	ShapeEntry *sorted;			/* ... as objects have them */
 	int			nkeys;
 	AttrNumber	keys[INDEX_MAX_KEYS];	/* of the key; ascending */
 	AttrNumber	inserted_at;	/* 0: no such column */
@@ -71,15 +82,6 @@ typedef struct TableInfo
 	MemoryContext assocs_context;
 	bool		assocs_valid;
 } TableInfo;
-
-/* One key of the objects that rows of a kind become. */
-typedef struct ShapeEntry
-{
-	const char *name;
-	int			namelen;
-	int			column;			/* index into the table's; -1: an extra */
-	int			extra;			/* index into the names given; -1: a column */
-} ShapeEntry;
 
 /* What objects of rows look like: keys in the order that jsonb has them. */
 typedef struct RowShape
