@@ -68,6 +68,39 @@ CALL again('delete_if_exists');
 SELECT told(chatroom.update('users', '2', '{"profiles": null}'));
 SELECT count(*) FROM profiles;
 
+-- an embed likewise; objects of a list are known by their "id"
+CREATE TABLE carts (id int PRIMARY KEY, item jsonb, items jsonb);
+INSERT INTO carts VALUES (1, '{"id": 1, "n": 1}', '[{"id": 1, "n": 1}, {"id": 2, "n": 2}]');
+CREATE FUNCTION replaced(on_replace text, attrs jsonb) RETURNS SETOF text LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM chatroom.drop_rule('carts', name) FROM chatroom.rules WHERE relation = 'a.carts';
+	PERFORM chatroom.add_rule('carts', 'item', 'embed', jsonb_build_object('on_replace', on_replace));
+	PERFORM chatroom.add_rule('carts', 'items', 'embed', jsonb_build_object('many', true, 'on_replace', replace(on_replace, 'update', 'raise')));
+	BEGIN
+		RETURN NEXT told(chatroom.update('carts', '1', attrs));
+		RAISE EXCEPTION 'undo';
+	EXCEPTION WHEN OTHERS THEN
+		IF SQLERRM <> 'undo' THEN
+			RETURN NEXT SQLSTATE || ' ' || SQLERRM;
+		END IF;
+	END;
+END
+$$;
+SELECT on_replace, attrs, replaced(on_replace, attrs)
+FROM unnest('{raise,mark_as_invalid,update,delete}'::text[]) WITH ORDINALITY o (on_replace, i),
+	unnest(ARRAY['{"item": {"n": 2}}', '{"item": null}', '{"item": {"id": 1, "n": 3}}', '{"items": [{"id": 1, "n": 3}, {"id": 2}, {"n": 4}]}', '{"items": [{"id": 2}]}']::jsonb[]) WITH ORDINALITY a (attrs, j)
+ORDER BY i, j;
+
+-- inserted_at and updated_at: where they are columns, and somebody else didn't say
+SELECT chatroom.update('users', '2', '{"visits": 1}') #> '{ok,visits}';
+SELECT updated_at > inserted_at FROM users WHERE id = 2;
+SELECT updated_at AS before FROM users WHERE id = 2 \gset
+SELECT chatroom.update('users', '2', '{"visits": 1, "name": "bob"}') ? 'ok';
+SELECT updated_at = :'before' AS nothing_changed FROM users WHERE id = 2;
+SELECT chatroom.update('users', '2', '{"visits": 2, "updated_at": "2001-02-03T04:05:06"}') #> '{ok,updated_at}';
+SELECT chatroom.multi('[{"name": "all", "op": "insert_all", "relation": "users", "attrs": [{"name": "s"}, {"name": "t"}]}]') #> '{ok,all}';
+SELECT count(inserted_at), count(updated_at) FROM users WHERE name IN ('s', 't');
+
 -- many_to_many: rows are put by their key; a row that is missing is taken out of
 -- the join table, the tag stays
 SELECT told(chatroom.update('posts', '2', '{"tags": [{"id": 1}, {"id": 2}]}'));
