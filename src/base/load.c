@@ -164,23 +164,36 @@ append_join(StringInfo sql, const char *left, const TableInfo *left_table,
 	}
 }
 
-/* Put the query together. */
-static char *
-build_query(TableInfo *from, const Assoc *assoc, TableInfo *to,
-			const Bitmapset *columns, const KeySet *keys, QueryArgs *args)
+/* Append the keys as a table k of columns c0, c1 ..., and which one it is. */
+static void
+append_keys(StringInfo sql, const TableInfo *from, const Assoc *assoc,
+			const KeySet *keys, QueryArgs *args)
 {
-	const AttrNumber *parent_columns = chatroom_parent_columns(assoc);
-	StringInfoData sql;
+	const AttrNumber *attnums = chatroom_parent_columns(assoc);
 	StringInfoData names;
 
-	initStringInfo(&sql);
+	/* arrays would be planned for anew each time, one key need not be */
+	if (keys->n == 1)
+	{
+		appendStringInfoString(sql, "(SELECT ");
+		for (int i = 0; i < assoc->key.n; i++)
+		{
+			const TableColumn *column = &from->columns[attnums[i] - 1];
+			Datum		value = keys->rows[0]->values[attnums[i] - 1];
+
+			appendStringInfo(sql, "$%d AS c%d, ",
+							 chatroom_add_arg(args, column->caster.base,
+											  value, false), i);
+		}
+		appendStringInfoString(sql, "1::pg_catalog.int8 AS i) AS k");
+		return;
+	}
+
 	initStringInfo(&names);
-	appendStringInfoString(&sql, "SELECT k.i, ");
-	chatroom_append_columns(&sql, to, columns, "t");
-	appendStringInfoString(&sql, " FROM ROWS FROM (");
+	appendStringInfoString(sql, "ROWS FROM (");
 	for (int i = 0; i < assoc->key.n; i++)
 	{
-		const TableColumn *column = &from->columns[parent_columns[i] - 1];
+		const TableColumn *column = &from->columns[attnums[i] - 1];
 		Oid			type = get_array_type(column->caster.base);
 
 		if (!OidIsValid(type))
@@ -190,12 +203,27 @@ build_query(TableInfo *from, const Assoc *assoc, TableInfo *to,
 							column->name),
 					 errdetail("Type %s has no arrays.",
 							   format_type_be(column->typid))));
-		appendStringInfo(&sql, "%spg_catalog.unnest($%d)", i > 0 ? ", " : "",
+		appendStringInfo(sql, "%spg_catalog.unnest($%d)", i > 0 ? ", " : "",
 						 chatroom_add_arg(args, type,
 										  key_array(keys, column), false));
 		appendStringInfo(&names, "c%d, ", i);
 	}
-	appendStringInfo(&sql, ") WITH ORDINALITY AS k(%si) JOIN ", names.data);
+	appendStringInfo(sql, ") WITH ORDINALITY AS k(%si)", names.data);
+}
+
+/* Put the query together. */
+static char *
+build_query(TableInfo *from, const Assoc *assoc, TableInfo *to,
+			const Bitmapset *columns, const KeySet *keys, QueryArgs *args)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "SELECT k.i, ");
+	chatroom_append_columns(&sql, to, columns, "t");
+	appendStringInfoString(&sql, " FROM ");
+	append_keys(&sql, from, assoc, keys, args);
+	appendStringInfoString(&sql, " JOIN ");
 	if (assoc->kind == ASSOC_MANY_TO_MANY)
 	{
 		TableInfo  *join = chatroom_open_table(assoc->join);
