@@ -646,7 +646,11 @@ write_join(Writer *writer, Changeset *owner, const AssocChange *change,
 	}
 	else
 	{
+		ListCell   *lc;
+
 		result = insert_row(writer, join, linked);
+		foreach(lc, join->errors)
+			((RuleError *) lfirst(lc))->field = change->name;
 		owner->errors = list_concat(owner->errors, join->errors);
 	}
 	writer->blame = NULL;
@@ -835,8 +839,10 @@ clear_errors(Changeset *changeset)
 			if (kind == ASSOC_HAS_ONE || kind == ASSOC_HAS_MANY)
 				unlink_columns(lfirst(lk), &change->assoc->key);
 		}
+
+		/* that a row can't be removed stays told: only trying tells it */
 		foreach(lk, change->removed)
-			clear_errors(lfirst(lk));
+			((Changeset *) lfirst(lk))->stored = NULL;
 	}
 }
 
@@ -857,6 +863,7 @@ settle(Changeset *changeset)
 
 			changeset->errors = list_concat(changeset->errors,
 											removed->errors);
+			removed->errors = NIL;
 		}
 	}
 	changeset->valid = changeset->errors == NIL;

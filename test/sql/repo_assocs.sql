@@ -115,6 +115,17 @@ SELECT told(chatroom.update('posts', '2', '{"tags": [{"id": 1}, {"id": 999}]}'))
 SELECT told(chatroom.insert('posts', '{"title": "r", "tags": [{"id": 999}]}'));
 SELECT count(*) FROM posts;
 
+-- the same one twice; what the join table refuses is told of the association
+SELECT told(chatroom.insert('posts', '{"title": "r", "tags": [{"id": 1}, {"id": 1}]}'));
+SELECT told(chatroom.insert('posts', '{"title": "r", "tags": [{"name": "twin"}, {"name": "twin"}]}'));
+-- a row that can't be removed is told once, however deep
+CREATE TABLE likes (id serial PRIMARY KEY, post_id int REFERENCES posts);
+INSERT INTO likes SELECT 1, id FROM posts WHERE user_id = 2;
+SELECT chatroom.add_assoc('users', 'posts', '{"on_replace": "delete"}');
+SELECT told(chatroom.update('profiles', (SELECT to_jsonb(id) FROM chatroom.insert('profiles', '{"bio": "x", "user_id": 2}') i, LATERAL (SELECT (i #>> '{ok,id}')::int) x (id)), '{"user": {"id": 2, "posts": []}}'));
+DROP TABLE likes;
+SELECT chatroom.add_assoc('users', 'posts', NULL);
+
 -- upserts: the key and inserted_at stay what they were, updated_at moves on
 INSERT INTO users (id, name, visits, inserted_at, updated_at) VALUES (100, 'old', 5, '2000-01-01', '2000-01-01');
 CREATE FUNCTION upserted(on_conflict jsonb, attrs jsonb = '{"name": "old", "visits": 1}') RETURNS jsonb LANGUAGE sql AS
