@@ -9,9 +9,12 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "access/xlog.h"
 #include "base/compat.h"
+#include "base/memory.h"
 #include "cache/interest.h"
+#include "cache/ring.h"
 #include "catalog/pg_control.h"
 #include "common/hmac.h"
 #include "common/pg_prng.h"
@@ -198,6 +201,45 @@ chatroom_rename_channels(Cache *cache)
 {
 	pg_atomic_fetch_add_u64(&cache->channel_epoch, 1);
 	(void) chatroom_interest_wake(cache);
+}
+
+/* Do the database's channels get new names when this transaction commits? */
+static bool rename_at_commit = false;
+
+/* At the end of a transaction that took something away. */
+static void
+revocation_ended(XactEvent event, void *arg)
+{
+	Cache	   *cache;
+	bool		current;
+
+	if (!rename_at_commit)
+		return;
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE)
+	{
+		cache = chatroom_mapped_cache(&current);
+		if (cache != NULL)
+			chatroom_rename_channels(cache);
+	}
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE ||
+		event == XACT_EVENT_ABORT)
+		rename_at_commit = false;
+}
+
+/* Who may no longer follow a topic must not guess its channel's next name. */
+void
+chatroom_rename_channels_at_commit(void)
+{
+	static bool registered = false;
+
+	if (!registered)
+	{
+		RegisterXactCallback(revocation_ended, NULL);
+		registered = true;
+	}
+	chatroom_attach_control();
+	(void) chatroom_my_cache();
+	rename_at_commit = true;
 }
 
 /* ---------------------------------------------------------- marking topics */

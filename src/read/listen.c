@@ -29,6 +29,8 @@
 #include "base/arguments.h"
 #include "base/compat.h"
 #include "base/cursor.h"
+#include "base/duration.h"
+#include "base/identity.h"
 #include "base/launch.h"
 #include "base/memory.h"
 #include "cache/interest.h"
@@ -37,8 +39,6 @@
 #include "lib/ilist.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
-#include "read/acting.h"
-#include "base/duration.h"
 #include "read/sync.h"
 #include "storage/ipc.h"
 #include "storage/lwlock.h"
@@ -512,6 +512,7 @@ chatroom_listen(PG_FUNCTION_ARGS)
 	chatroom_acting_for(PG_ARGISNULL(1) ? NULL : PG_GETARG_TEXT_PP(1));
 	resolve_wanted(PG_GETARG_TEXT_PP(0), &wanted);
 	held = hold_interest(&wanted);
+	chatroom_acting_done();
 	require_notifier();
 
 	/* the channel has got another name since we last listened */
@@ -600,6 +601,7 @@ chatroom_channel(PG_FUNCTION_ARGS)
 		if (!held->listening)
 			strlcpy(held->channel, wanted.name, sizeof(held->channel));
 	}
+	chatroom_acting_done();
 	require_notifier();
 	PG_RETURN_TEXT_P(cstring_to_text(wanted.name));
 }

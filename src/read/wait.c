@@ -26,6 +26,8 @@
 #include "access/xact.h"
 #include "base/arguments.h"
 #include "base/compat.h"
+#include "base/duration.h"
+#include "base/identity.h"
 #include "base/settings.h"
 #include "cache/waiters.h"
 #include "catalog/pg_type.h"
@@ -33,8 +35,6 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "pgstat.h"
-#include "read/acting.h"
-#include "base/duration.h"
 #include "read/wait.h"
 #include "storage/latch.h"
 #include "storage/proc.h"
@@ -334,6 +334,7 @@ chatroom_end_wait(WaitCall *call)
 	bool		null = false;
 	Datum		result;
 
+	chatroom_acting_done();
 	SET_VARSIZE(call->json.data, call->json.len);
 	value = PointerGetDatum(call->json.data);
 	MemoryContextSwitchTo(call->caller);

@@ -11,14 +11,11 @@
 #include "postgres.h"
 
 #include "access/table.h"
-#include "access/xact.h"
 #include "base/arguments.h"
 #include "base/compat.h"
 #include "base/grants.h"
-#include "base/memory.h"
 #include "base/topics.h"
 #include "cache/interest.h"
-#include "cache/ring.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
@@ -31,45 +28,6 @@
 #include "utils/rel.h"
 
 static const char *const privileges[] = {"sync", "track", "broadcast"};
-
-/* Do the database's channels get new names when this transaction commits? */
-static bool revoked = false;
-
-/* At the end of a transaction that took something away. */
-static void
-revocation_ended(XactEvent event, void *arg)
-{
-	Cache	   *cache;
-	bool		current;
-
-	if (!revoked)
-		return;
-	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE)
-	{
-		cache = chatroom_mapped_cache(&current);
-		if (cache != NULL)
-			chatroom_rename_channels(cache);
-	}
-	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE ||
-		event == XACT_EVENT_ABORT)
-		revoked = false;
-}
-
-/* Who may no longer follow a topic must not guess its channel's next name. */
-static void
-note_revocation(void)
-{
-	static bool registered = false;
-
-	if (!registered)
-	{
-		RegisterXactCallback(revocation_ended, NULL);
-		registered = true;
-	}
-	chatroom_attach_control();
-	(void) chatroom_my_cache();
-	revoked = true;
-}
 
 CHATROOM_FUNCTION(chatroom_topic_grants_changed);
 
@@ -87,7 +45,7 @@ chatroom_topic_grants_changed(PG_FUNCTION_ARGS)
 	CacheInvalidateRelcache(data->tg_relation);
 	if (TRIGGER_FIRED_BY_DELETE(data->tg_event) ||
 		TRIGGER_FIRED_BY_TRUNCATE(data->tg_event))
-		note_revocation();
+		chatroom_rename_channels_at_commit();
 	PG_RETURN_POINTER(NULL);
 }
 
@@ -252,6 +210,6 @@ chatroom_revoke_topic(PG_FUNCTION_ARGS)
 						args.role_name, text_to_cstring(args.pattern)),
 				 errhint("Patterns are compared as they were given; see view "
 						 "chatroom.topic_grants.")));
-	note_revocation();
+	chatroom_rename_channels_at_commit();
 	PG_RETURN_VOID();
 }
