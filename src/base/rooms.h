@@ -49,8 +49,9 @@ typedef struct ChatTables
 
 /*
  * The tables of a prefix; NULL means the setting chatroom.prefix.  Raises
- * 3F000 where there is no such prefix.  Good until the next call, or the next
- * AcceptInvalidationMessages().
+ * 3F000 where there is no such prefix, 55000 where its tables were changed so
+ * that they can't be used.  The memory is good for ever, what is in it until
+ * the next call of one of these, or the next AcceptInvalidationMessages().
  */
 extern const ChatTables *chatroom_prefix(const char *prefix);
 
@@ -84,6 +85,17 @@ typedef struct RoomAccess
 /* Look a room up, with the active snapshot. */
 extern void chatroom_room_access(const ChatTables *tables, int64 room_id,
 								 RoomAccess *access);
+
+/*
+ * The same with what this very command made, or others committed since the
+ * active snapshot.
+ */
+extern void chatroom_room_access_now(const ChatTables *tables, int64 room_id,
+									 RoomAccess *access);
+
+/* What a user is to a room, with the active snapshot. */
+extern RoomRole chatroom_room_role(const ChatTables *tables, int64 room_id,
+								   const char *username);
 
 /*
  * A room's id by the text that callers give: all digits is an id, all else a

@@ -668,8 +668,8 @@ chatroom_relation_base(Oid relid)
  * Take one identifier, as chatroom_append_identifier writes it, off the front
  * of a text.  NULL for what is none.
  */
-static char *
-take_identifier(const char **text, const char *end)
+char *
+chatroom_take_identifier(const char **text, const char *end)
 {
 	StringInfoData buf;
 	StringInfoData again;
@@ -724,10 +724,10 @@ chatroom_base_relation(const char *base, int len)
 	char	   *name;
 	Oid			namespace;
 
-	schema = take_identifier(&pos, end);
+	schema = chatroom_take_identifier(&pos, end);
 	if (schema == NULL || pos >= end || *pos++ != '.')
 		return InvalidOid;
-	name = take_identifier(&pos, end);
+	name = chatroom_take_identifier(&pos, end);
 	if (name == NULL || pos != end)
 		return InvalidOid;
 	namespace = get_namespace_oid(schema, true);

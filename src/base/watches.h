@@ -120,6 +120,12 @@ extern bool chatroom_relation_watch(Oid relid, const char *label,
 extern char *chatroom_relation_base(Oid relid);
 extern char *chatroom_spell_base(const char *schema, const char *table);
 
+/*
+ * Take one identifier, spelled as in topics, off the front of a text; NULL:
+ * there is none.
+ */
+extern char *chatroom_take_identifier(const char **text, const char *end);
+
 /* The relation of such a text, spelled exactly so; or InvalidOid. */
 extern Oid	chatroom_base_relation(const char *base, int len);
 

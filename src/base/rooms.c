@@ -1,0 +1,878 @@
+/*-------------------------------------------------------------------------
+ *
+ * rooms.c
+ *	  The tables of a prefix, and who may see a room.
+ *
+ * That a schema is a prefix, the comment on its table "rooms" tells, with the
+ * version of the tables and their access mode: so it is in every dump, and
+ * stays where the extension goes.  What the catalog says of a prefix is kept in
+ * this process until an invalidation of one of its relations; that a schema is
+ * none, until one of any relation.
+ *
+ * Rooms and members are looked up by index scans, without a query: policies
+ * call this for each row, and row-level security does not apply to it.  Nothing
+ * of that is kept.  Invalidations may come whenever a table is opened: indexes
+ * are only taken from what is known after that, under the table's lock.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/table.h"
+#include "base/compat.h"
+#include "base/event.h"
+#include "base/identity.h"
+#include "base/rooms.h"
+#include "base/settings.h"
+#include "base/watches.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_policy.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "commands/comment.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "nodes/primnodes.h"
+#include "rewrite/rowsecurity.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+#define COMMENT_VERSION		"chatroom: rooms, version "
+#define COMMENT_MEMBERS		", access members"
+
+/* What is kept of a schema. */
+typedef struct KeptSchema
+{
+	Oid			schema;			/* key */
+	bool		valid;
+	bool		is_prefix;
+	const char *problem;		/* why it is none although it says so */
+	NameData	name;
+	ChatTables	tables;
+	AttrNumber	rooms_id;
+	AttrNumber	rooms_name;
+	AttrNumber	rooms_private;
+	AttrNumber	members_room;
+	AttrNumber	members_username;
+	AttrNumber	members_role;
+} KeptSchema;
+
+static HTAB *kept_schemas = NULL;
+
+/* -------------------------------------------------------- invalidations */
+
+/* Does an invalidation of a relation concern a prefix? */
+static bool
+is_of_prefix(const ChatTables *tables, Oid relid)
+{
+	return relid == tables->rooms || relid == tables->messages ||
+		relid == tables->users || relid == tables->members ||
+		relid == tables->invites || relid == tables->rooms_pkey ||
+		relid == tables->rooms_name_index || relid == tables->members_pkey ||
+		relid == tables->users_username_index;
+}
+
+/* A relation changed. */
+static void
+relation_changed(Datum arg, Oid relid)
+{
+	HASH_SEQ_STATUS status;
+	KeptSchema *kept;
+
+	hash_seq_init(&status, kept_schemas);
+	while ((kept = hash_seq_search(&status)) != NULL)
+		if (!OidIsValid(relid) || !kept->is_prefix ||
+			is_of_prefix(&kept->tables, relid))
+			kept->valid = false;
+}
+
+/* A schema changed. */
+static void
+catalog_changed(Datum arg, int cacheid, uint32 hashvalue)
+{
+	relation_changed(arg, InvalidOid);
+}
+
+/* Make the table of schemas. */
+static void
+make_kept_schemas(void)
+{
+	HASHCTL		control;
+
+	control.keysize = sizeof(Oid);
+	control.entrysize = sizeof(KeptSchema);
+	control.hcxt = TopMemoryContext;
+	kept_schemas = hash_create("chatroom prefixes", 16, &control,
+							   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(NAMESPACEOID, catalog_changed, (Datum) 0);
+}
+
+/* --------------------------------------------------- what the catalog says */
+
+/* Read the comment on rooms; false: it is none of ours. */
+static bool
+read_comment(Oid rooms, int *version, bool *members_mode)
+{
+	char	   *comment = GetComment(rooms, RelationRelationId, 0);
+	const char *rest;
+	char	   *end;
+
+	if (comment == NULL ||
+		strncmp(comment, COMMENT_VERSION, strlen(COMMENT_VERSION)) != 0)
+		return false;
+	rest = comment + strlen(COMMENT_VERSION);
+	*version = strtol(rest, &end, 10);
+	*members_mode = strcmp(end, COMMENT_MEMBERS) == 0;
+	return end > rest && *version > 0;
+}
+
+/* The column of a name, if it is of a type that is expected there; 0: no. */
+static AttrNumber
+find_column(Relation relation, const char *name, Oid type)
+{
+	TupleDesc	desc = RelationGetDescr(relation);
+
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(desc, i);
+
+		if (attribute->attisdropped ||
+			strcmp(NameStr(attribute->attname), name) != 0)
+			continue;
+		if (attribute->atttypid == type ||
+			(type == TEXTOID && attribute->atttypid == VARCHAROID))
+			return attribute->attnum;
+		return 0;
+	}
+	return 0;
+}
+
+/* A unique index of just these columns, in this order, as we look up by. */
+static Oid
+find_index(Relation relation, int ncolumns, const AttrNumber *columns)
+{
+	List	   *indexes = RelationGetIndexList(relation);
+	Oid			found = InvalidOid;
+	ListCell   *lc;
+
+	foreach(lc, indexes)
+	{
+		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
+		Form_pg_index form = index->rd_index;
+		bool		fits = form->indisvalid && form->indisunique &&
+			index->rd_rel->relam == BTREE_AM_OID &&
+			form->indnkeyatts == ncolumns &&
+			RelationGetIndexPredicate(index) == NIL;
+
+		for (int i = 0; i < ncolumns && fits; i++)
+			fits = form->indkey.values[i] == columns[i] &&
+				index->rd_opfamily[i] < FirstNormalObjectId &&
+				index->rd_indcollation[i] ==
+				TupleDescAttr(RelationGetDescr(relation),
+							  columns[i] - 1)->attcollation;
+		if (fits)
+			found = lfirst_oid(lc);
+		index_close(index, AccessShareLock);
+		if (fits)
+			break;
+	}
+	list_free(indexes);
+	return found;
+}
+
+/* Our function of that name and number of arguments, or InvalidOid. */
+static Oid
+policy_function(const char *name, int nargs)
+{
+	static const Oid types[3] = {REGCLASSOID, INT8OID, BOOLOID};
+
+	return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,
+						   CStringGetDatum(name),
+						   PointerGetDatum(buildoidvector(types, nargs)),
+						   ObjectIdGetDatum(get_namespace_oid(CHATROOM_SCHEMA,
+															  true)));
+}
+
+/* Is an expression our function of the prefix' rooms and these columns? */
+static bool
+is_call(Expr *expr, Oid function, Oid rooms, int ncolumns,
+		const AttrNumber *columns)
+{
+	FuncExpr   *call = (FuncExpr *) expr;
+	Const	   *first;
+
+	if (expr == NULL || !IsA(expr, FuncExpr) || !OidIsValid(function) ||
+		call->funcid != function || list_length(call->args) != ncolumns + 1)
+		return false;
+	first = linitial(call->args);
+	if (!IsA(first, Const) || first->constisnull ||
+		DatumGetObjectId(first->constvalue) != rooms)
+		return false;
+	for (int i = 0; i < ncolumns; i++)
+	{
+		Var		   *var = list_nth(call->args, i + 1);
+
+		if (!IsA(var, Var) || var->varattno != columns[i])
+			return false;
+	}
+	return true;
+}
+
+/* Is a policy for everybody? */
+static bool
+is_for_all(RowSecurityPolicy *policy)
+{
+	return policy->permissive && ARR_DIMS(policy->roles)[0] == 1 &&
+		((Oid *) ARR_DATA_PTR(policy->roles))[0] == ACL_ID_PUBLIC;
+}
+
+/*
+ * Are the policies for SELECT those that migrate() made, and no others?  That
+ * is one of sees_room, and one that lets the exempt pass.
+ */
+static bool
+has_plain_policies(Relation relation, Oid rooms, int ncolumns,
+				   const AttrNumber *columns)
+{
+	Oid			sees = policy_function("sees_room", ncolumns + 1);
+	Oid			exempt = policy_function("is_exempt", 1);
+	bool		found = false;
+	ListCell   *lc;
+
+	if (!relation->rd_rel->relrowsecurity || relation->rd_rsdesc == NULL)
+		return false;
+	foreach(lc, relation->rd_rsdesc->policies)
+	{
+		RowSecurityPolicy *policy = lfirst(lc);
+
+		if (policy->polcmd != '*' && policy->polcmd != ACL_SELECT_CHR)
+			continue;
+		if (!is_for_all(policy))
+			return false;
+		if (is_call(policy->qual, sees, rooms, ncolumns, columns))
+			found = true;
+		else if (!is_call(policy->qual, exempt, rooms, 0, NULL))
+			return false;
+	}
+	return found;
+}
+
+/* Open a table of a prefix for a look at it; NULL: it isn't there, or no table. */
+static Relation
+open_chat_table(Oid schema, const char *name, Oid owner, Oid *relid)
+{
+	Relation	relation;
+
+	*relid = get_relname_relid(name, schema);
+	if (!OidIsValid(*relid))
+		return NULL;
+	relation = try_relation_open(*relid, AccessShareLock);
+	if (relation == NULL)
+		return NULL;
+	if ((relation->rd_rel->relkind == RELKIND_RELATION ||
+		 relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE) &&
+		(!OidIsValid(owner) || relation->rd_rel->relowner == owner))
+		return relation;
+	relation_close(relation, AccessShareLock);
+	return NULL;
+}
+
+/* Find out about rooms. */
+static bool
+load_rooms(KeptSchema *kept)
+{
+	ChatTables *tables = &kept->tables;
+	Relation	rooms = open_chat_table(kept->schema, "rooms", InvalidOid,
+										&tables->rooms);
+	bool		ok;
+
+	if (rooms == NULL)
+		return false;
+	if (!read_comment(tables->rooms, &tables->version, &tables->members_mode))
+	{
+		relation_close(rooms, AccessShareLock);
+		return false;
+	}
+	tables->owner = rooms->rd_rel->relowner;
+	kept->rooms_id = find_column(rooms, "id", INT8OID);
+	kept->rooms_name = find_column(rooms, "name", TEXTOID);
+	kept->rooms_private = find_column(rooms, "private", BOOLOID);
+	ok = kept->rooms_id != 0 && kept->rooms_name != 0 &&
+		(tables->version < 2 || kept->rooms_private != 0);
+	if (ok)
+	{
+		AttrNumber	columns[2] = {kept->rooms_id, kept->rooms_private};
+
+		tables->rooms_pkey = find_index(rooms, 1, columns);
+		tables->rooms_name_index = find_index(rooms, 1, &kept->rooms_name);
+		tables->plain_rooms = tables->version >= 2 &&
+			has_plain_policies(rooms, tables->rooms, 2, columns);
+	}
+	else
+		kept->problem = "Table \"rooms\" has not the columns that it is to have.";
+	relation_close(rooms, AccessShareLock);
+	return ok;
+}
+
+/* Find out about messages. */
+static bool
+load_messages(KeptSchema *kept)
+{
+	ChatTables *tables = &kept->tables;
+	Relation	messages = open_chat_table(kept->schema, "messages",
+										   tables->owner, &tables->messages);
+	AttrNumber	room_id;
+
+	if (messages == NULL)
+	{
+		kept->problem = "There is no table \"messages\" of the same owner as \"rooms\".";
+		return false;
+	}
+	room_id = find_column(messages, "room_id", INT8OID);
+	tables->plain_messages = tables->version >= 2 && room_id != 0 &&
+		has_plain_policies(messages, tables->rooms, 1, &room_id);
+	if (room_id == 0)
+		kept->problem = "Table \"messages\" has not the columns that it is to have.";
+	relation_close(messages, AccessShareLock);
+	return room_id != 0;
+}
+
+/* Find out about members. */
+static bool
+load_members(KeptSchema *kept)
+{
+	ChatTables *tables = &kept->tables;
+	Relation	members = open_chat_table(kept->schema, "members",
+										  tables->owner, &tables->members);
+	AttrNumber	columns[2];
+
+	if (members == NULL)
+	{
+		kept->problem = "There is no table \"members\" of the same owner as \"rooms\".";
+		return false;
+	}
+	columns[0] = kept->members_room = find_column(members, "room_id",
+												  INT8OID);
+	columns[1] = kept->members_username = find_column(members, "username",
+													  TEXTOID);
+	kept->members_role = find_column(members, "role", TEXTOID);
+	if (columns[0] != 0 && columns[1] != 0)
+		tables->members_pkey = find_index(members, 2, columns);
+	tables->plain_members = columns[0] != 0 &&
+		has_plain_policies(members, tables->rooms, 1, columns);
+	relation_close(members, AccessShareLock);
+	if (columns[0] != 0 && columns[1] != 0 && kept->members_role != 0)
+		return true;
+	kept->problem = "Table \"members\" has not the columns that it is to have.";
+	return false;
+}
+
+/* Find out about users and invites. */
+static bool
+load_others(KeptSchema *kept)
+{
+	ChatTables *tables = &kept->tables;
+	Relation	users = open_chat_table(kept->schema, "users", tables->owner,
+										&tables->users);
+	Relation	invites = open_chat_table(kept->schema, "invites",
+										  tables->owner, &tables->invites);
+	AttrNumber	username;
+
+	if (users != NULL)
+	{
+		username = find_column(users, "username", TEXTOID);
+		if (username != 0)
+			tables->users_username_index = find_index(users, 1, &username);
+		relation_close(users, AccessShareLock);
+	}
+	if (invites != NULL)
+		relation_close(invites, AccessShareLock);
+	if (users != NULL && invites != NULL)
+		return true;
+	kept->problem = "There are no tables \"users\" and \"invites\" of the same owner as \"rooms\".";
+	return false;
+}
+
+/* Find out what a schema is. */
+static void
+load_schema(KeptSchema *kept)
+{
+	char	   *name = get_namespace_name(kept->schema);
+
+	kept->is_prefix = false;
+	kept->problem = NULL;
+	memset(&kept->tables, 0, sizeof(kept->tables));
+	if (name == NULL)
+		return;
+	namestrcpy(&kept->name, name);
+	kept->tables.schema = kept->schema;
+	kept->tables.prefix = NameStr(kept->name);
+	kept->is_prefix = load_rooms(kept) && load_messages(kept) &&
+		(kept->tables.version < 2 ||
+		 (load_members(kept) && load_others(kept)));
+}
+
+/* Make what is kept of a schema what the catalog says. */
+static void
+refresh(KeptSchema *kept)
+{
+	/* reading the catalog may itself bring an invalidation */
+	while (!kept->valid)
+	{
+		kept->valid = true;
+		PG_TRY();
+		{
+			load_schema(kept);
+		}
+		PG_CATCH();
+		{
+			kept->valid = false;
+			PG_RE_THROW();
+		}
+		PG_END_TRY();
+	}
+}
+
+/* What is known of a schema. */
+static KeptSchema *
+find_schema(Oid schema)
+{
+	KeptSchema *kept;
+	bool		found;
+
+	if (kept_schemas == NULL)
+		make_kept_schemas();
+	kept = hash_search(kept_schemas, &schema, HASH_ENTER, &found);
+	if (!found)
+	{
+		kept->valid = false;
+		kept->is_prefix = false;
+		memset(&kept->tables, 0, sizeof(kept->tables));
+	}
+	if (!kept->valid)
+		refresh(kept);
+	return kept;
+}
+
+/* ---------------------------------------------------------------- prefixes */
+
+/* Raise that a schema's tables are not what they say. */
+static void
+no_prefix(const char *prefix, const char *problem)
+{
+	if (problem != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the chat tables of prefix \"%s\" are not as "
+						"chatroom.migrate() made them", prefix),
+				 errdetail_internal("%s", problem),
+				 errhint("Columns and owners of chat tables have to stay; "
+						 "columns may be added.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_SCHEMA),
+			 errmsg("there are no chat tables with prefix \"%s\"", prefix),
+			 errhint("Make them with chatroom.migrate(prefix), or name "
+					 "another prefix; the setting chatroom.prefix is the "
+					 "default, and view chatroom.migrations lists them.")));
+}
+
+/* The tables of a prefix; see rooms.h. */
+const ChatTables *
+chatroom_prefix(const char *prefix)
+{
+	Oid			schema;
+	KeptSchema *kept;
+
+	if (prefix == NULL)
+		prefix = chatroom_default_prefix;
+	schema = get_namespace_oid(prefix, true);
+	if (!OidIsValid(schema))
+		no_prefix(prefix, NULL);
+	kept = find_schema(schema);
+	if (!kept->is_prefix)
+		no_prefix(prefix, kept->problem);
+	return &kept->tables;
+}
+
+/* The tables of a schema; NULL: it is no prefix. */
+const ChatTables *
+chatroom_schema_tables(Oid schema)
+{
+	KeptSchema *kept = find_schema(schema);
+
+	return kept->is_prefix ? &kept->tables : NULL;
+}
+
+/* The tables that a table is one of; NULL: of none. */
+const ChatTables *
+chatroom_tables_of(Oid relid)
+{
+	Oid			schema = get_rel_namespace(relid);
+	const ChatTables *tables;
+
+	if (!OidIsValid(schema))
+		return NULL;
+	tables = chatroom_schema_tables(schema);
+	if (tables == NULL ||
+		(relid != tables->rooms && relid != tables->messages &&
+		 relid != tables->users && relid != tables->members &&
+		 relid != tables->invites))
+		return NULL;
+	return tables;
+}
+
+/* Refuse what older tables can't do. */
+void
+chatroom_require_version(const ChatTables *tables, int version)
+{
+	if (tables->version < version)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the chat tables of prefix \"%s\" are of version %d",
+						tables->prefix, tables->version),
+				 errdetail("This takes version %d.", version),
+				 errhint("Have their owner call chatroom.migrate(%s).",
+						 quote_literal_cstr(tables->prefix))));
+}
+
+/* Is the caller exempt from row-level security here? */
+bool
+chatroom_exempt(const ChatTables *tables)
+{
+	Oid			user = GetUserId();
+
+	return chatroom_acts_for() == NULL &&
+		(has_bypassrls_privilege(user) ||
+		 has_privs_of_role(user, tables->owner));
+}
+
+/* --------------------------------------------------------------- look-ups */
+
+/*
+ * Open one of a prefix' tables.  That may bring news of the prefix: what is
+ * kept is right afterwards.
+ */
+static Relation
+open_known_table(KeptSchema *kept, const Oid *relid)
+{
+	for (;;)
+	{
+		Oid			opened = *relid;
+		Relation	relation = try_relation_open(opened, AccessShareLock);
+
+		if (!kept->valid)
+			refresh(kept);
+		if (!kept->is_prefix)
+			no_prefix(NameStr(kept->name), kept->problem);
+		if (relation != NULL && opened == *relid)
+			return relation;
+		if (relation != NULL)
+			relation_close(relation, AccessShareLock);
+		else if (opened == *relid)
+			elog(ERROR, "could not open relation with OID %u", opened);
+	}
+}
+
+/* Set a key of a look-up by equality. */
+static void
+set_key(ScanKey key, Relation relation, AttrNumber attnum, RegProcedure equal,
+		Datum value)
+{
+	ScanKeyInit(key, attnum, BTEqualStrategyNumber, equal, value);
+	key->sk_collation = TupleDescAttr(RelationGetDescr(relation),
+									  attnum - 1)->attcollation;
+}
+
+/* The first row of a look-up, and two of its values; false: there is none. */
+static bool
+look_up(Relation relation, Oid index, Snapshot snapshot, int nkeys,
+		ScanKey keys, AttrNumber column, Datum *value)
+{
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		isnull = true;
+
+	scan = systable_beginscan(relation, index, OidIsValid(index), snapshot,
+							  nkeys, keys);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+	{
+		*value = heap_getattr(tuple, column, RelationGetDescr(relation),
+							  &isnull);
+		/* what is of fixed size is copied, a role is short */
+		if (!isnull && column > 0 &&
+			!TupleDescAttr(RelationGetDescr(relation), column - 1)->attbyval)
+			*value = PointerGetDatum(PG_DETOAST_DATUM_COPY(*value));
+	}
+	systable_endscan(scan);
+	return !isnull;
+}
+
+/* What a role is called. */
+static RoomRole
+role_of(Datum value)
+{
+	text	   *role = DatumGetTextPP(value);
+	static const struct
+	{
+		const char *name;
+		RoomRole	role;
+	}			roles[] = {
+		{"guest", ROOM_GUEST}, {"member", ROOM_MEMBER},
+		{"admin", ROOM_ADMIN}, {"owner", ROOM_OWNER}
+	};
+
+	for (int i = 0; i < lengthof(roles); i++)
+		if (VARSIZE_ANY_EXHDR(role) == strlen(roles[i].name) &&
+			memcmp(VARDATA_ANY(role), roles[i].name,
+				   strlen(roles[i].name)) == 0)
+			return roles[i].role;
+	return ROOM_NONE;
+}
+
+/* What a user is to a room, whether or not there is such a room. */
+static RoomRole
+look_up_role(KeptSchema *kept, int64 room_id, const char *username,
+			 Snapshot snapshot)
+{
+	Relation	members = open_known_table(kept, &kept->tables.members);
+	ScanKeyData keys[2];
+	Datum		value;
+	RoomRole	role = ROOM_NONE;
+	text	   *name = cstring_to_text(username);
+
+	set_key(&keys[0], members, kept->members_room, F_INT8EQ,
+			Int64GetDatum(room_id));
+	set_key(&keys[1], members, kept->members_username, F_TEXTEQ,
+			PointerGetDatum(name));
+	if (look_up(members, kept->tables.members_pkey, snapshot, 2, keys,
+				kept->members_role, &value))
+	{
+		role = role_of(value);
+		pfree(DatumGetPointer(value));
+	}
+	pfree(name);
+	relation_close(members, AccessShareLock);
+	return role;
+}
+
+/* Look a room up; a missing room costs what a hidden one does. */
+static void
+look_up_room(KeptSchema *kept, int64 room_id, Snapshot snapshot,
+			 RoomAccess *access)
+{
+	Relation	rooms = open_known_table(kept, &kept->tables.rooms);
+	const char *username = chatroom_identity();
+	bool		versioned = kept->tables.version >= 2;
+	ScanKeyData key;
+	Datum		value;
+
+	memset(access, 0, sizeof(*access));
+	set_key(&key, rooms, kept->rooms_id, F_INT8EQ, Int64GetDatum(room_id));
+	access->exists = look_up(rooms, kept->tables.rooms_pkey, snapshot, 1,
+							 &key, versioned ? kept->rooms_private :
+							 kept->rooms_id, &value);
+	relation_close(rooms, AccessShareLock);
+	access->private = access->exists && versioned && DatumGetBool(value);
+	access->exempt = chatroom_exempt(&kept->tables);
+	access->governed = access->private ||
+		(versioned && kept->tables.members_mode);
+	if (versioned && username != NULL)
+		access->role = look_up_role(kept, room_id, username, snapshot);
+	if (!access->exists)
+		access->role = ROOM_NONE;
+	access->visible = access->exists &&
+		(!access->private || access->exempt || access->role != ROOM_NONE);
+}
+
+/* What is kept of tables that we gave out, or of a copy. */
+static KeptSchema *
+kept_of(const ChatTables *tables)
+{
+	KeptSchema *kept = find_schema(tables->schema);
+
+	if (!kept->is_prefix)
+		no_prefix(NameStr(kept->name), kept->problem);
+	return kept;
+}
+
+/* What the caller is to a room; see rooms.h. */
+void
+chatroom_room_access(const ChatTables *tables, int64 room_id,
+					 RoomAccess *access)
+{
+	look_up_room(kept_of(tables), room_id, GetActiveSnapshot(), access);
+}
+
+/*
+ * The same as of now, for rooms and members that the active snapshot can't see
+ * yet: made by this very command, or committed since.
+ */
+void
+chatroom_room_access_now(const ChatTables *tables, int64 room_id,
+						 RoomAccess *access)
+{
+	look_up_room(kept_of(tables), room_id, SnapshotSelf, access);
+}
+
+/* What a user is to a room. */
+RoomRole
+chatroom_room_role(const ChatTables *tables, int64 room_id,
+				   const char *username)
+{
+	if (tables->version < 2)
+		return ROOM_NONE;
+	return look_up_role(kept_of(tables), room_id, username,
+						GetActiveSnapshot());
+}
+
+/* The id of a room by its name; 0: there is none. */
+static int64
+look_up_name(KeptSchema *kept, const text *name)
+{
+	Relation	rooms = open_known_table(kept, &kept->tables.rooms);
+	ScanKeyData key;
+	Datum		value;
+	int64		room_id = 0;
+
+	set_key(&key, rooms, kept->rooms_name, F_TEXTEQ, PointerGetDatum(name));
+	if (look_up(rooms, kept->tables.rooms_name_index, GetActiveSnapshot(), 1,
+				&key, kept->rooms_id, &value))
+		room_id = DatumGetInt64(value);
+	relation_close(rooms, AccessShareLock);
+	return room_id;
+}
+
+/* The number that digits are; 0 for one that can't be an id. */
+static int64
+digits_id(const char *digits, int len)
+{
+	int64		id = 0;
+
+	for (int i = 0; i < len; i++)
+	{
+		if (id > (PG_INT64_MAX - (digits[i] - '0')) / 10)
+			return 0;
+		id = id * 10 + (digits[i] - '0');
+	}
+	return id;
+}
+
+/* Is a text all digits? */
+static bool
+all_digits(const char *text, int len)
+{
+	for (int i = 0; i < len; i++)
+		if (text[i] < '0' || text[i] > '9')
+			return false;
+	return len > 0;
+}
+
+/* A room's id by the text that callers give; see rooms.h. */
+int64
+chatroom_find_room(const ChatTables *tables, const text *room,
+				   RoomAccess *access)
+{
+	KeptSchema *kept = kept_of(tables);
+	const char *data = VARDATA_ANY(room);
+	int			len = VARSIZE_ANY_EXHDR(room);
+	int64		room_id;
+
+	room_id = all_digits(data, len) ? digits_id(data, len) :
+		look_up_name(kept, room);
+	look_up_room(kept, room_id, GetActiveSnapshot(), access);
+	return access->visible ? room_id : 0;
+}
+
+/* Raise that there is no such room. */
+void
+chatroom_no_such_room(const char *room)
+{
+	int			len = pg_mbcliplen(room, strlen(room), 100);
+
+	ereport(ERROR,
+			(errcode(ERRCODE_NO_DATA_FOUND),
+			 errmsg("room \"%.*s\" does not exist", len, room),
+			 errhint("chatroom.list_rooms() lists the rooms; digits are taken "
+					 "for an id, anything else for a name.")));
+}
+
+/* ----------------------------------------------------------------- topics */
+
+/* The topic of a room. */
+char *
+chatroom_room_topic(const ChatTables *tables, int64 room_id)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	if (strcmp(tables->prefix, CHAT_DEFAULT_PREFIX) != 0)
+	{
+		chatroom_append_identifier(&buf, tables->prefix,
+								   strlen(tables->prefix));
+		appendStringInfoChar(&buf, '/');
+	}
+	appendStringInfo(&buf, "room:" INT64_FORMAT, room_id);
+	return buf.data;
+}
+
+/* Does a topic belong to a room, and to which?  See rooms.h. */
+bool
+chatroom_topic_room(const char *topic, int len, const ChatTables **tables,
+					int64 *room_id)
+{
+	const char *pos = topic;
+	const char *end = topic + len;
+	const char *prefix = CHAT_DEFAULT_PREFIX;
+	Oid			schema;
+	int64		id;
+
+	if (len < 6 || topic[len - 1] < '0' || topic[len - 1] > '9')
+		return false;
+	if (memcmp(topic, "room:", 5) != 0)
+	{
+		const char *slash = NULL;
+		bool		quoted = false;
+
+		for (const char *p = topic; p < end && slash == NULL; p++)
+		{
+			if (*p == '"')
+				quoted = !quoted;
+			else if (*p == '/' && !quoted)
+				slash = p;
+		}
+		if (slash == NULL || end - slash < 7 ||
+			memcmp(slash + 1, "room:", 5) != 0)
+			return false;
+		prefix = chatroom_take_identifier(&pos, slash);
+		if (prefix == NULL || pos != slash ||
+			strcmp(prefix, CHAT_DEFAULT_PREFIX) == 0)
+			return false;
+		pos = slash + 1;
+	}
+	pos += 5;
+	if (!all_digits(pos, end - pos) || *pos == '0')
+		return false;
+	id = digits_id(pos, end - pos);
+	schema = get_namespace_oid(prefix, true);
+	if (id == 0 || !OidIsValid(schema))
+		return false;
+	*tables = chatroom_schema_tables(schema);
+	*room_id = id;
+	return *tables != NULL;
+}
