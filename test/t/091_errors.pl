@@ -60,6 +60,23 @@ foreach my $file (sort glob 'src/*.c src/*/*.c')
 		}
 	}
 }
+# What functions in plpgsql raise, by the names of conditions.
+my %condition = map { /^(\w{5})\s+[EWS]\s+ERRCODE_\w+\s+(\w+)/ ? ($2 => $1) : () }
+  reverse split /\n/, slurp_file("$share/errcodes.txt");
+foreach my $file (sort glob 'sql/install/*.sql')
+{
+	my $source = slurp_file($file);
+
+	while ($source =~ /\bRAISE (\w+) USING\s+MESSAGE = (?:format\()?'((?:[^']|'')*)'/g)
+	{
+		my ($name, $message) = ($1, $2);
+
+		$message =~ s/''/'/g;
+		$message =~ s/%[sIL]/…/g;
+		push @{ $raised{$message}{ $condition{$name} // $name } }, $file;
+	}
+}
+
 cmp_ok(scalar keys %raised, '>', 50, 'the source raises errors');
 
 # What the page lists.

@@ -1,0 +1,106 @@
+/*-------------------------------------------------------------------------
+ *
+ * migrate.c
+ *	  What migrate() and set_access() need beyond SQL.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "base/arguments.h"
+#include "base/compat.h"
+#include "base/rooms.h"
+#include "catalog/namespace.h"
+#include "catalog/objectaddress.h"
+#include "catalog/pg_class.h"
+#include "commands/comment.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "write/watch.h"
+
+CHATROOM_FUNCTION(chatroom_watch_chat);
+
+/*
+ * watch_chat(relation text, topics text[], columns text[]) returns text: watch
+ * a chat table; a topic that ends in a colon is followed by the value of the
+ * column that stands behind it
+ */
+Datum
+chatroom_watch_chat(PG_FUNCTION_ARGS)
+{
+	WatchOptions options = {0};
+	ListCell   *lc;
+
+	options.relid =
+		chatroom_watchable_relation(chatroom_text_arg(fcinfo, 0, "relation"));
+	options.events = WATCH_ALL_EVENTS;
+	options.default_topics = true;
+	foreach(lc, chatroom_array_texts(PG_GETARG_ARRAYTYPE_P(1), "topics"))
+	{
+		WatchTopic *topic = &options.extra[options.nextra];
+		char	   *name = lfirst(lc);
+		char	   *colon = strchr(name, ':');
+
+		if (options.nextra++ == CHATROOM_MAX_EXTRA)
+			elog(ERROR, "too many topics of a chat table");
+		if (colon != NULL)
+		{
+			topic->attnum = get_attnum(options.relid, colon + 1);
+			colon[1] = '\0';
+		}
+		topic->name = name;
+	}
+	if (!PG_ARGISNULL(2))
+	{
+		foreach(lc, chatroom_array_texts(PG_GETARG_ARRAYTYPE_P(2), "columns"))
+			options.columns = lappend_int(options.columns,
+										  get_attnum(options.relid,
+													 lfirst(lc)));
+		list_sort(options.columns, list_int_cmp);
+	}
+	PG_RETURN_TEXT_P(cstring_to_text(chatroom_make_watch(&options)));
+}
+
+/* Refuse a change of a prefix to all but its owner. */
+static void
+check_owner(const ChatTables *tables)
+{
+	if (!has_privs_of_role(GetUserId(), tables->owner))
+		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE,
+					   get_rel_name(tables->rooms));
+}
+
+CHATROOM_FUNCTION(chatroom_set_access);
+
+/* set_access(mode text, prefix text) returns void */
+Datum
+chatroom_set_access(PG_FUNCTION_ARGS)
+{
+	char	   *mode = text_to_cstring(chatroom_text_arg(fcinfo, 0, "mode"));
+	const ChatTables *tables =
+		chatroom_prefix(PG_ARGISNULL(1) ? NULL :
+						text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	bool		members = strcmp(mode, "members") == 0;
+
+	PreventCommandIfReadOnly("chatroom.set_access()");
+	PreventCommandDuringRecovery("chatroom.set_access()");
+	if (!members && strcmp(mode, "open") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("unknown access mode \"%s\"", mode),
+				 errhint("Modes are open and members.")));
+	check_owner(tables);
+	chatroom_require_version(tables, 2);
+	if (tables->members_mode == members)
+		PG_RETURN_VOID();
+	CreateComments(tables->rooms, RelationRelationId, 0,
+				   psprintf("chatroom: rooms, version %d%s", tables->version,
+							members ? ", access members" : ""));
+
+	/* a comment is nothing that others are told of */
+	CacheInvalidateRelcacheByRelid(tables->rooms);
+	PG_RETURN_VOID();
+}
