@@ -12,8 +12,8 @@
  * With the setting chatroom.claims, as PostgREST and its like use it, the user
  * is the "sub" of claims that a trusted proxy puts into another setting.
  *
- * What act_as() said ends with the transaction; a savepoint that is rolled back
- * takes back what was said since.
+ * What act_as() said ends with the transaction; a savepoint that is rolled
+ * back takes back what was said since.
  *
  *-------------------------------------------------------------------------
  */
@@ -230,8 +230,8 @@ chatroom_act_as(PG_FUNCTION_ARGS)
 static char *
 claims_sub(const char *claims)
 {
-	Jsonb	   *object = DatumGetJsonbP(DirectFunctionCall1(jsonb_in,
-															CStringGetDatum(claims)));
+	Datum		json = DirectFunctionCall1(jsonb_in, CStringGetDatum(claims));
+	Jsonb	   *object = DatumGetJsonbP(json);
 	JsonbValue	buffer;
 	JsonbValue *sub;
 

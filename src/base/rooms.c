@@ -5,14 +5,15 @@
  *
  * That a schema is a prefix, the comment on its table "rooms" tells, with the
  * version of the tables and their access mode: so it is in every dump, and
- * stays where the extension goes.  What the catalog says of a prefix is kept in
- * this process until an invalidation of one of its relations; that a schema is
- * none, until one of any relation.
+ * stays where the extension goes.  What the catalog says of a prefix is kept
+ * in this process until an invalidation of one of its relations; that a schema
+ * is none, until one of any relation.
  *
  * Rooms and members are looked up by index scans, without a query: policies
- * call this for each row, and row-level security does not apply to it.  Nothing
- * of that is kept.  Invalidations may come whenever a table is opened: indexes
- * are only taken from what is known after that, under the table's lock.
+ * call this for each row, and row-level security does not apply to it.
+ * Nothing of that is kept.  Invalidations may come whenever a table is opened:
+ * indexes are only taken from what is known after that, under the table's
+ * lock.
  *
  *-------------------------------------------------------------------------
  */
@@ -272,7 +273,7 @@ has_plain_policies(Relation relation, Oid rooms, int ncolumns,
 	return found;
 }
 
-/* Open a table of a prefix for a look at it; NULL: it isn't there, or no table. */
+/* Open a table of a prefix for a look at it; NULL: there is no such table. */
 static Relation
 open_chat_table(Oid schema, const char *name, Oid owner, Oid *relid)
 {

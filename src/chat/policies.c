@@ -3,9 +3,10 @@
  * policies.c
  *	  What row-level security of the chat tables asks.
  *
- * Each function answers for the caller, of a prefix given by its table "rooms",
- * so that policies follow renames and are in dumps as they stand.  They look
- * with the active snapshot, as the rows were found that they are asked about.
+ * Each function answers for the caller, of a prefix given by its table
+ * "rooms", so that policies follow renames and are in dumps as they stand.
+ * They look with the active snapshot, as the rows were found that they are
+ * asked about.
  *
  * A room that the caller can't see must not differ from one that isn't there:
  * a message for either is refused as the foreign key would refuse it.
@@ -185,7 +186,7 @@ chatroom_may_moderate(PG_FUNCTION_ARGS)
 
 CHATROOM_FUNCTION(chatroom_may_manage);
 
-/* may_manage(rooms regclass, room_id bigint) returns boolean: change the room */
+/* may_manage(rooms regclass, room_id bigint) returns boolean: change a room */
 Datum
 chatroom_may_manage(PG_FUNCTION_ARGS)
 {

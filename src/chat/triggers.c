@@ -3,12 +3,12 @@
  * triggers.c
  *	  Triggers of the chat tables, beyond those of rules and watches.
  *
- * touch() says when a row was changed last.  members_changed() passes a room on
- * whose owner goes, and room_changed() and it see to it that who may no longer
- * follow a room can't listen for it either.
+ * touch() says when a row was changed last.  members_changed() passes a room
+ * on whose owner goes, and room_changed() and it see to it that who may no
+ * longer follow a room can't listen for it either.
  *
- * Locking: whoever changes who owns a room holds the lock of the room's row, as
- * FOR NO KEY UPDATE takes it, until his transaction ends.
+ * Locking: whoever changes who owns a room holds the lock of the room's row,
+ * as FOR NO KEY UPDATE takes it, until his transaction ends.
  *
  *-------------------------------------------------------------------------
  */
@@ -69,8 +69,8 @@ CHATROOM_FUNCTION(chatroom_touch);
 
 /*
  * touch() returns trigger, BEFORE UPDATE: a changed row's updated_at is now,
- * unless the statement set it.  It is never inserted_at: that both differ tells
- * that a row was edited.
+ * unless the statement set it.  It is never inserted_at: that both differ
+ * tells that a row was edited.
  */
 Datum
 chatroom_touch(PG_FUNCTION_ARGS)
