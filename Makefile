@@ -185,6 +185,7 @@ $(TREE)/tree: $(bindir)/postgres
 tree-env:
 	@echo "tree=$(TREE)"
 	@echo "bindir=$(bindir)"
+	@echo "pg_config=$(PG_CONFIG)"
 	@echo "libdir=$(libdir)"
 	@echo "includedir=$(includedir)"
 	@echo "pgxs_src=$(abspath $(dir $(PGXS))..)"

@@ -5,6 +5,8 @@ SET client_min_messages = warning;
 CREATE SCHEMA bell;
 CREATE TABLE bell.note (id int PRIMARY KEY, text text);
 SELECT chatroom.watch('bell.note');
+-- what the watch itself tells is past, and rings no bell below
+SELECT chatroom.snapshot_cursor() IS NOT NULL;
 
 -- the channel's name tells nothing
 SELECT chatroom.channel('bell.note') ~ '^chatroom_[0-9a-f]{32}$' AS name,
