@@ -226,8 +226,9 @@ has(const ForeignKey *key)
 	Assoc	   *assoc = palloc0(sizeof(Assoc));
 	char	   *table = get_rel_name(key->referencing);
 
-	assoc->kind = are_unique(key->referencing, key->key.referencing,
-							 key->key.n) ? ASSOC_HAS_ONE : ASSOC_HAS_MANY;
+	assoc->unique = are_unique(key->referencing, key->key.referencing,
+							   key->key.n);
+	assoc->kind = assoc->unique ? ASSOC_HAS_ONE : ASSOC_HAS_MANY;
 	assoc->from = key->referenced;
 	assoc->to = key->referencing;
 	assoc->key = key->key;

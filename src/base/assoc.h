@@ -51,6 +51,7 @@ typedef struct Assoc
 	Oid			join;			/* MANY_TO_MANY: the join table */
 	AssocKey	join_key;		/* of join to to */
 	bool		pure_join;		/* its two foreign keys are its key */
+	bool		unique;			/* HAS: the foreign key's columns are unique */
 
 	/* what chatroom.add_assoc was told, and foreign keys don't tell */
 	char	   *added;			/* the name; NULL: as foreign keys tell */

@@ -40,6 +40,42 @@ chatroom_parent_columns(const Assoc *assoc)
 		assoc->key.referenced;
 }
 
+/* Read columns of a row that is JSON; settings must be pinned. */
+TableRow *
+chatroom_read_columns(const TableInfo *table, const JsonRow *json,
+					  const Bitmapset *columns)
+{
+	TableRow   *row = chatroom_new_row(table);
+	int			attnum = -1;
+
+	while ((attnum = bms_next_member(columns, attnum)) >= 0)
+	{
+		TableColumn *column = &table->columns[attnum - 1];
+		JsonbValue	value;
+		CastResult	result;
+
+		if (!chatroom_row_member(json, column->name, column->namelen, &value))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("value has an object without \"%s\"",
+							column->name),
+					 errdetail("An association of table \"%s\" goes by this column.",
+							   table->name)));
+		result = chatroom_cast(&column->caster, &value,
+							   &row->values[attnum - 1]);
+		if (result != CAST_OK && result != CAST_NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("value has an object with an invalid \"%s\"",
+							column->name),
+					 errdetail("Column \"%s\" of table \"%s\" has type %s.",
+							   column->name, table->name,
+							   format_type_be(column->typid))));
+		row->nulls[attnum - 1] = result == CAST_NULL;
+	}
+	return row;
+}
+
 /* Has a row nulls in its key? */
 static bool
 has_nulls(const TableRow *row, const AttrNumber *columns, int n)

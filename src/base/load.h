@@ -12,6 +12,7 @@
 
 #include "base/assoc.h"
 #include "base/table.h"
+#include "base/where.h"
 
 /* The associated rows of one row, in their order. */
 typedef struct LoadedRows
@@ -32,5 +33,10 @@ extern LoadedRows **chatroom_load(TableInfo *from, const Assoc *assoc,
 								  TableInfo *to, const Bitmapset *columns,
 								  int nparents, TableRow **parents,
 								  bool read_only);
+
+/* Read columns of a row that is JSON; settings must be pinned, see values.h. */
+extern TableRow *chatroom_read_columns(const TableInfo *table,
+									   const JsonRow *json,
+									   const Bitmapset *columns);
 
 #endif							/* CHATROOM_LOAD_H */

@@ -521,6 +521,20 @@ chatroom_table_assoc(TableInfo *table, const char *name, bool missing_ok)
 									   missing_ok);
 }
 
+/* One whose rows objects can have as a member of this name. */
+Assoc *
+chatroom_loadable_assoc(TableInfo *table, const char *name)
+{
+	if (chatroom_column(table, name, strlen(name)) != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("association \"%s\" of table \"%s\" can't be loaded by this name",
+						name, table->name),
+				 errdetail("Rows have a column of that name."),
+				 errhint("View chatroom.assocs tells the associations' names; chatroom.add_assoc() gives them others.")));
+	return chatroom_table_assoc(table, name, false);
+}
+
 /* ----------------------------------------------------------------- plans */
 
 /* The plan of a statement; options are those of a cursor. */

@@ -121,6 +121,12 @@ extern TableColumn *chatroom_named_column(const TableInfo *table,
 extern Assoc *chatroom_table_assoc(TableInfo *table, const char *name,
 								   bool missing_ok);
 
+/*
+ * The same, whose rows objects can have as a member of this name: an error if
+ * there is a column of the name.
+ */
+extern Assoc *chatroom_loadable_assoc(TableInfo *table, const char *name);
+
 /* The columns that the current user may select. */
 extern Bitmapset *chatroom_readable_columns(const TableInfo *table);
 

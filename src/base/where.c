@@ -1,11 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * where.c
- *	  Conditions and orders given as JSON, as SQL.
+ *	  Conditions and orders given as JSON.
  *
  * Names of columns are looked up in the table, values are cast to the column's
- * type and become parameters: no text of the caller's becomes part of a
- * statement.
+ * type.  They become SQL, in which the values are parameters, so that no text
+ * of the caller's becomes part of a statement; or they are applied to rows
+ * that are JSON objects, with the same operators, and so with the same result.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,6 +19,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/sortsupport.h"
 #include "utils/typcache.h"
 
 /* What an object of comparisons may have: the words of the number rule. */
@@ -38,25 +40,58 @@ static const struct
 static const struct
 {
 	const char *name;
+	bool		descending;
+	bool		nulls_first;
 	const char *sql;
 }			directions[] = {
-	{"asc", ""},
-	{"desc", " DESC"},
-	{"asc_nulls_first", " NULLS FIRST"},
-	{"asc_nulls_last", " NULLS LAST"},
-	{"desc_nulls_first", " DESC NULLS FIRST"},
-	{"desc_nulls_last", " DESC NULLS LAST"}
+	{"asc", false, false, ""},
+	{"desc", true, true, " DESC"},
+	{"asc_nulls_first", false, true, " NULLS FIRST"},
+	{"asc_nulls_last", false, false, " NULLS LAST"},
+	{"desc_nulls_first", true, true, " DESC NULLS FIRST"},
+	{"desc_nulls_last", true, false, " DESC NULLS LAST"}
 };
 
-/* What conditions are appended to, and from where. */
-typedef struct WhereContext
+/* What one column must be like. */
+typedef enum TermKind
 {
-	StringInfo	sql;
+	TERM_NULL,					/* null */
+	TERM_LIST,					/* one of some values, or null with them */
+	TERM_COMPARE
+} TermKind;
+
+typedef struct WhereTerm
+{
+	TermKind	kind;
+	TableColumn *column;
+	bool		negate;
+	Oid			operator;		/* LIST: the equality */
+	FmgrInfo	function;		/* of the operator; filled in when needed */
+	int			n;				/* LIST: how many values; else 1 */
+	Datum	   *values;
+	bool		has_null;		/* LIST: null is one of them */
+} WhereTerm;
+
+struct RowFilter
+{
 	TableInfo  *table;
-	const char *alias;
-	QueryArgs  *args;
-	const char *what;			/* for errors: what the JSON is of */
-} WhereContext;
+	List	   *terms;			/* all of them must hold */
+};
+
+typedef struct OrderTerm
+{
+	TableColumn *column;
+	const char *sql;			/* the direction */
+	SortSupportData sort;		/* filled in when needed */
+	bool		descending;
+	bool		nulls_first;
+} OrderTerm;
+
+struct RowOrder
+{
+	TableInfo  *table;
+	List	   *terms;
+};
 
 
 /* Add a parameter. */
@@ -80,107 +115,104 @@ chatroom_add_arg(QueryArgs *args, Oid type, Datum value, bool isnull)
 	return ++args->n;
 }
 
-/* Append the column, and what comes between it and its value. */
-static void
-append_column(WhereContext *context, const TableColumn *column)
-{
-	if (context->alias != NULL)
-		appendStringInfo(context->sql, "%s.", context->alias);
-	appendStringInfoString(context->sql, column->quoted);
-}
+/* ------------------------------------------------------ reading conditions */
 
-/* Cast a value of a condition. */
-static Datum
-cast_value(WhereContext *context, TableColumn *column,
-		   const JsonbValue *value)
+/* Cast a value, with the settings pinned that this depends on. */
+static CastResult
+cast_pinned(TableColumn *column, const JsonbValue *value, Datum *datum)
 {
-	Datum		datum;
 	volatile CastResult result = CAST_INVALID;
 	ValuePins	pins;
 
 	chatroom_pin(&pins, column->writer.needs_settings);
 	PG_TRY();
 	{
-		result = chatroom_cast(&column->caster, value, &datum);
+		result = chatroom_cast(&column->caster, value, datum);
 	}
 	PG_FINALLY();
 	{
 		chatroom_unpin(&pins);
 	}
 	PG_END_TRY();
-	if (result != CAST_OK)
+	return result;
+}
+
+/* Cast a value of a condition. */
+static Datum
+cast_value(TableColumn *column, const JsonbValue *value, const char *what)
+{
+	Datum		datum;
+
+	if (cast_pinned(column, value, &datum) != CAST_OK)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid value of column \"%s\" in %s",
-						column->name, context->what),
+						column->name, what),
 				 errdetail("Column \"%s\" has type %s.", column->name,
 						   format_type_be(column->typid))));
 	return datum;
 }
 
-/* Append col = ANY (values); nulls are told apart. */
-static void
-append_list(WhereContext *context, TableColumn *column,
-			const JsonbValue *list, bool negate)
+/* A term about a column, yet without values. */
+static WhereTerm *
+make_term(RowFilter *filter, TermKind kind, TableColumn *column, bool negate)
 {
+	WhereTerm  *term = palloc0(sizeof(WhereTerm));
+
+	term->kind = kind;
+	term->column = column;
+	term->negate = negate;
+	filter->terms = lappend(filter->terms, term);
+	return term;
+}
+
+/* Read a list of values. */
+static void
+read_list(RowFilter *filter, TableColumn *column, const JsonbValue *list,
+		  bool negate, const char *what)
+{
+	WhereTerm  *term = make_term(filter, TERM_LIST, column, negate);
 	JsonbIterator *iterator;
 	JsonbIteratorToken token;
 	JsonbValue	value;
-	Datum	   *elements;
-	int			n = 0;
-	bool		has_null = false;
-	int16		typlen;
-	bool		typbyval;
-	char		typalign;
-	Oid			array_type = get_array_type(column->caster.base);
-	ArrayType  *array;
 
 	if (list->type != jbvBinary ||
 		!JsonContainerIsArray(list->val.binary.data) ||
-		!OidIsValid(array_type))
+		!OidIsValid(get_array_type(column->caster.base)))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid condition of column \"%s\" in %s",
-						column->name, context->what),
+						column->name, what),
 				 errhint("\"in\" wants a list of values.")));
-	elements = palloc(sizeof(Datum) *
-					  Max(JsonContainerSize(list->val.binary.data), 1));
+	chatroom_equality(filter->table, column);
+	term->operator = column->equal;
+	term->values = palloc(sizeof(Datum) *
+						  Max(JsonContainerSize(list->val.binary.data), 1));
 	iterator = JsonbIteratorInit(list->val.binary.data);
 	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
 	{
 		if (token != WJB_ELEM)
 			continue;
 		if (value.type == jbvNull)
-			has_null = true;
+			term->has_null = true;
 		else
-			elements[n++] = cast_value(context, column, &value);
+			term->values[term->n++] = cast_value(column, &value, what);
 	}
-	get_typlenbyvalalign(column->caster.base, &typlen, &typbyval, &typalign);
-	array = construct_array(elements, n, column->caster.base, typlen,
-							typbyval, typalign);
-	appendStringInfoString(context->sql, negate ? "NOT (" : "(");
-	append_column(context, column);
-	appendStringInfo(context->sql, " %s ANY ($%d)",
-					 chatroom_equality(context->table, column),
-					 chatroom_add_arg(context->args, array_type,
-									  PointerGetDatum(array), false));
-	if (has_null)
-	{
-		appendStringInfoString(context->sql, " OR ");
-		append_column(context, column);
-		appendStringInfoString(context->sql, " IS NULL");
-	}
-	appendStringInfoChar(context->sql, ')');
 }
 
 /* The comparison operator of a column. */
-static char *
-comparison(WhereContext *context, const TableColumn *column, int strategy)
+static Oid
+comparison(const TableInfo *table, const TableColumn *column, int strategy)
 {
-	TypeCacheEntry *type = lookup_type_cache(column->typid,
-											 TYPECACHE_BTREE_OPFAMILY);
+	TypeCacheEntry *type;
 	Oid			operator = InvalidOid;
 
+	if (strategy == BTEqualStrategyNumber)
+	{
+		chatroom_equality(table, column);
+		return column->equal;
+	}
+	type = lookup_type_cache(column->typid, TYPECACHE_BTREE_OPFAMILY);
 	if (OidIsValid(type->btree_opf))
 		operator = get_opfamily_member(type->btree_opf, type->btree_opintype,
 									   type->btree_opintype, strategy);
@@ -188,56 +220,53 @@ comparison(WhereContext *context, const TableColumn *column, int strategy)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_FUNCTION),
 				 errmsg("column \"%s\" of table \"%s\" can't be compared",
-						column->name, context->table->name),
+						column->name, table->name),
 				 errdetail("Type %s has no order.",
 						   format_type_be(column->typid))));
-	return chatroom_quote_operator(operator);
+	return operator;
 }
 
-/* Append one comparison with a value or null. */
+/* Read one comparison with a value or null. */
 static void
-append_comparison(WhereContext *context, TableColumn *column,
-				  const JsonbValue *value, int strategy, bool negate)
+read_comparison(RowFilter *filter, TableColumn *column,
+				const JsonbValue *value, int strategy, bool negate,
+				const char *what)
 {
-	Datum		datum;
+	WhereTerm  *term;
 
 	if (value->type == jbvNull && strategy == BTEqualStrategyNumber)
 	{
-		append_column(context, column);
-		appendStringInfoString(context->sql,
-							   negate ? " IS NOT NULL" : " IS NULL");
+		make_term(filter, TERM_NULL, column, negate);
 		return;
 	}
-	datum = cast_value(context, column, value);
-	appendStringInfoString(context->sql, negate ? "NOT (" : "(");
-	append_column(context, column);
-	appendStringInfo(context->sql, " %s $%d)",
-					 strategy == BTEqualStrategyNumber ?
-					 chatroom_equality(context->table, column) :
-					 comparison(context, column, strategy),
-					 chatroom_add_arg(context->args, column->typid, datum,
-									  false));
+	term = make_term(filter, TERM_COMPARE, column, negate);
+	term->n = 1;
+	term->values = palloc(sizeof(Datum));
+	term->values[0] = cast_value(column, value, what);
+	term->operator = comparison(filter->table, column, strategy);
 }
 
-/* Append a comparison by its word; false: it is none. */
+/* Read a comparison by its word; false: it is none. */
 static bool
-append_named_comparison(WhereContext *context, TableColumn *column,
-						const JsonbValue *key, const JsonbValue *value)
+read_named_comparison(RowFilter *filter, TableColumn *column,
+					  const JsonbValue *key, const JsonbValue *value,
+					  const char *what)
 {
 	const char *name = pnstrdup(key->val.string.val, key->val.string.len);
 
 	if (strcmp(name, "in") == 0 || strcmp(name, "not_in") == 0)
-		append_list(context, column, value, name[0] == 'n');
+		read_list(filter, column, value, name[0] == 'n', what);
 	else if (strcmp(name, "not") == 0)
-		append_comparison(context, column, value, BTEqualStrategyNumber, true);
+		read_comparison(filter, column, value, BTEqualStrategyNumber, true,
+						what);
 	else
 	{
 		for (int i = 0; i < lengthof(comparisons); i++)
 		{
 			if (strcmp(name, comparisons[i].name) != 0)
 				continue;
-			append_comparison(context, column, value,
-							  comparisons[i].strategy, comparisons[i].negate);
+			read_comparison(filter, column, value, comparisons[i].strategy,
+							comparisons[i].negate, what);
 			return true;
 		}
 		return false;
@@ -245,49 +274,42 @@ append_named_comparison(WhereContext *context, TableColumn *column,
 	return true;
 }
 
-/* Append what an object of comparisons says. */
+/* Read an object of comparisons. */
 static void
-append_comparisons(WhereContext *context, TableColumn *column,
-				   JsonbContainer *object)
+read_comparisons(RowFilter *filter, TableColumn *column,
+				 JsonbContainer *object, const char *what)
 {
 	JsonbIterator *iterator = JsonbIteratorInit(object);
 	JsonbIteratorToken token;
 	JsonbValue	key;
 	JsonbValue	value;
-	bool		first = true;
 
 	while ((token = JsonbIteratorNext(&iterator, &key, true)) != WJB_DONE)
 	{
 		if (token != WJB_KEY)
 			continue;
 		(void) JsonbIteratorNext(&iterator, &value, true);
-		if (!first)
-			appendStringInfoString(context->sql, " AND ");
-		first = false;
-		if (!append_named_comparison(context, column, &key, &value))
+		if (!read_named_comparison(filter, column, &key, &value, what))
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("unknown comparison \"%s\" of column \"%s\" in %s",
 							pnstrdup(key.val.string.val, key.val.string.len),
-							column->name, context->what),
+							column->name, what),
 					 errhint("Comparisons are in, not_in, not, equal_to, not_equal_to, less_than, less_than_or_equal_to, greater_than and greater_than_or_equal_to.")));
 	}
-	if (first)
-		appendStringInfoString(context->sql, "true");
 }
 
-/* Append a condition. */
-void
-chatroom_append_where(StringInfo sql, TableInfo *table, const char *alias,
-					  Jsonb *where, QueryArgs *args, const char *what)
+/* Read a condition. */
+RowFilter *
+chatroom_make_filter(TableInfo *table, Jsonb *where, const char *what)
 {
-	WhereContext context = {sql, table, alias, args, what};
+	RowFilter  *filter = palloc0(sizeof(RowFilter));
 	JsonbIterator *iterator;
 	JsonbIteratorToken token;
 	JsonbValue	key;
 	JsonbValue	value;
-	bool		first = true;
 
+	filter->table = table;
 	chatroom_want_object(where, what);
 	iterator = JsonbIteratorInit(&where->root);
 	while ((token = JsonbIteratorNext(&iterator, &key, true)) != WJB_DONE)
@@ -299,46 +321,250 @@ chatroom_append_where(StringInfo sql, TableInfo *table, const char *alias,
 		(void) JsonbIteratorNext(&iterator, &value, true);
 		column = chatroom_named_column(table, key.val.string.val,
 									   key.val.string.len, what);
-		if (!first)
-			appendStringInfoString(sql, " AND ");
-		first = false;
 		if (value.type == jbvBinary &&
 			JsonContainerIsArray(value.val.binary.data))
-			append_list(&context, column, &value, false);
+			read_list(filter, column, &value, false, what);
 		else if (value.type == jbvBinary)
-			append_comparisons(&context, column, value.val.binary.data);
+			read_comparisons(filter, column, value.val.binary.data, what);
 		else
-			append_comparison(&context, column, &value,
-							  BTEqualStrategyNumber, false);
+			read_comparison(filter, column, &value, BTEqualStrategyNumber,
+							false, what);
 	}
-	if (first)
+	return filter;
+}
+
+/* ------------------------------------------------------ conditions as SQL */
+
+/* Append a column. */
+static void
+append_column(StringInfo sql, const char *alias, const TableColumn *column)
+{
+	if (alias != NULL)
+		appendStringInfo(sql, "%s.", alias);
+	appendStringInfoString(sql, column->quoted);
+}
+
+/* Append col = ANY (values); nulls are told apart. */
+static void
+append_list(StringInfo sql, const char *alias, const WhereTerm *term,
+			QueryArgs *args)
+{
+	Oid			base = term->column->caster.base;
+	int16		typlen;
+	bool		typbyval;
+	char		typalign;
+	ArrayType  *array;
+
+	get_typlenbyvalalign(base, &typlen, &typbyval, &typalign);
+	array = construct_array(term->values, term->n, base, typlen, typbyval,
+							typalign);
+	append_column(sql, alias, term->column);
+	appendStringInfo(sql, " %s ANY ($%d)",
+					 chatroom_quote_operator(term->operator),
+					 chatroom_add_arg(args, get_array_type(base),
+									  PointerGetDatum(array), false));
+	if (term->has_null)
+	{
+		appendStringInfoString(sql, " OR ");
+		append_column(sql, alias, term->column);
+		appendStringInfoString(sql, " IS NULL");
+	}
+}
+
+/* Append one term. */
+static void
+append_term(StringInfo sql, const char *alias, const WhereTerm *term,
+			QueryArgs *args)
+{
+	if (term->kind == TERM_NULL)
+	{
+		append_column(sql, alias, term->column);
+		appendStringInfoString(sql, term->negate ? " IS NOT NULL" :
+							   " IS NULL");
+		return;
+	}
+	appendStringInfoString(sql, term->negate ? "NOT (" : "(");
+	if (term->kind == TERM_LIST)
+		append_list(sql, alias, term, args);
+	else
+	{
+		append_column(sql, alias, term->column);
+		appendStringInfo(sql, " %s $%d",
+						 chatroom_quote_operator(term->operator),
+						 chatroom_add_arg(args, term->column->typid,
+										  term->values[0], false));
+	}
+	appendStringInfoChar(sql, ')');
+}
+
+/* Append a condition. */
+void
+chatroom_append_filter(StringInfo sql, const RowFilter *filter,
+					   const char *alias, QueryArgs *args)
+{
+	ListCell   *lc;
+
+	foreach(lc, filter->terms)
+	{
+		if (lc != list_head(filter->terms))
+			appendStringInfoString(sql, " AND ");
+		append_term(sql, alias, lfirst(lc), args);
+	}
+	if (filter->terms == NIL)
 		appendStringInfoString(sql, "true");
 }
 
-/* Append one column of an order. */
-static void
-append_order_column(StringInfo sql, TableInfo *table, const char *alias,
-					const JsonbValue *name, const char *direction,
-					const char *what)
+/* Append a condition that is JSON. */
+void
+chatroom_append_where(StringInfo sql, TableInfo *table, const char *alias,
+					  Jsonb *where, QueryArgs *args, const char *what)
 {
-	TableColumn *column;
+	chatroom_append_filter(sql, chatroom_make_filter(table, where, what),
+						   alias, args);
+}
+
+/* ----------------------------------------------------- conditions on rows */
+
+/* A column's value in a row; CAST_INVALID: the row has none that fits. */
+static CastResult
+row_value(const JsonRow *row, TableColumn *column, Datum *datum)
+{
+	JsonbValue	value;
+
+	if (!chatroom_row_member(row, column->name, column->namelen, &value))
+		return CAST_INVALID;
+	if (value.type == jbvNull)
+		return CAST_NULL;
+	return cast_pinned(column, &value, datum);
+}
+
+/* A column's member of a row; false: it has none. */
+bool
+chatroom_row_member(const JsonRow *row, const char *name, int len,
+					JsonbValue *value)
+{
+	return (row->image != NULL &&
+			getKeyJsonValueFromContainer(row->image, name, len, value)) ||
+		(row->object != NULL &&
+		 getKeyJsonValueFromContainer(row->object, name, len, value));
+}
+
+/* Compare a row's value with one of a term's. */
+static bool
+term_compare(WhereTerm *term, const TableInfo *table, Datum datum, int i)
+{
+	Oid			collation;
+
+	collation = TupleDescAttr(table->tupdesc,
+							  term->column->attnum - 1)->attcollation;
+	if (!OidIsValid(term->function.fn_oid))
+		fmgr_info(get_opcode(term->operator), &term->function);
+	return DatumGetBool(FunctionCall2Coll(&term->function, collation, datum,
+										  term->values[i]));
+}
+
+/* Does a row meet a term?  Unknown is no, as after WHERE. */
+static bool
+term_matches(WhereTerm *term, const TableInfo *table, const JsonRow *row)
+{
+	Datum		datum;
+	CastResult	result = row_value(row, term->column, &datum);
+	bool		found = false;
+
+	if (term->kind == TERM_NULL)
+		return (result == CAST_NULL) != term->negate;
+	if (result != CAST_OK && result != CAST_NULL)
+		return false;
+	if (result == CAST_NULL)
+	{
+		if (term->kind != TERM_LIST)
+			return false;
+		if (term->has_null)
+			return !term->negate;
+		return term->n == 0 && term->negate;
+	}
+	for (int i = 0; i < term->n && !found; i++)
+		found = term_compare(term, table, datum, i);
+	return found != term->negate;
+}
+
+/* Does a row meet a condition?  NULL: it does. */
+bool
+chatroom_filter_matches(const RowFilter *filter, const JsonRow *row)
+{
+	ListCell   *lc;
+
+	if (filter == NULL)
+		return true;
+	foreach(lc, filter->terms)
+		if (!term_matches(lfirst(lc), filter->table, row))
+			return false;
+	return true;
+}
+
+/* The columns that a condition is about. */
+Bitmapset *
+chatroom_filter_columns(const RowFilter *filter, Bitmapset *columns)
+{
+	ListCell   *lc;
+
+	if (filter == NULL)
+		return columns;
+	foreach(lc, filter->terms)
+	{
+		WhereTerm  *term = lfirst(lc);
+
+		columns = bms_add_member(columns, term->column->attnum);
+	}
+	return columns;
+}
+
+/* The values that a condition allows of a column; -1: not just these. */
+int
+chatroom_filter_values(const RowFilter *filter, AttrNumber attnum,
+					   Datum **values)
+{
+	ListCell   *lc;
+
+	foreach(lc, filter->terms)
+	{
+		WhereTerm  *term = lfirst(lc);
+
+		if (term->column->attnum != attnum || term->negate ||
+			term->kind == TERM_NULL || term->has_null ||
+			term->operator != term->column->equal)
+			continue;
+		*values = term->values;
+		return term->n;
+	}
+	return -1;
+}
+
+/* ----------------------------------------------------------------- orders */
+
+/* Read one column of an order. */
+static void
+read_order_column(RowOrder *order, const JsonbValue *name, int direction,
+				  const char *what)
+{
+	OrderTerm  *term = palloc0(sizeof(OrderTerm));
 
 	if (name->type != jbvString)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("%s must be a list of columns", what),
 				 errhint("An element is a column's name, or an object like {\"desc\": \"inserted_at\"}.")));
-	column = chatroom_named_column(table, name->val.string.val,
-								   name->val.string.len, what);
-	if (alias != NULL)
-		appendStringInfo(sql, "%s.", alias);
-	appendStringInfo(sql, "%s%s, ", column->quoted, direction);
+	term->column = chatroom_named_column(order->table, name->val.string.val,
+										 name->val.string.len, what);
+	term->sql = directions[direction].sql;
+	term->descending = directions[direction].descending;
+	term->nulls_first = directions[direction].nulls_first;
+	order->terms = lappend(order->terms, term);
 }
 
-/* Append the columns of an object of an order. */
+/* Read the columns of an object of an order. */
 static void
-append_order_object(StringInfo sql, TableInfo *table, const char *alias,
-					JsonbContainer *object, const char *what)
+read_order_object(RowOrder *order, JsonbContainer *object, const char *what)
 {
 	JsonbIterator *iterator = JsonbIteratorInit(object);
 	JsonbIteratorToken token;
@@ -347,7 +573,7 @@ append_order_object(StringInfo sql, TableInfo *table, const char *alias,
 
 	while ((token = JsonbIteratorNext(&iterator, &key, true)) != WJB_DONE)
 	{
-		const char *direction = NULL;
+		int			direction = -1;
 
 		if (token != WJB_KEY)
 			continue;
@@ -356,36 +582,32 @@ append_order_object(StringInfo sql, TableInfo *table, const char *alias,
 			if (strlen(directions[i].name) == key.val.string.len &&
 				memcmp(directions[i].name, key.val.string.val,
 					   key.val.string.len) == 0)
-				direction = directions[i].sql;
-		if (direction == NULL)
+				direction = i;
+		if (direction < 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("unknown direction \"%s\" in %s",
 							pnstrdup(key.val.string.val, key.val.string.len),
 							what),
 					 errhint("Directions are asc and desc, also with _nulls_first or _nulls_last.")));
-		append_order_column(sql, table, alias, &value, direction, what);
+		read_order_column(order, &value, direction, what);
 	}
 }
 
-/* Append ORDER BY: what is told, and then by key. */
-void
-chatroom_append_order(StringInfo sql, TableInfo *table, const char *alias,
-					  Jsonb *order, const char *what)
+/* Read an order: what a list (or NULL) tells, and then by key. */
+RowOrder *
+chatroom_make_order(TableInfo *table, Jsonb *json, const char *what)
 {
-	int			start = sql->len;
-	int			empty;
+	RowOrder   *order = palloc0(sizeof(RowOrder));
+	JsonbIterator *iterator;
+	JsonbIteratorToken token;
+	JsonbValue	value;
 
-	appendStringInfoString(sql, " ORDER BY ");
-	empty = sql->len;
-	if (order != NULL)
+	order->table = table;
+	if (json != NULL)
 	{
-		JsonbIterator *iterator;
-		JsonbIteratorToken token;
-		JsonbValue	value;
-
-		chatroom_want_list(order, what);
-		iterator = JsonbIteratorInit(&order->root);
+		chatroom_want_list(json, what);
+		iterator = JsonbIteratorInit(&json->root);
 		while ((token = JsonbIteratorNext(&iterator, &value,
 										  true)) != WJB_DONE)
 		{
@@ -393,21 +615,121 @@ chatroom_append_order(StringInfo sql, TableInfo *table, const char *alias,
 				continue;
 			if (value.type == jbvBinary &&
 				JsonContainerIsObject(value.val.binary.data))
-				append_order_object(sql, table, alias, value.val.binary.data,
-									what);
+				read_order_object(order, value.val.binary.data, what);
 			else
-				append_order_column(sql, table, alias, &value, "", what);
+				read_order_column(order, &value, 0, what);
 		}
 	}
 	for (int i = 0; i < table->nkeys; i++)
 	{
-		if (alias != NULL)
-			appendStringInfo(sql, "%s.", alias);
-		appendStringInfo(sql, "%s, ",
-						 table->columns[table->keys[i] - 1].quoted);
-	}
+		OrderTerm  *term = palloc0(sizeof(OrderTerm));
 
-	/* no comma after the last, and no ORDER BY nothing */
-	sql->len = sql->len > empty ? sql->len - 2 : start;
-	sql->data[sql->len] = '\0';
+		term->column = &table->columns[table->keys[i] - 1];
+		term->sql = "";
+		order->terms = lappend(order->terms, term);
+	}
+	return order;
+}
+
+/* Append ORDER BY what is told, and then by key. */
+void
+chatroom_append_order(StringInfo sql, TableInfo *table, const char *alias,
+					  Jsonb *json, const char *what)
+{
+	RowOrder   *order = chatroom_make_order(table, json, what);
+	ListCell   *lc;
+
+	foreach(lc, order->terms)
+	{
+		OrderTerm  *term = lfirst(lc);
+
+		appendStringInfoString(sql, lc == list_head(order->terms) ?
+							   " ORDER BY " : ", ");
+		append_column(sql, alias, term->column);
+		appendStringInfoString(sql, term->sql);
+	}
+}
+
+/* The columns that an order is by. */
+Bitmapset *
+chatroom_order_columns(const RowOrder *order, Bitmapset *columns)
+{
+	ListCell   *lc;
+
+	foreach(lc, order->terms)
+	{
+		OrderTerm  *term = lfirst(lc);
+
+		columns = bms_add_member(columns, term->column->attnum);
+	}
+	return columns;
+}
+
+/* Prepare to compare by a column. */
+static void
+prepare_sort(OrderTerm *term, const TableInfo *table)
+{
+	TypeCacheEntry *type;
+	Form_pg_attribute attribute;
+	Oid			operator;
+
+	type = lookup_type_cache(term->column->typid,
+							 TYPECACHE_LT_OPR | TYPECACHE_GT_OPR);
+	operator = term->descending ? type->gt_opr : type->lt_opr;
+	if (!OidIsValid(operator))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_FUNCTION),
+				 errmsg("column \"%s\" of table \"%s\" can't be compared",
+						term->column->name, table->name),
+				 errdetail("Type %s has no order.",
+						   format_type_be(term->column->typid))));
+	attribute = TupleDescAttr(table->tupdesc, term->column->attnum - 1);
+	term->sort.ssup_cxt = CurrentMemoryContext;
+	term->sort.ssup_collation = attribute->attcollation;
+	term->sort.ssup_nulls_first = term->nulls_first;
+	PrepareSortSupportFromOrderingOp(operator, &term->sort);
+}
+
+/* A value to sort by. */
+static Datum
+sort_value(const JsonRow *row, TableColumn *column, bool *isnull)
+{
+	Datum		datum = (Datum) 0;
+	CastResult	result = row_value(row, column, &datum);
+
+	if (result != CAST_OK && result != CAST_NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("value has an object without \"%s\"",
+						column->name),
+				 errdetail("Its list is ordered by this column.")));
+	*isnull = result == CAST_NULL;
+	return datum;
+}
+
+/* Which of two rows comes first?  Negative: a, positive: b. */
+int
+chatroom_compare_rows(RowOrder *order, const JsonRow *a, const JsonRow *b)
+{
+	ListCell   *lc;
+
+	foreach(lc, order->terms)
+	{
+		OrderTerm  *term = lfirst(lc);
+		Datum		left;
+		Datum		right;
+		bool		left_null;
+		bool		right_null;
+		int			result;
+
+		if (term->sort.comparator == NULL)
+			prepare_sort(term, order->table);
+		left = sort_value(a, term->column, &left_null);
+		right = sort_value(b, term->column, &right_null);
+		result = ApplySortComparator(left, left_null, right, right_null,
+									 &term->sort);
+		if (result != 0)
+			return result;
+	}
+	return 0;
 }

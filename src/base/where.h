@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * where.h
- *	  Conditions and orders given as JSON, as SQL.
+ *	  Conditions and orders given as JSON.
  *
  *-------------------------------------------------------------------------
  */
@@ -41,5 +41,48 @@ extern void chatroom_append_where(StringInfo sql, TableInfo *table,
 extern void chatroom_append_order(StringInfo sql, TableInfo *table,
 								  const char *alias, Jsonb *order,
 								  const char *what);
+
+/*
+ * The same, read once.  A list that was ordered is in the order that the SQL
+ * would put it in.
+ */
+typedef struct RowFilter RowFilter;
+typedef struct RowOrder RowOrder;
+
+/* A row that is JSON: members of an object, some of them replaced. */
+typedef struct JsonRow
+{
+	JsonbContainer *image;		/* goes before the object; or NULL */
+	JsonbContainer *object;		/* or NULL */
+} JsonRow;
+
+extern RowFilter *chatroom_make_filter(TableInfo *table, Jsonb *where,
+									   const char *what);
+extern void chatroom_append_filter(StringInfo sql, const RowFilter *filter,
+								   const char *alias, QueryArgs *args);
+extern RowOrder *chatroom_make_order(TableInfo *table, Jsonb *json,
+									 const char *what);
+
+/* A column's member of a row; false: it has none. */
+extern bool chatroom_row_member(const JsonRow *row, const char *name, int len,
+								JsonbValue *value);
+
+/* Does a row meet a condition?  NULL: it does. */
+extern bool chatroom_filter_matches(const RowFilter *filter,
+									const JsonRow *row);
+
+/* Which of two rows comes first?  Negative: a, positive: b. */
+extern int	chatroom_compare_rows(RowOrder *order, const JsonRow *a,
+								  const JsonRow *b);
+
+/* Add the columns that a condition, or an order, is about. */
+extern Bitmapset *chatroom_filter_columns(const RowFilter *filter,
+										  Bitmapset *columns);
+extern Bitmapset *chatroom_order_columns(const RowOrder *order,
+										 Bitmapset *columns);
+
+/* The values that a condition allows of a column; -1: not just these. */
+extern int	chatroom_filter_values(const RowFilter *filter,
+								   AttrNumber attnum, Datum **values);
 
 #endif							/* CHATROOM_WHERE_H */

@@ -119,16 +119,9 @@ find_branch(Level *level, char *name)
 		if (strcmp(branch->name, name) == 0)
 			return branch;
 	}
-	if (chatroom_column(level->table, name, strlen(name)) != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_DUPLICATE_OBJECT),
-				 errmsg("association \"%s\" of table \"%s\" can't be loaded by this name",
-						name, level->table->name),
-				 errdetail("Rows have a column of that name."),
-				 errhint("View chatroom.assocs tells the associations' names; chatroom.add_assoc() gives them others.")));
 	branch = palloc0(sizeof(Branch));
 	branch->name = name;
-	branch->assoc = chatroom_table_assoc(level->table, name, false);
+	branch->assoc = chatroom_loadable_assoc(level->table, name);
 	branch->steps = chatroom_expand_association(branch->assoc);
 	branch->to_one = leads_to_one(branch->steps);
 	branch->level = make_level(((Assoc *) llast(branch->steps))->to);
@@ -184,41 +177,6 @@ add_item(Level *level, TableRow *row, JsonbContainer *object)
 	return item;
 }
 
-/* Read the columns that associations go by of an object. */
-static TableRow *
-read_object(const Level *level, JsonbContainer *object)
-{
-	TableRow   *row = chatroom_new_row(level->table);
-	int			attnum = -1;
-
-	while ((attnum = bms_next_member(level->needed, attnum)) >= 0)
-	{
-		TableColumn *column = &level->table->columns[attnum - 1];
-		JsonbValue *value = chatroom_member(object, column->name);
-		CastResult	result;
-
-		if (value == NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("value has an object without \"%s\"",
-							column->name),
-					 errdetail("An association of table \"%s\" goes by this column.",
-							   level->table->name)));
-		result = chatroom_cast(&column->caster, value,
-							   &row->values[attnum - 1]);
-		if (result != CAST_OK && result != CAST_NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("value has an object with an invalid \"%s\"",
-							column->name),
-					 errdetail("Column \"%s\" of table \"%s\" has type %s.",
-							   column->name, level->table->name,
-							   format_type_be(column->typid))));
-		row->nulls[attnum - 1] = result == CAST_NULL;
-	}
-	return row;
-}
-
 static Entry *add_object(Level *level, const JsonbValue *value);
 
 /* Take an object's own list, or single object, of an association. */
@@ -253,6 +211,7 @@ static Entry *
 add_object(Level *level, const JsonbValue *value)
 {
 	JsonbContainer *object;
+	JsonRow		row = {NULL, NULL};
 	Entry	   *item;
 	ListCell   *lc;
 	int			i = 0;
@@ -265,7 +224,9 @@ add_object(Level *level, const JsonbValue *value)
 				 errmsg("value must be an object or a list of objects"),
 				 errdetail("It has %s.", chatroom_json_kind(value))));
 	object = value->val.binary.data;
-	item = add_item(level, read_object(level, object), object);
+	row.object = object;
+	item = add_item(level, chatroom_read_columns(level->table, &row,
+												 level->needed), object);
 	foreach(lc, level->branches)
 	{
 		Branch	   *branch = lfirst(lc);
