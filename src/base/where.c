@@ -631,12 +631,10 @@ chatroom_make_order(TableInfo *table, Jsonb *json, const char *what)
 	return order;
 }
 
-/* Append ORDER BY what is told, and then by key. */
+/* Append ORDER BY an order. */
 void
-chatroom_append_order(StringInfo sql, TableInfo *table, const char *alias,
-					  Jsonb *json, const char *what)
+chatroom_append_sort(StringInfo sql, const RowOrder *order, const char *alias)
 {
-	RowOrder   *order = chatroom_make_order(table, json, what);
 	ListCell   *lc;
 
 	foreach(lc, order->terms)
@@ -648,6 +646,14 @@ chatroom_append_order(StringInfo sql, TableInfo *table, const char *alias,
 		append_column(sql, alias, term->column);
 		appendStringInfoString(sql, term->sql);
 	}
+}
+
+/* Append ORDER BY what is told, and then by key. */
+void
+chatroom_append_order(StringInfo sql, TableInfo *table, const char *alias,
+					  Jsonb *json, const char *what)
+{
+	chatroom_append_sort(sql, chatroom_make_order(table, json, what), alias);
 }
 
 /* The columns that an order is by. */

@@ -62,6 +62,8 @@ extern void chatroom_append_filter(StringInfo sql, const RowFilter *filter,
 								   const char *alias, QueryArgs *args);
 extern RowOrder *chatroom_make_order(TableInfo *table, Jsonb *json,
 									 const char *what);
+extern void chatroom_append_sort(StringInfo sql, const RowOrder *order,
+								 const char *alias);
 
 /* A column's member of a row; false: it has none. */
 extern bool chatroom_row_member(const JsonRow *row, const char *name, int len,

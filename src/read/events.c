@@ -261,6 +261,36 @@ row_topic(Datum relation, Datum key)
 	return DatumGetTextPP(OidFunctionCall2(function, relation, key));
 }
 
+/* Append the newest version of a row; false: it isn't cached. */
+static bool
+append_cached(StringInfo buf, SyncTopics *topics)
+{
+	SyncAnswer	answer;
+	RelationAccess access = {InvalidOid, true, true, false, NULL};
+	RingEvent  *event = chatroom_find_row(topics, &answer);
+
+	if (event == NULL)
+		return false;
+	chatroom_event_access(event, &access);
+	chatroom_append_allowed_row(buf, event, &access);
+	return buf->data[0] == '{';
+}
+
+/* The newest version of a row by its topic; NULL: it isn't cached. */
+Jsonb *
+chatroom_cached_row(text *topic)
+{
+	SyncTopics	topics;
+	StringInfoData buf;
+
+	chatroom_one_topic(topic, &topics);
+	initStringInfo(&buf);
+	if (!append_cached(&buf, &topics))
+		return NULL;
+	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in,
+											  CStringGetDatum(buf.data)));
+}
+
 CHATROOM_FUNCTION(chatroom_cached);
 
 /*
@@ -271,9 +301,6 @@ Datum
 chatroom_cached(PG_FUNCTION_ARGS)
 {
 	SyncTopics	topics;
-	SyncAnswer	answer;
-	RelationAccess access = {InvalidOid, true, true, false, NULL};
-	RingEvent  *event;
 	StringInfoData buf;
 
 	chatroom_require_argument(fcinfo, 0, "relation");
@@ -287,13 +314,8 @@ chatroom_cached(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("key must have all columns of the table's key, and "
 						"no others")));
-	event = chatroom_find_row(&topics, &answer);
-	if (event == NULL)
-		PG_RETURN_NULL();
 	initStringInfo(&buf);
-	chatroom_event_access(event, &access);
-	chatroom_append_allowed_row(&buf, event, &access);
-	if (buf.data[0] != '{')
+	if (!append_cached(&buf, &topics))
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(cstring_to_text_with_len(buf.data, buf.len));
 }

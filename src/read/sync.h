@@ -16,6 +16,7 @@
 #include "lib/stringinfo.h"
 #include "read/access.h"
 #include "utils/array.h"
+#include "utils/jsonb.h"
 #include "utils/snapshot.h"
 
 /* Most topics in one call. */
@@ -81,6 +82,9 @@ extern void chatroom_find_newest(SyncTopics *topics, int max_events,
 
 /* The newest visible event of a row's topic, or NULL. */
 extern RingEvent *chatroom_find_row(SyncTopics *topics, SyncAnswer *answer);
+
+/* The newest version of a row by its topic, as cached() has it, or NULL. */
+extern Jsonb *chatroom_cached_row(text *topic);
 
 /*
  * Decide what the caller gets of each event, of those that belong to the
