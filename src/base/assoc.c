@@ -721,27 +721,46 @@ chatroom_find_association(Oid relid, const char *name)
 									   name, false);
 }
 
-/* The associations that a name stands for: more than one of a THROUGH. */
-List *
-chatroom_expand_association(Assoc *assoc)
+/* The same, on the way from other associations THROUGH. */
+static List *
+expand_association(Assoc *assoc, List *passed)
 {
 	List	   *result = NIL;
 	Oid			relid = assoc->from;
 	ListCell   *lc;
 
-	check_stack_depth();
 	if (assoc->kind != ASSOC_THROUGH)
 		return list_make1(assoc);
+	foreach(lc, passed)
+	{
+		const Assoc *other = lfirst(lc);
+
+		if (other->from == assoc->from &&
+			strcmp(other->added, assoc->added) == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("association \"%s\" of table \"%s\" goes through itself",
+							assoc->added, get_rel_name(assoc->from)),
+					 errhint("Tell chatroom.add_assoc() other associations for \"through\".")));
+	}
+	passed = lappend(list_copy(passed), assoc);
 	foreach(lc, assoc->through)
 	{
 		List	   *steps =
-			chatroom_expand_association(chatroom_find_association(relid,
-																  lfirst(lc)));
+			expand_association(chatroom_find_association(relid, lfirst(lc)),
+							   passed);
 
 		result = list_concat(result, steps);
 		relid = ((Assoc *) llast(result))->to;
 	}
 	return result;
+}
+
+/* The associations that a name stands for: more than one of a THROUGH. */
+List *
+chatroom_expand_association(Assoc *assoc)
+{
+	return expand_association(assoc, NIL);
 }
 
 /* Has it one row on the other side, or many? */
