@@ -34,7 +34,7 @@ extern LoadedRows **chatroom_load(TableInfo *from, const Assoc *assoc,
 								  int nparents, TableRow **parents,
 								  bool read_only);
 
-/* Read columns of a row that is JSON; settings must be pinned, see values.h. */
+/* Read columns of a row that is JSON; settings must be pinned. */
 extern TableRow *chatroom_read_columns(const TableInfo *table,
 									   const JsonRow *json,
 									   const Bitmapset *columns);

@@ -137,9 +137,7 @@ fold_call(FunctionCallInfo fcinfo, Jsonb *answer)
 		DatumGetJsonbP(DirectFunctionCall1(jsonb_in,
 										   CStringGetDatum("null"))) :
 		PG_GETARG_JSONB_P(0);
-	fold.root = chatroom_fold_root(&fold, relid,
-								   chatroom_array_texts(PG_GETARG_ARRAYTYPE_P(3),
-														"preload"));
+	fold.root = chatroom_fold_root(&fold, relid, PG_GETARG_ARRAYTYPE_P(3));
 	chatroom_fold_options(&fold, chatroom_jsonb_arg(fcinfo, 4, "options"));
 	value = fold_value(&fold, value, answer);
 	MemoryContextSwitchTo(caller);
@@ -152,19 +150,18 @@ fold_call(FunctionCallInfo fcinfo, Jsonb *answer)
 	PG_RETURN_JSONB_P(result);
 }
 
-/* fold(value jsonb, answer json or text, relation, preload, options) → jsonb */
+/* fold(value, answer json or text, relation, preload, options) → jsonb */
 Datum
 chatroom_fold(PG_FUNCTION_ARGS)
 {
-	char	   *answer = text_to_cstring(chatroom_text_arg(fcinfo, 1,
-														   "answer"));
+	text	   *text = chatroom_text_arg(fcinfo, 1, "answer");
+	Datum		answer = CStringGetDatum(text_to_cstring(text));
 
 	return fold_call(fcinfo,
-					 DatumGetJsonbP(DirectFunctionCall1(jsonb_in,
-														CStringGetDatum(answer))));
+					 DatumGetJsonbP(DirectFunctionCall1(jsonb_in, answer)));
 }
 
-/* fold(value jsonb, answer jsonb, relation, preload, options) → jsonb */
+/* fold(value, answer jsonb, relation, preload, options) → jsonb */
 Datum
 chatroom_fold_jsonb(PG_FUNCTION_ARGS)
 {

@@ -13,8 +13,10 @@
 #include "postgres.h"
 
 #include "base/assoc.h"
+#include "base/event.h"
 #include "base/table.h"
 #include "base/where.h"
+#include "utils/array.h"
 #include "utils/jsonb.h"
 
 /*
@@ -180,9 +182,11 @@ extern FoldTable *chatroom_fold_table(Fold *fold, Oid relid);
 extern FoldKeyResult chatroom_fold_key(const TableInfo *table,
 									   const AttrNumber *columns, int n,
 									   const JsonRow *row, FoldKey *key);
+extern Piece chatroom_fold_piece(const JsonbValue *value);
 extern void *chatroom_fold_find(fold_map_hash *map, FoldKey key);
 extern void chatroom_fold_put(fold_map_hash **map, FoldKey key, void *value);
-extern FoldLevel *chatroom_fold_root(Fold *fold, Oid relid, List *paths);
+extern FoldLevel *chatroom_fold_root(Fold *fold, Oid relid,
+									 ArrayType *preload);
 extern bool chatroom_fold_take(Fold *fold, Jsonb *value);
 extern void chatroom_fold_parse(FoldLevel *level);
 extern void chatroom_fold_parse_items(FoldBranch *branch, FoldItem *item);

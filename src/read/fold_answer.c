@@ -19,8 +19,6 @@
 #include "base/compat.h"
 #include "base/event.h"
 #include "read/fold.h"
-#include "utils/builtins.h"
-#include "utils/numeric.h"
 
 /* An answer that is none. */
 static void
@@ -159,27 +157,7 @@ topic_end(const JsonbValue *name, const JsonbValue *value)
 								   name->val.string.len);
 	}
 	appendStringInfoChar(&buf, ':');
-	switch (value->type)
-	{
-		case jbvString:
-			piece.data = value->val.string.val;
-			piece.len = value->val.string.len;
-			break;
-		case jbvNumeric:
-			piece.data =
-				DatumGetCString(DirectFunctionCall1(numeric_out,
-													NumericGetDatum(value->val.numeric)));
-			piece.len = strlen(piece.data);
-			break;
-		case jbvBool:
-			piece.data = value->val.boolean ? "true" : "false";
-			piece.len = strlen(piece.data);
-			break;
-		default:
-			piece.data = NULL;
-			piece.len = PIECE_NULL;
-			break;
-	}
+	piece = chatroom_fold_piece(value);
 	chatroom_append_topic_key(&buf, &piece, 1);
 	end.data = buf.data;
 	end.len = buf.len;

@@ -20,36 +20,8 @@
 #include "read/sync.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
-#include "utils/numeric.h"
 
 /* -------------------------------------------------------------- the cache */
-
-/* A value as topics tell it. */
-static Piece
-topic_value(const JsonbValue *value)
-{
-	Piece		piece = {NULL, PIECE_NULL};
-
-	switch (value->type)
-	{
-		case jbvString:
-			piece.data = value->val.string.val;
-			piece.len = value->val.string.len;
-			return piece;
-		case jbvNumeric:
-			piece.data =
-				DatumGetCString(DirectFunctionCall1(numeric_out,
-													NumericGetDatum(value->val.numeric)));
-			break;
-		case jbvBool:
-			piece.data = value->val.boolean ? "true" : "false";
-			break;
-		default:
-			return piece;
-	}
-	piece.len = strlen(piece.data);
-	return piece;
-}
 
 /* The topic of a row that is wanted; NULL: it is wanted by other columns. */
 static text *
@@ -76,7 +48,7 @@ want_topic(const FoldTable *table, const char *base,
 		if (!chatroom_row_member(&want->source, column->name, column->namelen,
 								 &value))
 			return NULL;
-		values[i] = topic_value(&value);
+		values[i] = chatroom_fold_piece(&value);
 		if (values[i].len < 0)
 			return NULL;
 	}

@@ -396,9 +396,7 @@ chatroom_topics_for(PG_FUNCTION_ARGS)
 	relid = chatroom_relation_arg(chatroom_text_arg(fcinfo, 1, "relation"));
 	chatroom_require_argument(fcinfo, 2, "preload");
 	value = PG_ARGISNULL(0) ? NULL : PG_GETARG_JSONB_P(0);
-	fold.root = chatroom_fold_root(&fold, relid,
-								   chatroom_array_texts(PG_GETARG_ARRAYTYPE_P(2),
-														"preload"));
+	fold.root = chatroom_fold_root(&fold, relid, PG_GETARG_ARRAYTYPE_P(2));
 	chatroom_fold_options(&fold, chatroom_jsonb_arg(fcinfo, 3, "options"));
 	if (value != NULL && !chatroom_fold_take(&fold, value))
 		PG_RETURN_ARRAYTYPE_P(construct_empty_array(TEXTOID));

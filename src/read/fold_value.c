@@ -21,6 +21,7 @@
 #include "miscadmin.h"
 #include "read/fold.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/numeric.h"
 
 #define SH_PREFIX fold_map
@@ -64,6 +65,34 @@ value_text(const JsonbValue *value)
 	}
 	text.len = strlen(text.data);
 	return text;
+}
+
+/* A value as topics tell it; PIECE_NULL: they can't. */
+Piece
+chatroom_fold_piece(const JsonbValue *value)
+{
+	Piece		piece = {NULL, PIECE_NULL};
+	Datum		number;
+
+	switch (value->type)
+	{
+		case jbvString:
+			piece.data = value->val.string.val;
+			piece.len = value->val.string.len;
+			return piece;
+		case jbvNumeric:
+			number = NumericGetDatum(value->val.numeric);
+			piece.data = DatumGetCString(DirectFunctionCall1(numeric_out,
+															 number));
+			break;
+		case jbvBool:
+			piece.data = value->val.boolean ? "true" : "false";
+			break;
+		default:
+			return piece;
+	}
+	piece.len = strlen(piece.data);
+	return piece;
 }
 
 /* Some columns' values of a row as text. */
@@ -270,13 +299,13 @@ find_branch(Fold *fold, FoldLevel *level, char *name)
 
 /* The tree of some paths. */
 FoldLevel *
-chatroom_fold_root(Fold *fold, Oid relid, List *paths)
+chatroom_fold_root(Fold *fold, Oid relid, ArrayType *preload)
 {
 	FoldLevel  *root = make_level(fold, relid, NULL);
 	ListCell   *lc;
 	ListCell   *ln;
 
-	foreach(lc, paths)
+	foreach(lc, chatroom_array_texts(preload, "preload"))
 	{
 		FoldLevel  *level = root;
 
