@@ -277,4 +277,14 @@ extern PGDLLIMPORT struct WaitEventSet *FeBeWaitSet;
 	build_column_default(relation, attnum)
 #endif
 
+/* 17 wants the relation open to tell an identity column's sequence. */
+#include "catalog/dependency.h"
+#if PG_VERSION_NUM >= 170000
+#define ChatroomIdentitySequence(relation, attnum) \
+	getIdentitySequence(relation, attnum, false)
+#else
+#define ChatroomIdentitySequence(relation, attnum) \
+	getIdentitySequence(RelationGetRelid(relation), attnum, false)
+#endif
+
 #endif							/* CHATROOM_COMPAT_H */

@@ -193,17 +193,16 @@ append_row(StringInfo buf, const ChatRows *rows, const Datum *values,
 	appendStringInfoCharMacro(buf, '}');
 }
 
-/* Append rows as a JSON array; see query.h. */
-void
-chatroom_append_rows(StringInfo buf, const ChatRows *rows, uint64 n,
-					 bool reversed)
+/* Append rows, from one on, in either direction, with commas between. */
+static void
+append_rows(StringInfo buf, const ChatRows *rows, uint64 first, uint64 n,
+			int64 step)
 {
 	TupleDesc	desc = rows->tuples->tupdesc;
 	Datum	   *values = palloc(sizeof(Datum) * desc->natts);
 	bool	   *nulls = palloc(sizeof(bool) * desc->natts);
 	ValuePins	pins;
 
-	appendStringInfoCharMacro(buf, '[');
 	chatroom_pin(&pins, rows->table->needs_settings);
 	PG_TRY();
 	{
@@ -212,8 +211,8 @@ chatroom_append_rows(StringInfo buf, const ChatRows *rows, uint64 n,
 			CHECK_FOR_INTERRUPTS();
 			if (i > 0)
 				appendStringInfoCharMacro(buf, ',');
-			heap_deform_tuple(rows->tuples->vals[reversed ? n - 1 - i : i],
-							  desc, values, nulls);
+			heap_deform_tuple(rows->tuples->vals[first + i * step], desc,
+							  values, nulls);
 			append_row(buf, rows, values, nulls);
 		}
 	}
@@ -222,5 +221,22 @@ chatroom_append_rows(StringInfo buf, const ChatRows *rows, uint64 n,
 		chatroom_unpin(&pins);
 	}
 	PG_END_TRY();
+}
+
+/* Append a row as JSON object. */
+void
+chatroom_append_row(StringInfo buf, const ChatRows *rows, uint64 i)
+{
+	append_rows(buf, rows, i, 1, 1);
+}
+
+/* Append rows as a JSON array; see query.h. */
+void
+chatroom_append_rows(StringInfo buf, const ChatRows *rows, uint64 n,
+					 bool reversed)
+{
+	appendStringInfoCharMacro(buf, '[');
+	if (n > 0)
+		append_rows(buf, rows, reversed ? n - 1 : 0, n, reversed ? -1 : 1);
 	appendStringInfoCharMacro(buf, ']');
 }

@@ -62,6 +62,10 @@ extern Jsonb *chatroom_row_jsonb(const ChatRows *rows, uint64 i);
 /* A list of all rows, the same. */
 extern Jsonb *chatroom_rows_jsonb(const ChatRows *rows);
 
+/* Append a row as JSON object. */
+extern void chatroom_append_row(StringInfo buf, const ChatRows *rows,
+								uint64 i);
+
 /*
  * Append rows as a JSON array: n of them from the first on; or, reversed, the
  * nth first.

@@ -33,7 +33,7 @@ sub page_form
 	my $text = join '', $strings =~ /"((?:[^"\\]|\\.)*)"/g;
 
 	$text =~ s/\\(.)/$1/g;
-	$text =~ s/%(?:[-+ #0]*[\d*]*(?:\.[\d*]+)?(?:l|ll|z)?[a-zA-Z])/…/g;
+	$text =~ s/%(?:[-+ #0]*[\d*]*(?:\.[\d*]+)?(?:ll?|z)?[a-zA-Z])/…/g;
 	return $text;
 }
 

@@ -1,0 +1,92 @@
+/*-------------------------------------------------------------------------
+ *
+ * people.c
+ *	  Rows of users and members that functions make by themselves.
+ *
+ * Users are made on first use.  Mostly they are there: so a look into the
+ * index comes first, which costs a fraction of an INSERT that finds the
+ * conflict.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/table.h"
+#include "base/compat.h"
+#include "catalog/pg_type.h"
+#include "chat/people.h"
+#include "chat/query.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+static const ChatStatement insert_user = {
+	"INSERT INTO %s.users (username) VALUES ($1) "
+	"ON CONFLICT (username) DO NOTHING",
+	1, {TEXTOID}
+};
+
+static const ChatStatement insert_member = {
+	"INSERT INTO %s.members (room_id, username, role) VALUES ($1, $2, $3)",
+	3, {INT8OID, TEXTOID, TEXTOID}
+};
+
+/* Does the active snapshot show a user's row? */
+static bool
+user_is_there(const ChatTables *tables, text *username)
+{
+	Relation	users = table_open(tables->users, AccessShareLock);
+	AttrNumber	attnum = get_attnum(tables->users, "username");
+	SysScanDesc scan;
+	ScanKeyData key;
+	Oid			type;
+	int32		typmod;
+	Oid			collation;
+	bool		found = false;
+
+	get_atttypetypmodcoll(tables->users, attnum, &type, &typmod, &collation);
+	if (type == TEXTOID)
+	{
+		ScanKeyEntryInitialize(&key, 0, attnum, BTEqualStrategyNumber,
+							   InvalidOid, collation, F_TEXTEQ,
+							   PointerGetDatum(username));
+		scan = systable_beginscan(users, tables->users_username_index, true,
+								  GetActiveSnapshot(), 1, &key);
+		found = HeapTupleIsValid(systable_getnext(scan));
+		systable_endscan(scan);
+	}
+	table_close(users, NoLock);
+	return found;
+}
+
+/* Make a user's row, unless it is there. */
+void
+chatroom_need_user(const ChatTables *tables, text *username)
+{
+	Datum		values[1] = {PointerGetDatum(username)};
+	ChatRows	rows;
+
+	if (!OidIsValid(tables->users) || user_is_there(tables, username))
+		return;
+	chatroom_query(tables, tables->users, &insert_user, values, NULL,
+				   CHAT_AS_OWNER, &rows);
+}
+
+/* Make a user a member of a room. */
+void
+chatroom_record_member(const ChatTables *tables, int64 room_id,
+					   text *username, const char *role)
+{
+	Datum		values[3];
+	ChatRows	rows;
+
+	chatroom_need_user(tables, username);
+	values[0] = Int64GetDatum(room_id);
+	values[1] = PointerGetDatum(username);
+	values[2] = CStringGetTextDatum(role);
+	chatroom_query(tables, tables->members, &insert_member, values, NULL,
+				   CHAT_AS_OWNER, &rows);
+}

@@ -1,0 +1,66 @@
+/*-------------------------------------------------------------------------
+ *
+ * room.h
+ *	  The room that a function was called for.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CHATROOM_ROOM_H
+#define CHATROOM_ROOM_H
+
+#include "postgres.h"
+
+#include "base/rooms.h"
+#include "fmgr.h"
+
+/* How a room was given: most functions are there twice. */
+typedef enum RoomArgument
+{
+	ROOM_BY_TEXT,				/* all digits is an id, all else a name */
+	ROOM_BY_ID
+} RoomArgument;
+
+/* A function's room, which the caller may see. */
+typedef struct RoomCall
+{
+	ChatTables	tables;			/* a copy, good until the call's end */
+	const char *room;			/* as it was given, for errors */
+	int64		id;
+	RoomAccess	access;
+} RoomCall;
+
+/*
+ * The tables of the prefix that an argument names, NULL: the setting's.  A
+ * copy, for those of the catalog may go with any command.
+ */
+extern void chatroom_prefix_argument(FunctionCallInfo fcinfo, int argument,
+									 ChatTables *tables);
+
+/*
+ * The room that argument 0 names, and the prefix that another does.  Raises
+ * P0002 where there is no such room that the caller may see.
+ */
+extern void chatroom_room_argument(FunctionCallInfo fcinfo, RoomArgument how,
+								   int prefix_argument, RoomCall *call);
+
+/*
+ * The same without an error; false: there is none.  Then the id is the one
+ * that was given, 0 for a name.
+ */
+extern bool chatroom_look_for_room(FunctionCallInfo fcinfo, RoomArgument how,
+								   int prefix_argument, RoomCall *call);
+
+/* Raise 42501 for a room that the caller sees, with a reason. */
+extern void chatroom_room_denied(const RoomCall *call, const char *detail);
+
+/* Is this username the caller's own? */
+extern bool chatroom_is_caller(const text *username);
+
+/*
+ * Raise 42501 unless the caller is exempt, or the room is not governed, or the
+ * caller has at least a role in it.
+ */
+extern void chatroom_require_role(const RoomCall *call, RoomRole role,
+								  const char *detail);
+
+#endif							/* CHATROOM_ROOM_H */

@@ -1,0 +1,234 @@
+/*-------------------------------------------------------------------------
+ *
+ * rooms.c
+ *	  chatroom.create_room, rename_room, delete_room, get_room.
+ *
+ * A private room is for its members only, and policies say so of the row that
+ * an INSERT returns, too: nobody could return the room that it just made.  So
+ * a room with an owner gets its id first, then its row, its owner, and is read
+ * last.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "base/arguments.h"
+#include "base/compat.h"
+#include "base/identity.h"
+#include "catalog/pg_type.h"
+#include "chat/people.h"
+#include "chat/query.h"
+#include "chat/room.h"
+#include "commands/sequence.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "write/preload.h"
+
+static const ChatStatement insert_room = {
+	"INSERT INTO %s.rooms (name) VALUES ($1) RETURNING %c",
+	1, {TEXTOID}
+};
+
+static const ChatStatement insert_owned_room = {
+	"INSERT INTO %s.rooms (id, name, private) VALUES ($1, $2, $3)",
+	3, {INT8OID, TEXTOID, BOOLOID}
+};
+
+static const ChatStatement select_room = {
+	"SELECT %c FROM %s.rooms WHERE id OPERATOR(pg_catalog.=) $1",
+	1, {INT8OID}
+};
+
+static const ChatStatement update_room = {
+	"UPDATE %s.rooms SET name = $2 WHERE id OPERATOR(pg_catalog.=) $1 "
+	"RETURNING %c",
+	2, {INT8OID, TEXTOID}
+};
+
+static const ChatStatement delete_room = {
+	"DELETE FROM %s.rooms WHERE id OPERATOR(pg_catalog.=) $1 RETURNING %c",
+	1, {INT8OID}
+};
+
+/* Run a statement that returns the room; gone just now, it is no room. */
+static Jsonb *
+room_row(const RoomCall *call, const ChatStatement *statement,
+		 Datum *values, int flags)
+{
+	ChatRows	rows;
+
+	chatroom_query(&call->tables, call->tables.rooms, statement, values,
+				   NULL, flags, &rows);
+	if (rows.n == 0)
+		chatroom_no_such_room(call->room);
+	return chatroom_row_jsonb(&rows, 0);
+}
+
+/* ------------------------------------------------------------ create_room */
+
+/* The next value of the rooms' ids, as an INSERT would take it. */
+static int64
+next_room_id(const ChatTables *tables)
+{
+	Relation	rooms = table_open(tables->rooms, AccessShareLock);
+	Oid			sequence;
+
+	sequence = ChatroomIdentitySequence(rooms,
+										get_attnum(tables->rooms, "id"));
+	table_close(rooms, NoLock);
+	return nextval_internal(sequence, false);
+}
+
+/* Make a room that the caller owns. */
+static Jsonb *
+create_owned_room(RoomCall *call, text *name, bool private)
+{
+	text	   *owner = cstring_to_text(chatroom_require_identity());
+	Datum		values[3];
+	ChatRows	rows;
+
+	call->id = next_room_id(&call->tables);
+	values[0] = Int64GetDatum(call->id);
+	values[1] = PointerGetDatum(name);
+	values[2] = BoolGetDatum(private);
+	chatroom_query(&call->tables, call->tables.rooms, &insert_owned_room,
+				   values, NULL, 0, &rows);
+	chatroom_record_member(&call->tables, call->id, owner, "owner");
+	return room_row(call, &select_room, values, 0);
+}
+
+CHATROOM_FUNCTION(chatroom_create_room);
+
+/* create_room(name text, private boolean, prefix text) */
+Datum
+chatroom_create_room(PG_FUNCTION_ARGS)
+{
+	text	   *name = chatroom_text_arg(fcinfo, 0, "name");
+	bool		private;
+	RoomCall	call;
+	Datum		values[1] = {PointerGetDatum(name)};
+	Jsonb	   *row;
+
+	chatroom_require_argument(fcinfo, 1, "private");
+	private = PG_GETARG_BOOL(1);
+	chatroom_prefix_argument(fcinfo, 2, &call.tables);
+	call.room = text_to_cstring(name);
+	if (private)
+		chatroom_require_version(&call.tables, 2);
+	chatroom_spi_connect();
+	if (private || call.tables.members_mode ||
+		(call.tables.version >= 2 && chatroom_acts_for() != NULL))
+		row = create_owned_room(&call, name, private);
+	else
+		row = room_row(&call, &insert_room, values, 0);
+	chatroom_spi_finish();
+	PG_RETURN_JSONB_P(row);
+}
+
+/* ------------------------------------------------- rename, delete and get */
+
+/* rename_room(room, name text, prefix text) */
+static Datum
+rename_it(FunctionCallInfo fcinfo, RoomArgument how)
+{
+	RoomCall	call;
+	Datum		values[2];
+	Jsonb	   *row;
+
+	values[1] = PointerGetDatum(chatroom_text_arg(fcinfo, 1, "name"));
+	chatroom_room_argument(fcinfo, how, 2, &call);
+	chatroom_require_role(&call, ROOM_ADMIN,
+						  "Its owner and admins may rename it.");
+	values[0] = Int64GetDatum(call.id);
+	chatroom_spi_connect();
+	row = room_row(&call, &update_room, values, 0);
+	chatroom_spi_finish();
+	PG_RETURN_JSONB_P(row);
+}
+
+CHATROOM_FUNCTION(chatroom_rename_room);
+CHATROOM_FUNCTION(chatroom_rename_room_id);
+
+Datum
+chatroom_rename_room(PG_FUNCTION_ARGS)
+{
+	return rename_it(fcinfo, ROOM_BY_TEXT);
+}
+
+Datum
+chatroom_rename_room_id(PG_FUNCTION_ARGS)
+{
+	return rename_it(fcinfo, ROOM_BY_ID);
+}
+
+/* delete_room(room, prefix text) */
+static Datum
+delete_it(FunctionCallInfo fcinfo, RoomArgument how)
+{
+	RoomCall	call;
+	Datum		values[1];
+	Jsonb	   *row;
+
+	chatroom_room_argument(fcinfo, how, 1, &call);
+	chatroom_require_role(&call, ROOM_OWNER, "Its owner may delete it.");
+	values[0] = Int64GetDatum(call.id);
+	chatroom_spi_connect();
+	row = room_row(&call, &delete_room, values, 0);
+	chatroom_spi_finish();
+	PG_RETURN_JSONB_P(row);
+}
+
+CHATROOM_FUNCTION(chatroom_delete_room);
+CHATROOM_FUNCTION(chatroom_delete_room_id);
+
+Datum
+chatroom_delete_room(PG_FUNCTION_ARGS)
+{
+	return delete_it(fcinfo, ROOM_BY_TEXT);
+}
+
+Datum
+chatroom_delete_room_id(PG_FUNCTION_ARGS)
+{
+	return delete_it(fcinfo, ROOM_BY_ID);
+}
+
+/* get_room(room, preload text[], prefix text) */
+static Datum
+get_it(FunctionCallInfo fcinfo, RoomArgument how)
+{
+	RoomCall	call;
+	List	   *paths;
+	Datum		values[1];
+	Jsonb	   *row;
+
+	chatroom_require_argument(fcinfo, 1, "preload");
+	paths = chatroom_array_texts(PG_GETARG_ARRAYTYPE_P(1), "preload");
+	chatroom_room_argument(fcinfo, how, 2, &call);
+	values[0] = Int64GetDatum(call.id);
+	chatroom_spi_connect();
+	row = room_row(&call, &select_room, values, CHAT_READ_ONLY);
+	if (paths != NIL)
+		row = chatroom_keep_jsonb(chatroom_preload_value(row,
+														 call.tables.rooms,
+														 paths, true));
+	chatroom_spi_finish();
+	PG_RETURN_JSONB_P(row);
+}
+
+CHATROOM_FUNCTION(chatroom_get_room);
+CHATROOM_FUNCTION(chatroom_get_room_id);
+
+Datum
+chatroom_get_room(PG_FUNCTION_ARGS)
+{
+	return get_it(fcinfo, ROOM_BY_TEXT);
+}
+
+Datum
+chatroom_get_room_id(PG_FUNCTION_ARGS)
+{
+	return get_it(fcinfo, ROOM_BY_ID);
+}
