@@ -102,7 +102,7 @@ public class Check {
 JAVA
 my $jar = '/usr/share/java/postgresql.jar';
 $ENV{CLASSPATH} //= $jar if -e $jar;
-$ENV{NODE_PATH} //= getcwd() . '/test/clients/node_modules:/usr/share/nodejs';
+$ENV{NODE_PATH} //= '/usr/share/nodejs';
 $ENV{PGHOST} = $node->host;
 $ENV{PGPORT} = $node->port;
 $ENV{PGDATABASE} = 'postgres';
