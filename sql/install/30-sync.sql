@@ -32,7 +32,7 @@ RETURNS TABLE (cursor text, type text, relation text, key jsonb, "row" json,
 LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'chatroom_events';
 COMMENT ON FUNCTION chatroom.events(text, text, integer) IS
-'sync() as rows; since null: the newest events that are kept; a broadcast''s name stands in its key';
+'sync() as rows; since null: the newest events that are kept; a broadcast''s name stands in its key, and a presence entry''s key';
 
 CREATE FUNCTION chatroom.pending(topic text)
 RETURNS json

@@ -15,11 +15,13 @@ CREATE FUNCTION chatroom.status_rows(
 	OUT last_event_at timestamptz, OUT stats_reset timestamptz,
 	OUT published_lsn pg_lsn, OUT held boolean,
 	OUT waiting bigint, OUT interested bigint,
+	OUT present bigint, OUT presence_limit bigint,
 	OUT events bigint, OUT transactions bigint, OUT event_bytes bigint,
 	OUT overwritten bigint, OUT oversize bigint,
 	OUT large_transactions bigint, OUT topics_evicted bigint,
 	OUT syncs bigint, OUT syncs_with_news bigint, OUT waits bigint,
-	OUT notifies bigint, OUT notify_batches bigint, OUT resets jsonb)
+	OUT notifies bigint, OUT notify_batches bigint,
+	OUT presence_refused bigint, OUT resets jsonb)
 RETURNS SETOF record
 LANGUAGE c VOLATILE PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'chatroom_status';
@@ -91,6 +93,10 @@ COMMENT ON COLUMN chatroom.status.waiting IS
 'sessions in CALL chatroom.wait()';
 COMMENT ON COLUMN chatroom.status.interested IS
 'topics that somebody listens to';
+COMMENT ON COLUMN chatroom.status.present IS
+'presence entries';
+COMMENT ON COLUMN chatroom.status.presence_limit IS
+'presence entries that there is room for: chatroom.max_presence when the cache was made';
 COMMENT ON COLUMN chatroom.status.events IS
 'events published';
 COMMENT ON COLUMN chatroom.status.transactions IS
@@ -115,6 +121,8 @@ COMMENT ON COLUMN chatroom.status.notifies IS
 'NOTIFYs sent';
 COMMENT ON COLUMN chatroom.status.notify_batches IS
 'transactions that they were sent in';
+COMMENT ON COLUMN chatroom.status.presence_refused IS
+'calls of track() and typing() that were refused: no room, or too many entries of a role';
 COMMENT ON COLUMN chatroom.status.resets IS
 'answers that told of a reset, by reason';
 

@@ -90,12 +90,19 @@ chatroom_token(Oid database)
 
 /* ---------------------------------------------------------------- writing */
 
-/* Start a message. */
+/* Start a message of this process's database; the tailer's have none. */
 void
 chatroom_put_header(StringInfo buf, MessageKind kind)
 {
+	chatroom_put_header_of(buf, MyDatabaseId, kind);
+}
+
+/* Start a message of a database. */
+void
+chatroom_put_header_of(StringInfo buf, Oid database, MessageKind kind)
+{
 	WireHeader	header;
-	uint64		token = chatroom_token(MyDatabaseId);
+	uint64		token = chatroom_token(database);
 
 	header.magic = CHATROOM_EVENT_MAGIC;
 	header.version = CHATROOM_EVENT_VERSION;
@@ -281,6 +288,33 @@ chatroom_encode_anchor(StringInfo buf, const AnchorEvent *event)
 		chatroom_put_vint(buf, event->incarnations[i].id);
 		chatroom_put_vint(buf, event->incarnations[i].start);
 	}
+	chatroom_put_vint(buf, event->presence);
+}
+
+/* Append what a message of presence begins with; its items follow. */
+void
+chatroom_encode_presence(StringInfo buf, const PresenceMessage *message)
+{
+	appendStringInfoCharMacro(buf, (char) message->action);
+	chatroom_put_vint(buf, message->database);
+	chatroom_put_vint(buf, (uint64) message->at);
+	chatroom_put_vint(buf, message->as_of);
+	put_value(buf, &message->origin);
+}
+
+/* Append one of its items. */
+void
+chatroom_encode_presence_item(StringInfo buf, const PresenceItem *item)
+{
+	chatroom_put_vint(buf, item->id);
+	chatroom_put_vint(buf, item->ref);
+	chatroom_put_vint(buf, item->prev_ref);
+	chatroom_put_vint(buf, item->slot);
+	chatroom_put_vint(buf, (uint64) item->ttl);
+	chatroom_put_vint(buf, item->role);
+	put_value(buf, &item->topic);
+	put_value(buf, &item->key);
+	put_value(buf, &item->meta);
 }
 
 /* ---------------------------------------------------------------- reading */
@@ -579,7 +613,69 @@ chatroom_decode_anchor(ByteReader *reader, AnchorEvent *event)
 		event->incarnations[i].id = get_limited(reader, PG_UINT32_MAX);
 		event->incarnations[i].start = chatroom_get_vint(reader);
 	}
+	event->presence = get_limited(reader, 1) != 0;
 	return reader_done(reader);
+}
+
+/* Is a text the least that an object's JSON may be? */
+static bool
+looks_like_object(const Piece *text)
+{
+	return text->len >= 2 && text->data[0] == '{' &&
+		text->data[text->len - 1] == '}';
+}
+
+/* Read an item of a message of presence. */
+static bool
+decode_presence_item(ByteReader *reader, PresenceItem *item)
+{
+	item->id = chatroom_get_vint(reader);
+	item->ref = chatroom_get_vint(reader);
+	item->prev_ref = chatroom_get_vint(reader);
+	item->slot = chatroom_get_vint(reader);
+	item->ttl = (int64) chatroom_get_vint(reader);
+	item->role = get_limited(reader, PG_UINT32_MAX);
+	item->topic = get_value(reader);
+	item->key = get_value(reader);
+	item->meta = get_value(reader);
+	return !reader->failed && item->id != 0 && item->ttl >= 0 &&
+		item->topic.len > 0 && item->topic.len <= CHATROOM_MAX_TOPIC &&
+		item->key.len > 0 && item->key.len <= CHATROOM_MAX_PRESENCE_KEY &&
+		item->meta.len <= CHATROOM_MAX_PRESENCE_META &&
+		looks_like_object(&item->meta);
+}
+
+/* Read a message of presence. */
+bool
+chatroom_decode_presence(ByteReader *reader, PresenceMessage *message)
+{
+	int			room = 0;
+
+	message->action = get_byte(reader);
+	message->database = get_limited(reader, PG_UINT32_MAX);
+	message->at = (TimestampTz) chatroom_get_vint(reader);
+	message->as_of = chatroom_get_vint(reader);
+	message->origin = get_value(reader);
+	message->nitems = 0;
+	message->items = NULL;
+	if (reader->failed || message->action < PRESENCE_JOIN ||
+		message->action > PRESENCE_STATE)
+		return false;
+	while (reader->pos < reader->end)
+	{
+		if (message->nitems == room)
+		{
+			room = Max(room * 2, 1);
+			message->items = message->items == NULL ?
+				palloc(sizeof(PresenceItem) * room) :
+				repalloc(message->items, sizeof(PresenceItem) * room);
+		}
+		if (!decode_presence_item(reader, &message->items[message->nitems]))
+			return false;
+		message->nitems++;
+	}
+	return reader_done(reader) && message->nitems > 0 &&
+		(message->action > PRESENCE_UPDATE || message->nitems == 1);
 }
 
 /* ----------------------------------------------------------------- topics */
@@ -875,4 +971,22 @@ chatroom_append_json_value(StringInfo buf, uint8 column_flags,
 		appendBinaryStringInfo(buf, value->data, value->len);
 	else
 		chatroom_append_json_string(buf, value->data, value->len);
+}
+
+/*
+ * Append a presence entry's meta as it is shown, with its phx_ref: the id of
+ * this meta, by which clients know it again.
+ */
+void
+chatroom_append_presence_meta(StringInfo buf, const Piece *meta, uint64 ref,
+							  uint64 prev_ref)
+{
+	appendBinaryStringInfo(buf, meta->data, meta->len - 1);
+	if (meta->len > 2)
+		appendStringInfoString(buf, ", ");
+	appendStringInfo(buf, "\"phx_ref\": \"%016" INT64_MODIFIER "x\"", ref);
+	if (prev_ref != 0)
+		appendStringInfo(buf, ", \"phx_ref_prev\": \"%016" INT64_MODIFIER
+						 "x\"", prev_ref);
+	appendStringInfoCharMacro(buf, '}');
 }

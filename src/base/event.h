@@ -63,7 +63,7 @@ typedef enum MessageKind
 	MESSAGE_RESET = 'R',		/* completeness of topics is lost here */
 	MESSAGE_ANCHOR = 'A',		/* a place from which rings can be rebuilt */
 	MESSAGE_KNOWN = 'K',		/* vint database, a descriptor's body */
-	MESSAGE_PRESENCE = 'P'		/* reserved for presence */
+	MESSAGE_PRESENCE = 'P'		/* entries of presence come, change, go */
 } MessageKind;
 
 typedef enum EventType
@@ -188,6 +188,47 @@ typedef struct BroadcastEvent
 	Piece		origin;
 } BroadcastEvent;
 
+/* Longest key and meta of a presence entry, in bytes. */
+#define CHATROOM_MAX_PRESENCE_KEY	255
+#define CHATROOM_MAX_PRESENCE_META	4096
+
+/* What a message of presence says of its entries. */
+typedef enum PresenceAction
+{
+	PRESENCE_JOIN = 1,			/* a session's: one entry came ... */
+	PRESENCE_UPDATE,			/* ... or has another meta */
+	PRESENCE_LEAVE,				/* the tailer's: entries left */
+	PRESENCE_STATE				/* the tailer's: entries that are there */
+} PresenceAction;
+
+/* What an entry is one of, for those with a lease; see cache/presence.h. */
+#define PRESENCE_SLOT_NONE		0	/* a lease without meta's id, or none */
+#define PRESENCE_SLOT_TYPING	1
+
+typedef struct PresenceItem
+{
+	uint64		id;				/* never changes; not 0 */
+	uint64		ref;			/* phx_ref: of this meta */
+	uint64		prev_ref;		/* of the meta before; 0: none */
+	uint64		slot;			/* hash of meta's id, or PRESENCE_SLOT_* */
+	int64		ttl;			/* us; 0: bound to a session */
+	Oid			role;			/* who tracked it */
+	Piece		topic;
+	Piece		key;
+	Piece		meta;			/* a JSON object's text */
+} PresenceItem;
+
+typedef struct PresenceMessage
+{
+	uint8		action;			/* PresenceAction */
+	Oid			database;		/* the tailer's: of which */
+	TimestampTz at;
+	XLogRecPtr	as_of;			/* STATE: complete up to here */
+	Piece		origin;
+	int			nitems;
+	PresenceItem *items;
+} PresenceMessage;
+
 typedef enum ResetScope
 {
 	RESET_DATABASE = 0,			/* all topics of the database */
@@ -241,6 +282,7 @@ typedef struct AnchorEvent
 	uint64		partial_before; /* the tailer missed beginnings of these */
 	int			nincarnations;
 	Incarnation incarnations[MAX_INCARNATIONS];	/* oldest first */
+	bool		presence;		/* its state, as of begin, precedes it */
 } AnchorEvent;
 
 /* Reads bytes that nobody vouches for. */
@@ -254,6 +296,8 @@ typedef struct ByteReader
 extern uint64 chatroom_token(Oid database);
 
 extern void chatroom_put_header(StringInfo buf, MessageKind kind);
+extern void chatroom_put_header_of(StringInfo buf, Oid database,
+								   MessageKind kind);
 extern void chatroom_put_vint(StringInfo buf, uint64 value);
 extern void chatroom_put_string(StringInfo buf, const char *data, int len);
 extern uint64 chatroom_encode_descriptor(StringInfo buf,
@@ -264,6 +308,15 @@ extern void chatroom_encode_broadcast(StringInfo buf,
 									  const BroadcastEvent *event);
 extern void chatroom_encode_reset(StringInfo buf, const ResetEvent *event);
 extern void chatroom_encode_anchor(StringInfo buf, const AnchorEvent *event);
+
+/* In steps, so that items can be taken from memory one by one. */
+extern void chatroom_encode_presence(StringInfo buf,
+									 const PresenceMessage *message);
+extern void chatroom_encode_presence_item(StringInfo buf,
+										  const PresenceItem *item);
+
+/* Most bytes of an item beside its texts. */
+#define PRESENCE_ITEM_OVERHEAD	80
 
 /*
  * Decoding: false for anything that is not exactly such a body.  Pieces point
@@ -291,6 +344,8 @@ extern bool chatroom_decode_broadcast(ByteReader *reader,
 									  BroadcastEvent *event);
 extern bool chatroom_decode_reset(ByteReader *reader, ResetEvent *event);
 extern bool chatroom_decode_anchor(ByteReader *reader, AnchorEvent *event);
+extern bool chatroom_decode_presence(ByteReader *reader,
+									 PresenceMessage *message);
 
 /* Topics: the same text at the writer, the tailer and the reader. */
 
@@ -311,5 +366,9 @@ extern void chatroom_append_json_string(StringInfo buf, const char *data,
 										int len);
 extern void chatroom_append_json_value(StringInfo buf, uint8 column_flags,
 									   const Piece *value);
+
+/* A presence entry's meta as it is shown; prev_ref 0: without it. */
+extern void chatroom_append_presence_meta(StringInfo buf, const Piece *meta,
+										  uint64 ref, uint64 prev_ref);
 
 #endif							/* CHATROOM_EVENT_H */

@@ -22,6 +22,8 @@ int			chatroom_retain_wal;
 int			chatroom_max_event_size;
 int			chatroom_max_wait;
 int			chatroom_max_waiters;
+int			chatroom_max_presence;
+int			chatroom_max_presence_per_role;
 bool		chatroom_emit_enabled;
 char	   *chatroom_default_prefix;
 char	   *chatroom_claims;
@@ -77,6 +79,21 @@ chatroom_define_settings(void)
 							&chatroom_max_waiters,
 							-1, -1, INT_MAX / 2,
 							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("chatroom.max_presence",
+							"Most presence entries at a time, in one "
+							"database.",
+							"Read when the cache is made: at the worker's "
+							"first use of the database.",
+							&chatroom_max_presence,
+							10000, 16, 1000000,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("chatroom.max_presence_per_role",
+							"Most presence entries that a role may have at "
+							"a time, in one database.",
+							"-1 means no limit but chatroom.max_presence.",
+							&chatroom_max_presence_per_role,
+							-1, -1, INT_MAX,
+							PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomBoolVariable("chatroom.emit",
 							 "Emit events for watched tables.",
 							 "Off is a kill switch: the changes are made without "

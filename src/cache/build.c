@@ -490,6 +490,36 @@ chatroom_build_broadcast(StringInfo batch, const EventFrame *frame,
 	end_event(batch, start);
 }
 
+/* Put an event of presence together at the batch's end. */
+void
+chatroom_build_presence(StringInfo batch, const EventFrame *frame,
+						uint8 action, const PresenceItem *item,
+						const Piece *origin)
+{
+	const uint8 images = TOPIC_OF_NEW | TOPIC_OF_OLD;
+	uint8		type = action == PRESENCE_JOIN ? EVENT_PRESENCE_JOIN :
+		action == PRESENCE_UPDATE ? EVENT_PRESENCE_UPDATE :
+		EVENT_PRESENCE_LEAVE;
+	int			start = start_event(batch, frame, type, 1, &item->topic,
+									&images);
+
+	begin_part(start, tail);
+	append_literal("\"key\":");
+	begin_part(start, key);
+	chatroom_append_json_string(batch, item->key.data, item->key.len);
+	end_part(start, key, key_len);
+	append_literal(",\"meta\":");
+	begin_part(start, payload);
+	chatroom_append_presence_meta(batch, &item->meta, item->ref,
+								  action == PRESENCE_UPDATE ?
+								  item->prev_ref : 0);
+	end_part(start, payload, payload_len);
+	append_end(batch, start, frame, origin);
+	appendStringInfoCharMacro(batch, '}');
+	end_part(start, tail, tail_len);
+	end_event(batch, start);
+}
+
 /* Append a RingEvent without topics; see build.h. */
 void
 chatroom_build_marker(StringInfo batch, const EventFrame *frame)

@@ -37,6 +37,12 @@ extern void chatroom_build_broadcast(StringInfo batch,
 									 const EventFrame *frame,
 									 const BroadcastEvent *event);
 
+/* Append a RingEvent for what happened to a presence entry. */
+extern void chatroom_build_presence(StringInfo batch,
+									const EventFrame *frame, uint8 action,
+									const PresenceItem *item,
+									const Piece *origin);
+
 /*
  * Append a RingEvent without topics, which stands for a transaction that
  * resets some, so that snapshots that don't see it can tell.

@@ -22,7 +22,9 @@
 #include "access/xlog.h"
 #include "base/compat.h"
 #include "base/memory.h"
+#include "base/settings.h"
 #include "cache/interest.h"
+#include "cache/presence.h"
 #include "cache/ring.h"
 #include "cache/waiters.h"
 #include "common/hashfn.h"
@@ -145,14 +147,16 @@ event_at(Cache *cache, uint64 position)
 }
 
 /*
- * Bytes of the segment for chatroom.cache_size: so much, and what grows with
- * the number of connections, which else might leave nothing for events.
+ * Bytes of the segment for chatroom.cache_size: so much, and what has settings
+ * of its own (connections, presence), which else might leave nothing for
+ * events.
  */
 Size
 chatroom_cache_bytes(Size ring_kb)
 {
 	return ring_kb * 1024 +
-		chatroom_waiters_bytes(ProcGlobal->allProcCount);
+		chatroom_waiters_bytes(ProcGlobal->allProcCount) +
+		chatroom_presence_bytes(chatroom_max_presence);
 }
 
 /* Largest power of 2 not over n. */
@@ -170,25 +174,30 @@ void
 chatroom_cache_init(Cache *cache, Oid dboid, Size bytes, int tranche)
 {
 	uint64		offset = MAXALIGN(sizeof(Cache));
+	Size		shared;
 
 	memset(cache, 0, sizeof(Cache));
 	cache->dboid = dboid;
 	if (!pg_strong_random(&cache->seed, sizeof(cache->seed)))
 		cache->seed = pg_prng_uint64(&pg_global_prng_state);
 
-	cache->nbuckets = power_of_2_below(bytes / 8 /
+	cache->npresence = chatroom_max_presence;
+	shared = bytes - chatroom_presence_bytes(cache->npresence);
+	cache->nbuckets = power_of_2_below(shared / 8 /
 									   (sizeof(RingTopic) * TOPIC_WAYS));
 	cache->topics_offset = offset;
 	offset += (uint64) cache->nbuckets * TOPIC_WAYS * sizeof(RingTopic);
-	cache->nmarks = power_of_2_below(bytes / 32 / sizeof(XLogRecPtr));
+	cache->nmarks = power_of_2_below(shared / 32 / sizeof(XLogRecPtr));
 	cache->marks_offset = offset;
 	offset += (uint64) cache->nmarks * sizeof(XLogRecPtr);
 	cache->nwaiters = ProcGlobal->allProcCount;
 	cache->waiters_offset = offset = MAXALIGN(offset);
 	offset += chatroom_waiters_bytes(cache->nwaiters);
-	cache->ninterests = Max(bytes / 4096, 256);
+	cache->ninterests = Max(shared / 4096, 256);
 	cache->interest_offset = offset = MAXALIGN(offset);
 	offset += chatroom_interest_bytes(cache->ninterests);
+	cache->presence_offset = offset = CACHELINEALIGN(offset);
+	offset += chatroom_presence_bytes(cache->npresence);
 	cache->ring_offset = offset = CACHELINEALIGN(offset);
 	cache->ring_size = (bytes - offset) & ~(uint64) 63;
 
@@ -202,6 +211,7 @@ chatroom_cache_init(Cache *cache, Oid dboid, Size bytes, int tranche)
 	pg_atomic_init_u32(&cache->interested, 0);
 	chatroom_waiters_init(cache);
 	chatroom_interest_init(cache);
+	chatroom_presence_init(cache, tranche);
 	cache->stats_reset = GetCurrentTimestamp();
 	{
 		pg_atomic_uint64 *counter = (pg_atomic_uint64 *) &cache->stats;

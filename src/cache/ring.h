@@ -111,7 +111,7 @@ typedef struct RingEvent
 	uint32		table,
 				table_len;		/* JSON string */
 	uint32		key,
-				key_len;		/* JSON object or null */
+				key_len;		/* JSON object or null; presence: string */
 	uint32		row,
 				row_len;		/* JSON object or null */
 	uint32		old,
@@ -121,7 +121,7 @@ typedef struct RingEvent
 	uint32		old_key,
 				old_key_len;	/* not in the tail: JSON object */
 	uint32		payload,
-				payload_len;	/* of a broadcast: JSON */
+				payload_len;	/* of a broadcast: JSON; presence: meta */
 	uint32		event,
 				event_len;		/* of a broadcast: its name, JSON string */
 	uint32		origin,
@@ -152,6 +152,7 @@ typedef struct CacheStats
 	pg_atomic_uint64 waits;
 	pg_atomic_uint64 notifies;	/* NOTIFYs sent */
 	pg_atomic_uint64 notify_batches;
+	pg_atomic_uint64 presence_refused;	/* calls of track(): no room, quota */
 	pg_atomic_uint64 resets[RESET_REASONS];
 } CacheStats;
 
@@ -165,11 +166,13 @@ typedef struct Cache
 	uint32		nmarks;			/* power of 2 */
 	uint32		nwaiters;		/* length of the waiters' array */
 	uint32		ninterests;		/* length of the interest table */
+	uint32		npresence;		/* entries of presence */
 	/* offsets from the segment's start */
 	uint64		topics_offset;
 	uint64		marks_offset;
 	uint64		waiters_offset;
 	uint64		interest_offset;
+	uint64		presence_offset;
 	uint64		ring_offset;
 
 	/* Under all stripes: */

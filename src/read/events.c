@@ -138,11 +138,21 @@ put_event(ReturnSetInfo *result, const RingEvent *event, Verdict verdict,
 	if (event->table != 0)
 		set_string(ring_part(event, event->table), event->table_len, 2,
 				   values, nulls);
-	if (event->type == EVENT_BROADCAST)
+	if (event->payload != 0)
 	{
-		appendStringInfoString(&buf, "{\"event\":");
-		appendBinaryStringInfo(&buf, ring_part(event, event->event),
-							   event->event_len);
+		/* a broadcast's name, or who is present */
+		if (event->event != 0)
+		{
+			appendStringInfoString(&buf, "{\"event\":");
+			appendBinaryStringInfo(&buf, ring_part(event, event->event),
+								   event->event_len);
+		}
+		else
+		{
+			appendStringInfoString(&buf, "{\"key\":");
+			appendBinaryStringInfo(&buf, ring_part(event, event->key),
+								   event->key_len);
+		}
 		appendStringInfoChar(&buf, '}');
 		set_json(buf.data, buf.len, 3, values, nulls);
 		set_json(ring_part(event, event->payload), event->payload_len, 8,

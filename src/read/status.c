@@ -15,6 +15,7 @@
 #include "base/grants.h"
 #include "base/launch.h"
 #include "base/memory.h"
+#include "cache/presence.h"
 #include "base/settings.h"
 #include "catalog/pg_authid.h"
 #include "funcapi.h"
@@ -230,6 +231,8 @@ put_cache(StatusRow *row, Cache *cache, int ncolumns)
 	put_bool(row, pg_atomic_read_u64(&cache->held) != 0);
 	put_count(row, pg_atomic_read_u32(&cache->waiting));
 	put_count(row, pg_atomic_read_u32(&cache->interested));
+	put_count(row, chatroom_presence_count(cache));
+	put_count(row, cache->npresence);
 	put_atomic(row, &cache->stats.events);
 	put_atomic(row, &cache->stats.transactions);
 	put_atomic(row, &cache->stats.bytes);
@@ -242,6 +245,7 @@ put_cache(StatusRow *row, Cache *cache, int ncolumns)
 	put_atomic(row, &cache->stats.waits);
 	put_atomic(row, &cache->stats.notifies);
 	put_atomic(row, &cache->stats.notify_batches);
+	put_atomic(row, &cache->stats.presence_refused);
 	put_datum(row, resets_by_reason(cache));
 }
 

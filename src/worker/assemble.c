@@ -505,35 +505,47 @@ handle_running_xacts(const xl_running_xacts *running)
 
 /* ---------------------------------------------------------------- messages */
 
-/* A broadcast outside a transaction is one of its own. */
-static void
-publish_at_once(XLogReaderState *reader, const xl_logical_message *record,
-				const char *payload, TimestampTz at)
+/*
+ * A message outside a transaction is one of its own, whose record starts and
+ * ends there.
+ */
+void
+chatroom_enqueue_message(Oid dboid, XLogRecPtr start, XLogRecPtr end,
+						 TimestampTz at, const char *payload, Size size)
 {
 	PendingTransaction *pending;
 	MemoryContext context;
 	Message    *message;
 
-	if (reader->EndRecPtr <= chatroom_global_floor())
+	if (end <= chatroom_global_floor())
 		return;
 	context = AllocSetContextCreate(assemble_context,
 									"chatroom pending message",
 									ALLOCSET_SMALL_SIZES);
 	pending = MemoryContextAllocZero(context, sizeof(PendingTransaction));
-	message = MemoryContextAlloc(context, offsetof(Message, data) +
-								 record->message_size);
-	message->lsn = reader->ReadRecPtr;
+	message = MemoryContextAlloc(context, offsetof(Message, data) + size);
+	message->lsn = start;
 	message->command = 0;
-	message->len = (uint32) record->message_size;
-	memcpy(message->data, payload, record->message_size);
+	message->len = (uint32) size;
+	memcpy(message->data, payload, size);
 	pending->context = context;
-	pending->lsn = reader->EndRecPtr;
+	pending->lsn = end;
 	pending->at = at;
-	pending->bytes = record->message_size;
+	pending->bytes = size;
 	pending->count = 1;
 	pending->messages = MemoryContextAlloc(context, sizeof(Message *));
 	pending->messages[0] = message;
-	chatroom_enqueue(record->dbId, pending);
+	chatroom_enqueue(dboid, pending);
+}
+
+/* A broadcast or reset outside a transaction. */
+static void
+publish_at_once(XLogReaderState *reader, const xl_logical_message *record,
+				const char *payload, TimestampTz at)
+{
+	chatroom_enqueue_message(record->dbId, reader->ReadRecPtr,
+							 reader->EndRecPtr, at, payload,
+							 record->message_size);
 }
 
 /*
@@ -637,6 +649,10 @@ handle_single_message(XLogReaderState *reader,
 				chatroom_read_anchor(&anchor, reader->EndRecPtr);
 			return;
 		case MESSAGE_PRESENCE:
+			if (!chatroom_read_presence(record->dbId, bytes,
+										reader->ReadRecPtr,
+										reader->EndRecPtr))
+				count_torn();
 			return;
 		case MESSAGE_ROW:
 			break;

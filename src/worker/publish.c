@@ -33,6 +33,7 @@
 #include "base/wal.h"
 #include "cache/build.h"
 #include "cache/interest.h"
+#include "cache/presence.h"
 #include "miscadmin.h"
 #include "storage/procarray.h"
 #include "utils/memutils.h"
@@ -246,6 +247,7 @@ open_cache(TailerDatabase *db)
 							Min(floor, chatroom_wal_position()));
 		pg_atomic_write_u64(&db->cache->held, 0);
 		chatroom_cache_unlock(db->cache);
+		chatroom_open_presence(db);
 	}
 	LWLockAcquire(&chatroom_control->lock, LW_EXCLUSIVE);
 	slot->wanted = false;
@@ -372,6 +374,18 @@ chatroom_make_wanted_caches(void)
 	}
 }
 
+/* Do something about each database that is known. */
+void
+chatroom_for_databases(void (*action) (TailerDatabase *, void *), void *arg)
+{
+	HASH_SEQ_STATUS status;
+	TailerDatabase *db;
+
+	hash_seq_init(&status, databases);
+	while ((db = hash_seq_search(&status)) != NULL)
+		action(db, arg);
+}
+
 /* Free a pending transaction. */
 static void
 free_pending(TailerDatabase *db, PendingTransaction *pending)
@@ -399,6 +413,7 @@ release_cache(TailerDatabase *db)
 		chatroom_cache_empty(db->cache, PG_UINT64_MAX, PG_UINT64_MAX,
 							 false);
 		chatroom_cache_unlock(db->cache);
+		chatroom_presence_close(db->cache);
 		chatroom_waiters_wake_all(db->cache);
 	}
 	if (db->slot >= 0)
@@ -895,6 +910,24 @@ build_event(TailerDatabase *db, const EventFrame *frame,
 										 event.topic.len), frame->lsn);
 		else
 			chatroom_build_broadcast(&batch, frame, &event);
+	}
+	else if (kind == MESSAGE_PRESENCE)
+	{
+		PresenceMessage message;
+
+		if (!chatroom_decode_presence(&reader, &message))
+			return BUILD_UNKNOWN;
+		for (int i = 0; i < message.nitems; i++)
+		{
+			const PresenceItem *item = &message.items[i];
+
+			if (mark_only)
+				add_mark(chatroom_topic_hash(db->cache, item->topic.data,
+											 item->topic.len), frame->lsn);
+			else
+				chatroom_build_presence(&batch, frame, message.action, item,
+										&message.origin);
+		}
 	}
 	else if (kind == MESSAGE_RESET)
 	{

@@ -533,6 +533,10 @@ chatroom_log_anchor(bool new_incarnation)
 	anchor.oldest_open = open != InvalidXLogRecPtr ? open : here;
 	anchor.partial_before = chatroom_partial_before;
 
+	/* before the caches are known, nobody knows who is present */
+	anchor.presence = chatroom_global_floor() != InvalidXLogRecPtr;
+	if (anchor.presence)
+		chatroom_log_presence(here);
 	chatroom_log_known_descriptors();
 	initStringInfo(&buf);
 	chatroom_put_header(&buf, MESSAGE_ANCHOR);
@@ -584,6 +588,8 @@ chatroom_read_anchor(const AnchorEvent *event, XLogRecPtr lsn)
 			Max(event->next_fxid, event->partial_before) :
 			event->partial_before;
 
+	if (event->presence)
+		chatroom_read_presence_anchor(event->begin, lsn);
 	take_incarnations(event, lsn);
 	remember_anchor(&anchor);
 }

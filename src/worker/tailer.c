@@ -130,6 +130,7 @@ write_as_primary(void)
 		/* promoted: cursors of the old primary end at the switch */
 		was_standby = false;
 		incarnation_logged = false;
+		chatroom_presence_start();
 	}
 	if (chatroom_log_anchor(!incarnation_logged))
 		incarnation_logged = true;
@@ -147,6 +148,8 @@ judge_state(XLogRecPtr available)
 		ready = incarnation_logged && available >= chatroom_last_anchor() &&
 			pg_atomic_read_u64(&chatroom_control->read_lsn) >=
 			chatroom_last_anchor();
+	if (ready && !RecoveryInProgress())
+		chatroom_take_over_presence();
 	if (ready && !chatroom_tailer_running())
 	{
 		set_state(TAILER_RUNNING);
@@ -158,9 +161,12 @@ judge_state(XLogRecPtr available)
 		set_state(TAILER_REBUILDING);
 }
 
-/* Sleep until somebody commits, or asks for something. */
+/*
+ * Sleep until somebody commits, or asks for something; at most so many us, if
+ * that is less than usual.
+ */
 static void
-sleep_until_news(bool held)
+sleep_until_news(bool held, uint64 at_most)
 {
 	long		timeout = RecoveryInProgress() ? POLL_STANDBY : POLL_PRIMARY;
 
@@ -171,6 +177,8 @@ sleep_until_news(bool held)
 	}
 	else
 		held_turns = 0;
+	if (at_most / 1000 < timeout)
+		timeout = at_most / 1000 + 1;
 	(void) WaitLatch(MyLatch,
 					 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 					 timeout, PG_WAIT_EXTENSION);
@@ -214,6 +222,7 @@ take_turn(XLogRecPtr available, TimeLineID tli)
 	bool		held;
 	XLogRecPtr	wanted;
 	bool		published = chatroom_queued_bytes() > 0;
+	uint64		lease = PG_UINT64_MAX;
 
 	look_around();
 	chatroom_refresh_timelines(tli);
@@ -230,6 +239,7 @@ take_turn(XLogRecPtr available, TimeLineID tli)
 
 	if (!standby)
 	{
+		lease = chatroom_presence_turn();
 		/* an asynchronous commit: nobody else may flush it for long */
 		wanted = pg_atomic_read_u64(&chatroom_control->flush_wanted);
 		if (wanted > GetFlushRecPtr(NULL))
@@ -238,7 +248,7 @@ take_turn(XLogRecPtr available, TimeLineID tli)
 	nap_while_busy(published);
 	if (!standby && GetFlushRecPtr(NULL) > available)
 		return;
-	sleep_until_news(held);
+	sleep_until_news(held, lease);
 }
 
 /* -------------------------------------------------------------------- life */
@@ -364,6 +374,7 @@ chatroom_tailer_main(Datum arg)
 												ALLOCSET_DEFAULT_SIZES));
 	chatroom_assemble_init();
 	chatroom_publish_init();
+	chatroom_presence_start();
 	was_standby = RecoveryInProgress();
 
 	if (start_is_hopeless())

@@ -63,6 +63,9 @@ typedef struct PendingTransaction
 
 extern void chatroom_assemble_init(void);
 extern void chatroom_handle_record(XLogReaderState *reader);
+extern void chatroom_enqueue_message(Oid dboid, XLogRecPtr start,
+									 XLogRecPtr end, TimestampTz at,
+									 const char *payload, Size size);
 extern bool chatroom_message_order(const char *payload, Size size, Oid dboid,
 								   uint32 *command);
 extern void chatroom_sort_messages(Message **messages, int count);
@@ -108,6 +111,10 @@ extern void chatroom_make_wanted_caches(void);
 extern void chatroom_release_caches(void);
 extern XLogRecPtr chatroom_global_floor(void);
 
+/* Do something about each database that is known. */
+extern void chatroom_for_databases(void (*action) (TailerDatabase *, void *),
+								   void *arg);
+
 /* A fresh snapshot, for a moment. */
 extern Snapshot chatroom_begin_look(void);
 extern void chatroom_end_look(void);
@@ -117,6 +124,17 @@ extern void chatroom_know_descriptor(Oid dboid, const char *body, int len,
 									 XLogRecPtr lsn, bool own);
 extern void chatroom_use_descriptor(Oid dboid, uint64 id);
 extern void chatroom_log_known_descriptors(void);
+
+/* ---- presence.c ---- */
+
+extern void chatroom_presence_start(void);
+extern bool chatroom_read_presence(Oid dboid, ByteReader body,
+								   XLogRecPtr start, XLogRecPtr end);
+extern void chatroom_read_presence_anchor(XLogRecPtr as_of, XLogRecPtr lsn);
+extern void chatroom_log_presence(XLogRecPtr as_of);
+extern void chatroom_open_presence(TailerDatabase *db);
+extern void chatroom_take_over_presence(void);
+extern uint64 chatroom_presence_turn(void);
 
 /* ---- slot.c ---- */
 

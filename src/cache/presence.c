@@ -1,0 +1,1085 @@
+/*-------------------------------------------------------------------------
+ *
+ * presence.c
+ *	  Who is present, in each cache: a table of fixed size.
+ *
+ * See presence.h for the words and the locking.  Entries are found by topic,
+ * and by topic and key, through two hash tables of doubly linked chains.
+ * Their texts stand in chunks, of which there are so many that an entry may
+ * have PRESENCE_TEXT bytes on average.
+ *
+ * What the tailer looks through all entries for, when leases end, which
+ * entries a session has, and how many a role, stands in arrays of its own.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "base/compat.h"
+#include "base/memory.h"
+#include "cache/interest.h"
+#include "cache/presence.h"
+#include "common/hashfn.h"
+#include "miscadmin.h"
+#include "port/pg_bitutils.h"
+
+#define CHUNK_TEXT		60		/* bytes of text in a chunk */
+#define CHUNKS			4		/* chunks for each entry */
+
+#define NONE			PG_UINT32_MAX
+
+typedef struct Chunk
+{
+	uint32		next;			/* of the entry, or of the free ones */
+	char		text[CHUNK_TEXT];
+} Chunk;
+
+typedef struct ChainLink
+{
+	uint32		next;
+	uint32		prev;
+} ChainLink;
+
+typedef struct PresenceEntry
+{
+	uint64		id;				/* 0: free */
+	uint64		ref;
+	uint64		slot;			/* of a lease */
+	uint64		seq;			/* order of coming */
+	uint64		topic_hash;
+	uint64		key_hash;		/* of topic and key */
+	int64		ttl;			/* us; 0: a session's */
+	XLogRecPtr	lsn;			/* of the newest message about it */
+	XLogRecPtr	named;			/* as_of of the newest state that named it */
+	ChainLink	by_topic;
+	ChainLink	by_key;			/* next: also of the free list */
+	uint32		next_leaving;
+	uint32		chunk;			/* first one of topic, key and meta */
+	uint16		topic_len;
+	uint16		key_len;
+	uint16		meta_len;
+	bool		leaving;
+} PresenceEntry;
+
+/* Its arrays follow it, in the order of the functions below. */
+typedef struct PresenceTable
+{
+	LWLock		lock;
+	uint32		nentries;
+	uint32		nbuckets;		/* power of 2 */
+	uint32		nchunks;
+	/* all below under the lock: */
+	bool		open;
+	XLogRecPtr	applied;		/* messages up to here are folded in */
+	uint64		last_seq;
+	uint32		count;			/* entries, but for leaving ones */
+	uint32		used;			/* no entry from here on was ever used */
+	uint32		free_entry;
+	uint32		free_chunk;
+	uint32		free_chunks;	/* their number */
+	uint32		first_leaving;
+	uint32		last_leaving;
+	/* but for this: when the first lease ends, or before */
+	pg_atomic_uint64 next_expiry;
+} PresenceTable;
+
+/* ------------------------------------------------------------- the layout */
+
+#define TABLE_SIZE		MAXALIGN(sizeof(PresenceTable))
+
+static inline PresenceTable *
+presence_table(Cache *cache)
+{
+	return (PresenceTable *) ((char *) cache + cache->presence_offset);
+}
+
+/* When leases end, in us of the monotonic clock; 0: no lease. */
+static inline pg_atomic_uint64 *
+expiries(PresenceTable *table)
+{
+	return (pg_atomic_uint64 *) ((char *) table + TABLE_SIZE);
+}
+
+/* The sessions of entries; 0: of none that lives. */
+static inline uint64 *
+sessions(PresenceTable *table)
+{
+	return (uint64 *) (expiries(table) + table->nentries);
+}
+
+static inline PresenceEntry *
+entries(PresenceTable *table)
+{
+	return (PresenceEntry *) (sessions(table) + table->nentries);
+}
+
+static inline Chunk *
+chunks(PresenceTable *table)
+{
+	return (Chunk *) (entries(table) + table->nentries);
+}
+
+static inline uint32 *
+topic_buckets(PresenceTable *table)
+{
+	return (uint32 *) (chunks(table) + table->nchunks);
+}
+
+static inline uint32 *
+key_buckets(PresenceTable *table)
+{
+	return topic_buckets(table) + table->nbuckets;
+}
+
+/* Who tracked an entry; InvalidOid: nobody. */
+static inline Oid *
+roles(PresenceTable *table)
+{
+	return (Oid *) (key_buckets(table) + table->nbuckets);
+}
+
+/* Bytes of a table. */
+Size
+chatroom_presence_bytes(uint32 nentries)
+{
+	Size		entry = sizeof(pg_atomic_uint64) + sizeof(uint64) +
+		sizeof(PresenceEntry) + sizeof(Chunk) * CHUNKS + sizeof(Oid);
+
+	return CACHELINEALIGN(TABLE_SIZE + entry * nentries +
+						  2 * sizeof(uint32) * pg_nextpower2_32(nentries));
+}
+
+/* Make the table empty. */
+static void
+clear_table(PresenceTable *table)
+{
+	table->applied = InvalidXLogRecPtr;
+	table->count = table->used = 0;
+	table->first_leaving = table->last_leaving = NONE;
+	for (uint32 i = 0; i < table->nbuckets; i++)
+		topic_buckets(table)[i] = key_buckets(table)[i] = NONE;
+	for (uint32 i = 0; i < table->nentries; i++)
+	{
+		pg_atomic_write_u64(&expiries(table)[i], 0);
+		sessions(table)[i] = 0;
+		roles(table)[i] = InvalidOid;
+		entries(table)[i].id = 0;
+		entries(table)[i].by_key.next = i + 1 < table->nentries ? i + 1 : NONE;
+	}
+	for (uint32 i = 0; i < table->nchunks; i++)
+		chunks(table)[i].next = i + 1 < table->nchunks ? i + 1 : NONE;
+	table->free_entry = table->free_chunk = 0;
+	table->free_chunks = table->nchunks;
+	pg_atomic_write_u64(&table->next_expiry, PG_UINT64_MAX);
+}
+
+/* Lay out a new cache's table; all of it is zero. */
+void
+chatroom_presence_init(Cache *cache, int tranche)
+{
+	PresenceTable *table = presence_table(cache);
+
+	LWLockInitialize(&table->lock, tranche);
+	table->nentries = cache->npresence;
+	table->nbuckets = pg_nextpower2_32(table->nentries);
+	table->nchunks = table->nentries * CHUNKS;
+	pg_atomic_init_u64(&table->next_expiry, PG_UINT64_MAX);
+	for (uint32 i = 0; i < table->nentries; i++)
+		pg_atomic_init_u64(&expiries(table)[i], 0);
+	clear_table(table);
+}
+
+/* ----------------------------------------------------------------- chains */
+
+/* Put an entry at the beginning of a chain. */
+#define link_entry(table, bucket, index, field) \
+	do \
+	{ \
+		PresenceEntry *all_ = entries(table); \
+		all_[index].field.prev = NONE; \
+		all_[index].field.next = *(bucket); \
+		if (*(bucket) != NONE) \
+			all_[*(bucket)].field.prev = index; \
+		*(bucket) = index; \
+	} while (0)
+
+/* Take it out. */
+#define unlink_entry(table, bucket, index, field) \
+	do \
+	{ \
+		PresenceEntry *all_ = entries(table); \
+		ChainLink	link_ = all_[index].field; \
+		if (link_.prev == NONE) \
+			*(bucket) = link_.next; \
+		else \
+			all_[link_.prev].field.next = link_.next; \
+		if (link_.next != NONE) \
+			all_[link_.next].field.prev = link_.prev; \
+	} while (0)
+
+static inline uint32 *
+topic_bucket(PresenceTable *table, uint64 hash)
+{
+	return &topic_buckets(table)[hash & (table->nbuckets - 1)];
+}
+
+static inline uint32 *
+key_bucket(PresenceTable *table, uint64 hash)
+{
+	return &key_buckets(table)[hash & (table->nbuckets - 1)];
+}
+
+/* ------------------------------------------------------------------ texts */
+
+/* Chunks that hold so many bytes. */
+static inline uint32
+chunks_for(uint32 bytes)
+{
+	return (bytes + CHUNK_TEXT - 1) / CHUNK_TEXT;
+}
+
+static inline uint32
+text_len(const PresenceEntry *entry)
+{
+	return entry->topic_len + entry->key_len + entry->meta_len;
+}
+
+/* Free an entry's chunks. */
+static void
+free_text(PresenceTable *table, PresenceEntry *entry)
+{
+	while (entry->chunk != NONE)
+	{
+		uint32		chunk = entry->chunk;
+
+		entry->chunk = chunks(table)[chunk].next;
+		chunks(table)[chunk].next = table->free_chunk;
+		table->free_chunk = chunk;
+		table->free_chunks++;
+	}
+}
+
+/* Is there room for an item's texts, if those of an entry go? */
+static bool
+text_fits(const PresenceTable *table, const PresenceEntry *entry,
+		  const PresenceItem *item)
+{
+	uint32		room = table->free_chunks;
+
+	if (entry != NULL)
+		room += chunks_for(text_len(entry));
+	return chunks_for(item->topic.len + item->key.len + item->meta.len) <=
+		room;
+}
+
+/* Set an entry's texts, which fit. */
+static void
+set_text(PresenceTable *table, PresenceEntry *entry, const PresenceItem *item)
+{
+	const Piece *pieces[] = {&item->topic, &item->key, &item->meta};
+	uint32	   *link = &entry->chunk;
+	uint32		at = CHUNK_TEXT;
+	Chunk	   *chunk = NULL;
+
+	free_text(table, entry);
+	for (int i = 0; i < lengthof(pieces); i++)
+		for (int done = 0; done < pieces[i]->len;)
+		{
+			uint32		n;
+
+			if (at == CHUNK_TEXT)
+			{
+				*link = table->free_chunk;
+				chunk = &chunks(table)[*link];
+				table->free_chunk = chunk->next;
+				table->free_chunks--;
+				link = &chunk->next;
+				at = 0;
+			}
+			n = Min(pieces[i]->len - done, CHUNK_TEXT - at);
+			memcpy(chunk->text + at, pieces[i]->data + done, n);
+			done += n;
+			at += n;
+		}
+	*link = NONE;
+	entry->topic_len = item->topic.len;
+	entry->key_len = item->key.len;
+	entry->meta_len = item->meta.len;
+}
+
+/* Copy an entry's texts from an offset on. */
+static void
+copy_text(PresenceTable *table, const PresenceEntry *entry, uint32 from,
+		  char *to)
+{
+	uint32		len = text_len(entry);
+	uint32		chunk = entry->chunk;
+
+	for (uint32 at = 0; at < len; at += CHUNK_TEXT)
+	{
+		uint32		n = Min(len - at, CHUNK_TEXT);
+
+		if (at + n > from)
+		{
+			uint32		skip = from > at ? from - at : 0;
+
+			memcpy(to, chunks(table)[chunk].text + skip, n - skip);
+			to += n - skip;
+		}
+		chunk = chunks(table)[chunk].next;
+	}
+}
+
+/* Does a part of an entry's texts equal a piece of the same length? */
+static bool
+text_equals(PresenceTable *table, const PresenceEntry *entry, uint32 from,
+			const Piece *piece)
+{
+	uint32		chunk = entry->chunk;
+	uint32		at = 0;
+	uint32		done = 0;
+
+	while (done < (uint32) piece->len)
+	{
+		uint32		skip;
+		uint32		n;
+
+		for (; from + done >= at + CHUNK_TEXT; at += CHUNK_TEXT)
+			chunk = chunks(table)[chunk].next;
+		skip = from + done - at;
+		n = Min(CHUNK_TEXT - skip, (uint32) piece->len - done);
+		if (memcmp(chunks(table)[chunk].text + skip, piece->data + done,
+				   n) != 0)
+			return false;
+		done += n;
+	}
+	return true;
+}
+
+/* ---------------------------------------------------------------- entries */
+
+/* Where a topic's and a key's entries are. */
+typedef struct Place
+{
+	uint64		topic_hash;
+	uint64		key_hash;
+} Place;
+
+static Place
+place_of(const Cache *cache, const Piece *topic, const Piece *key)
+{
+	Place		place;
+
+	place.topic_hash = chatroom_topic_hash(cache, topic->data, topic->len);
+	place.key_hash = key == NULL ? 0 :
+		hash_bytes_extended((const unsigned char *) key->data, key->len,
+							place.topic_hash);
+	return place;
+}
+
+/* Is an entry of a topic, and (unless NULL) of a key? */
+static bool
+entry_is_of(PresenceTable *table, const PresenceEntry *entry, Place place,
+			const Piece *topic, const Piece *key)
+{
+	return entry->topic_hash == place.topic_hash &&
+		entry->topic_len == topic->len &&
+		text_equals(table, entry, 0, topic) &&
+		(key == NULL ||
+		 (entry->key_hash == place.key_hash &&
+		  entry->key_len == key->len &&
+		  text_equals(table, entry, topic->len, key)));
+}
+
+/* The entry that a claim is about, if it is there. */
+static uint32
+find_claimed(PresenceTable *table, Place place, const PresenceClaim *claim)
+{
+	const PresenceItem *item = &claim->item;
+	uint32		i;
+
+	for (i = *key_bucket(table, place.key_hash); i != NONE;
+		 i = entries(table)[i].by_key.next)
+	{
+		PresenceEntry *entry = &entries(table)[i];
+
+		if (!entry->leaving &&
+			(item->ttl > 0 ? entry->ttl > 0 && entry->slot == item->slot :
+			 entry->ttl == 0 && sessions(table)[i] == claim->session) &&
+			entry_is_of(table, entry, place, &item->topic, &item->key))
+			break;
+	}
+	return i;
+}
+
+/* The entry with an id, among those of a place. */
+static uint32
+find_id(PresenceTable *table, Place place, uint64 id)
+{
+	uint32		i;
+
+	for (i = *key_bucket(table, place.key_hash); i != NONE;
+		 i = entries(table)[i].by_key.next)
+		if (entries(table)[i].id == id)
+			break;
+	return i;
+}
+
+/* Have the tailer look for ended leases at a moment, or before. */
+static void
+expect_expiry(PresenceTable *table, uint64 moment)
+{
+	uint64		old = pg_atomic_read_u64(&table->next_expiry);
+
+	while (moment < old &&
+		   !pg_atomic_compare_exchange_u64(&table->next_expiry, &old, moment))
+		;
+}
+
+/* Give a lease its full time. */
+static void
+renew(PresenceTable *table, uint32 index, int64 ttl)
+{
+	uint64		moment = chatroom_monotonic_us() + ttl;
+
+	pg_atomic_write_u64(&expiries(table)[index], moment);
+	expect_expiry(table, moment);
+}
+
+/* Enter an item for which there is room. */
+static uint32
+enter(PresenceTable *table, Place place, const PresenceItem *item)
+{
+	uint32		index = table->free_entry;
+	PresenceEntry *entry = &entries(table)[index];
+
+	table->free_entry = entry->by_key.next;
+	table->used = Max(table->used, index + 1);
+	table->count++;
+	memset(entry, 0, sizeof(*entry));
+	entry->id = item->id;
+	entry->ref = item->ref;
+	entry->slot = item->slot;
+	entry->seq = ++table->last_seq;
+	entry->topic_hash = place.topic_hash;
+	entry->key_hash = place.key_hash;
+	entry->ttl = item->ttl;
+	entry->chunk = NONE;
+	entry->next_leaving = NONE;
+	set_text(table, entry, item);
+	link_entry(table, topic_bucket(table, place.topic_hash), index, by_topic);
+	link_entry(table, key_bucket(table, place.key_hash), index, by_key);
+	roles(table)[index] = item->role;
+	sessions(table)[index] = 0;
+	pg_atomic_write_u64(&expiries(table)[index], 0);
+	return index;
+}
+
+/* Have the tailer tell that an entry has ended. */
+static void
+end_entry(PresenceTable *table, uint32 index)
+{
+	PresenceEntry *entry = &entries(table)[index];
+
+	entry->leaving = true;
+	table->count--;
+	sessions(table)[index] = 0;
+	pg_atomic_write_u64(&expiries(table)[index], 0);
+	entry->next_leaving = NONE;
+	if (table->last_leaving == NONE)
+		table->first_leaving = index;
+	else
+		entries(table)[table->last_leaving].next_leaving = index;
+	table->last_leaving = index;
+}
+
+/* Free an entry that is not leaving, or no longer in the list of those. */
+static void
+remove_entry(PresenceTable *table, uint32 index)
+{
+	PresenceEntry *entry = &entries(table)[index];
+
+	unlink_entry(table, topic_bucket(table, entry->topic_hash), index,
+				 by_topic);
+	unlink_entry(table, key_bucket(table, entry->key_hash), index, by_key);
+	free_text(table, entry);
+	if (!entry->leaving)
+		table->count--;
+	sessions(table)[index] = 0;
+	roles(table)[index] = InvalidOid;
+	pg_atomic_write_u64(&expiries(table)[index], 0);
+	entry->id = 0;
+	entry->by_key.next = table->free_entry;
+	table->free_entry = index;
+}
+
+/* --------------------------------------------------------------- sessions */
+
+/* Is a claim's meta that of an entry already? */
+static bool
+same_meta(PresenceTable *table, const PresenceEntry *entry,
+		  const PresenceItem *item)
+{
+	return entry->meta_len == item->meta.len &&
+		text_equals(table, entry, entry->topic_len + entry->key_len,
+					&item->meta);
+}
+
+/*
+ * Nothing but a renewal, as most calls are where many type: for which a shared
+ * lock is enough.
+ */
+static bool
+only_renew(PresenceTable *table, Place place, PresenceClaim *claim)
+{
+	uint32		index;
+	bool		found = false;
+
+	LWLockAcquire(&table->lock, LW_SHARED);
+	if (table->open &&
+		(index = find_claimed(table, place, claim)) != NONE)
+	{
+		PresenceEntry *entry = &entries(table)[index];
+
+		if (entry->ttl == claim->item.ttl &&
+			same_meta(table, entry, &claim->item))
+		{
+			claim->item.id = entry->id;
+			claim->item.ref = entry->ref;
+			if (entry->ttl > 0)
+				renew(table, index, entry->ttl);
+			found = true;
+		}
+	}
+	LWLockRelease(&table->lock);
+	return found;
+}
+
+/* Log what is told of a claim; the buffer has room for it. */
+static XLogRecPtr
+log_claim(StringInfo buf, PresenceAction action, const PresenceClaim *claim)
+{
+	PresenceMessage message = {0};
+
+	message.action = action;
+	message.at = claim->at;
+	message.origin = claim->origin;
+	chatroom_encode_presence(buf, &message);
+	chatroom_encode_presence_item(buf, &claim->item);
+	return chatroom_log_message(CHATROOM_PREFIX, buf->data, buf->len, false);
+}
+
+/* An entry is tracked again: its ttl, and where it differs its meta. */
+static PresenceResult
+change_entry(PresenceTable *table, uint32 index, PresenceClaim *claim,
+			 StringInfo buf, XLogRecPtr *lsn)
+{
+	PresenceEntry *entry = &entries(table)[index];
+	PresenceItem *item = &claim->item;
+	PresenceResult result = PRESENCE_RENEWED;
+
+	item->id = entry->id;
+	if (same_meta(table, entry, item))
+		item->ref = entry->ref;
+	else if (!text_fits(table, entry, item))
+		return PRESENCE_TEXT_FULL;
+	else
+	{
+		item->prev_ref = entry->ref;
+		*lsn = log_claim(buf, PRESENCE_UPDATE, claim);
+		entry->ref = item->ref;
+		entry->lsn = *lsn;
+		set_text(table, entry, item);
+		result = PRESENCE_TOLD;
+	}
+	entry->ttl = item->ttl;
+	if (entry->ttl > 0)
+		renew(table, index, entry->ttl);
+	return result;
+}
+
+/* Has a role as many entries as it may have? */
+static bool
+quota_reached(PresenceTable *table, const PresenceClaim *claim)
+{
+	int			n = 0;
+
+	if (claim->quota < 0)
+		return false;
+	for (uint32 i = 0; i < table->used && n < claim->quota; i++)
+		if (roles(table)[i] == claim->item.role && !entries(table)[i].leaving)
+			n++;
+	return n >= claim->quota;
+}
+
+/* An entry comes. */
+static PresenceResult
+add_entry(PresenceTable *table, Place place, PresenceClaim *claim,
+		  StringInfo buf, XLogRecPtr *lsn)
+{
+	uint32		index;
+
+	if (quota_reached(table, claim))
+		return PRESENCE_QUOTA;
+	if (table->free_entry == NONE)
+		return PRESENCE_FULL;
+	if (!text_fits(table, NULL, &claim->item))
+		return PRESENCE_TEXT_FULL;
+	*lsn = log_claim(buf, PRESENCE_JOIN, claim);
+	index = enter(table, place, &claim->item);
+	entries(table)[index].lsn = *lsn;
+	if (claim->item.ttl > 0)
+		renew(table, index, claim->item.ttl);
+	else
+		sessions(table)[index] = claim->session;
+	return PRESENCE_TOLD;
+}
+
+/* Track an entry; see presence.h. */
+PresenceResult
+chatroom_presence_track(Cache *cache, PresenceClaim *claim, XLogRecPtr *lsn)
+{
+	PresenceTable *table = presence_table(cache);
+	Place		place = place_of(cache, &claim->item.topic, &claim->item.key);
+	StringInfoData buf;
+	PresenceResult result;
+	uint32		index;
+
+	*lsn = InvalidXLogRecPtr;
+	if (only_renew(table, place, claim))
+		return PRESENCE_RENEWED;
+
+	/* make room now: nothing is allocated under the lock */
+	initStringInfo(&buf);
+	chatroom_put_header(&buf, MESSAGE_PRESENCE);
+	enlargeStringInfo(&buf, PRESENCE_ITEM_ROOM + PRESENCE_ITEM_OVERHEAD +
+					  Max(claim->origin.len, 0));
+	LWLockAcquire(&table->lock, LW_EXCLUSIVE);
+	if (!table->open)
+		result = PRESENCE_CLOSED;
+	else if ((index = find_claimed(table, place, claim)) != NONE)
+		result = change_entry(table, index, claim, &buf, lsn);
+	else
+		result = add_entry(table, place, claim, &buf, lsn);
+	LWLockRelease(&table->lock);
+	pfree(buf.data);
+	return result;
+}
+
+/* End the entries of a key that are a session's, or leases. */
+bool
+chatroom_presence_untrack(Cache *cache, const Piece *topic, const Piece *key,
+						  uint64 session)
+{
+	PresenceTable *table = presence_table(cache);
+	Place		place = place_of(cache, topic, key);
+	bool		ended = false;
+
+	LWLockAcquire(&table->lock, LW_EXCLUSIVE);
+	for (uint32 i = *key_bucket(table, place.key_hash);
+		 i != NONE && table->open; i = entries(table)[i].by_key.next)
+	{
+		PresenceEntry *entry = &entries(table)[i];
+
+		if (entry->leaving ||
+			(entry->ttl == 0 && sessions(table)[i] != session) ||
+			!entry_is_of(table, entry, place, topic, key))
+			continue;
+		end_entry(table, i);
+		ended = true;
+	}
+	LWLockRelease(&table->lock);
+	return ended;
+}
+
+/* End a lease, if it is there; mostly it isn't. */
+bool
+chatroom_presence_end_lease(Cache *cache, const Piece *topic,
+							const Piece *key, uint64 slot)
+{
+	PresenceTable *table = presence_table(cache);
+	PresenceClaim claim = {0};
+	Place		place = place_of(cache, topic, key);
+	uint32		index;
+
+	claim.item.topic = *topic;
+	claim.item.key = *key;
+	claim.item.slot = slot;
+	claim.item.ttl = 1;			/* any: it is a lease */
+	LWLockAcquire(&table->lock, LW_SHARED);
+	index = table->open ? find_claimed(table, place, &claim) : NONE;
+	LWLockRelease(&table->lock);
+	if (index == NONE)
+		return false;
+	LWLockAcquire(&table->lock, LW_EXCLUSIVE);
+	index = table->open ? find_claimed(table, place, &claim) : NONE;
+	if (index != NONE)
+		end_entry(table, index);
+	LWLockRelease(&table->lock);
+	return index != NONE;
+}
+
+/* End all entries of a session. */
+bool
+chatroom_presence_end_session(Cache *cache, uint64 session)
+{
+	PresenceTable *table = presence_table(cache);
+	bool		ended = false;
+
+	LWLockAcquire(&table->lock, LW_EXCLUSIVE);
+	for (uint32 i = 0; i < table->used; i++)
+		if (sessions(table)[i] == session)
+		{
+			end_entry(table, i);
+			ended = true;
+		}
+	LWLockRelease(&table->lock);
+	return ended;
+}
+
+/*
+ * Copy the entries of a topic into a buffer, while they fit; returns the bytes
+ * that all of them take.
+ */
+static Size
+copy_topic(PresenceTable *table, Place place, const Piece *topic,
+		   StringInfo copies, int *n)
+{
+	Size		needed = 0;
+
+	*n = 0;
+	copies->len = 0;
+	for (uint32 i = *topic_bucket(table, place.topic_hash); i != NONE;
+		 i = entries(table)[i].by_topic.next)
+	{
+		PresenceEntry *entry = &entries(table)[i];
+		PresenceCopy copy;
+		Size		size;
+
+		if (entry->leaving || !entry_is_of(table, entry, place, topic, NULL))
+			continue;
+		size = MAXALIGN(sizeof(copy) + entry->key_len + entry->meta_len);
+		needed += size;
+		if (needed > copies->maxlen)
+			continue;
+		copy.ref = entry->ref;
+		copy.seq = entry->seq;
+		copy.key_len = entry->key_len;
+		copy.meta_len = entry->meta_len;
+		memcpy(copies->data + copies->len, &copy, sizeof(copy));
+		copy_text(table, entry, entry->topic_len,
+				  copies->data + copies->len + sizeof(copy));
+		copies->len += size;
+		(*n)++;
+	}
+	return needed;
+}
+
+/* Who is present on a topic; see presence.h. */
+int
+chatroom_presence_of_topic(Cache *cache, const Piece *topic,
+						   StringInfo copies)
+{
+	PresenceTable *table = presence_table(cache);
+	Place		place = place_of(cache, topic, NULL);
+
+	for (;;)
+	{
+		int			n;
+		Size		needed;
+
+		LWLockAcquire(&table->lock, LW_SHARED);
+		needed = copy_topic(table, place, topic, copies, &n);
+		LWLockRelease(&table->lock);
+		if (needed <= copies->maxlen)
+			return n;
+		copies->len = 0;
+		enlargeStringInfo(copies, needed + needed / 8);
+	}
+}
+
+/* Entries that are there. */
+uint32
+chatroom_presence_count(Cache *cache)
+{
+	return presence_table(cache)->count;
+}
+
+/* ---------------------------------------------------- the tailer: the fold */
+
+/* An item came, or has another meta. */
+static void
+apply_item(Cache *cache, PresenceTable *table, const PresenceMessage *message,
+		   const PresenceItem *item, XLogRecPtr lsn)
+{
+	Place		place = place_of(cache, &item->topic, &item->key);
+	uint32		index = find_id(table, place, item->id);
+	PresenceEntry *entry = index == NONE ? NULL : &entries(table)[index];
+
+	/* of a state all that came later has been read already */
+	if (message->action == PRESENCE_STATE)
+		lsn = message->as_of;
+	if (entry == NULL)
+	{
+		/* a standby may have less room: it shows what it can */
+		if (table->free_entry == NONE || !text_fits(table, NULL, item))
+			return;
+		index = enter(table, place, item);
+		entry = &entries(table)[index];
+		entry->lsn = lsn;
+	}
+	else if (entry->lsn < lsn)
+	{
+		if (text_fits(table, entry, item))
+			set_text(table, entry, item);
+		entry->ref = item->ref;
+		entry->ttl = item->ttl;
+		entry->lsn = lsn;
+	}
+	if (message->action == PRESENCE_STATE)
+		entry->named = message->as_of;
+}
+
+/* Fold a message into a table that is not open. */
+void
+chatroom_presence_apply(Cache *cache, const PresenceMessage *message,
+						XLogRecPtr lsn)
+{
+	PresenceTable *table = presence_table(cache);
+
+	LWLockAcquire(&table->lock, LW_EXCLUSIVE);
+	if (!table->open && lsn > table->applied)
+	{
+		for (int i = 0; i < message->nitems; i++)
+		{
+			const PresenceItem *item = &message->items[i];
+
+			if (message->action != PRESENCE_LEAVE)
+				apply_item(cache, table, message, item, lsn);
+			else
+			{
+				Place		place = place_of(cache, &item->topic, &item->key);
+				uint32		index = find_id(table, place, item->id);
+
+				if (index != NONE)
+					remove_entry(table, index);
+			}
+		}
+		table->applied = lsn;
+	}
+	LWLockRelease(&table->lock);
+}
+
+/* What a state did not name, and came before, leaves; see presence.h. */
+bool
+chatroom_presence_sweep(Cache *cache, XLogRecPtr as_of, XLogRecPtr lsn)
+{
+	PresenceTable *table = presence_table(cache);
+	bool		ended = false;
+
+	LWLockAcquire(&table->lock, LW_EXCLUSIVE);
+	if (!table->open && lsn > table->applied)
+	{
+		for (uint32 i = 0; i < table->used; i++)
+		{
+			PresenceEntry *entry = &entries(table)[i];
+
+			if (entry->id == 0 || entry->leaving || entry->lsn > as_of ||
+				entry->named == as_of)
+				continue;
+			end_entry(table, i);
+			ended = true;
+		}
+		table->applied = lsn;
+	}
+	LWLockRelease(&table->lock);
+	return ended;
+}
+
+/* Have sessions write from now on; see presence.h. */
+bool
+chatroom_presence_open(Cache *cache)
+{
+	PresenceTable *table = presence_table(cache);
+	bool		ended = false;
+
+	LWLockAcquire(&table->lock, LW_EXCLUSIVE);
+	for (uint32 i = 0; i < table->used && !table->open; i++)
+	{
+		PresenceEntry *entry = &entries(table)[i];
+
+		if (entry->id == 0 || entry->leaving)
+			continue;
+		if (entry->ttl > 0)
+			renew(table, i, entry->ttl);
+		else
+		{
+			end_entry(table, i);
+			ended = true;
+		}
+	}
+	table->open = true;
+	LWLockRelease(&table->lock);
+	return ended;
+}
+
+bool
+chatroom_presence_is_open(Cache *cache)
+{
+	return presence_table(cache)->open;
+}
+
+/* The cache is given up: who has it mapped writes into it no more. */
+void
+chatroom_presence_close(Cache *cache)
+{
+	PresenceTable *table = presence_table(cache);
+
+	LWLockAcquire(&table->lock, LW_EXCLUSIVE);
+	table->open = false;
+	clear_table(table);
+	LWLockRelease(&table->lock);
+}
+
+/* -------------------------------------------- the tailer: what it tells of */
+
+/* End leases that have run out; see presence.h. */
+uint64
+chatroom_presence_expire(Cache *cache, uint64 now)
+{
+	PresenceTable *table = presence_table(cache);
+	uint64		next = PG_UINT64_MAX;
+	bool		ended = false;
+
+	if (!table->open)
+		return PG_UINT64_MAX;
+	if (pg_atomic_read_u64(&table->next_expiry) > now)
+		return pg_atomic_read_u64(&table->next_expiry);
+
+	/* who renews from now on says so */
+	pg_atomic_exchange_u64(&table->next_expiry, PG_UINT64_MAX);
+	LWLockAcquire(&table->lock, LW_SHARED);
+	for (uint32 i = 0; i < table->used; i++)
+	{
+		uint64		moment = pg_atomic_read_u64(&expiries(table)[i]);
+
+		if (moment != 0 && moment <= now)
+			ended = true;
+		else if (moment != 0)
+			next = Min(next, moment);
+	}
+	LWLockRelease(&table->lock);
+	if (ended)
+	{
+		LWLockAcquire(&table->lock, LW_EXCLUSIVE);
+		for (uint32 i = 0; i < table->used; i++)
+		{
+			uint64		moment = pg_atomic_read_u64(&expiries(table)[i]);
+
+			if (moment != 0 && moment <= now)
+				end_entry(table, i);
+		}
+		LWLockRelease(&table->lock);
+	}
+	expect_expiry(table, next);
+	return next;
+}
+
+/* Append an entry as item; the scratch space holds its texts. */
+static void
+encode_entry(PresenceTable *table, uint32 index, char *scratch,
+			 StringInfo buf)
+{
+	PresenceEntry *entry = &entries(table)[index];
+	PresenceItem item = {0};
+
+	copy_text(table, entry, 0, scratch);
+	item.id = entry->id;
+	item.ref = entry->ref;
+	item.slot = entry->slot;
+	item.ttl = entry->ttl;
+	item.role = roles(table)[index];
+	item.topic.data = scratch;
+	item.topic.len = entry->topic_len;
+	item.key.data = item.topic.data + item.topic.len;
+	item.key.len = entry->key_len;
+	item.meta.data = item.key.data + item.key.len;
+	item.meta.len = entry->meta_len;
+	chatroom_encode_presence_item(buf, &item);
+}
+
+/* Has the buffer room for any item? */
+static inline bool
+has_room(StringInfo buf)
+{
+	return buf->maxlen - buf->len > PRESENCE_ITEM_ROOM;
+}
+
+/* Encode items that leave; see presence.h. */
+int
+chatroom_presence_leaving(Cache *cache, StringInfo buf,
+						  PresenceHandle *handles, int n)
+{
+	PresenceTable *table = presence_table(cache);
+	char	   *scratch;
+	int			taken = 0;
+
+	if (table->first_leaving == NONE)
+		return 0;
+	scratch = palloc(PRESENCE_ITEM_ROOM);
+	LWLockAcquire(&table->lock, LW_SHARED);
+	for (uint32 i = table->first_leaving;
+		 i != NONE && taken < n && has_room(buf);
+		 i = entries(table)[i].next_leaving)
+	{
+		encode_entry(table, i, scratch, buf);
+		handles[taken].index = i;
+		handles[taken].id = entries(table)[i].id;
+		taken++;
+	}
+	LWLockRelease(&table->lock);
+	pfree(scratch);
+	return taken;
+}
+
+/* They were told: free them, who are the first of those that leave. */
+void
+chatroom_presence_forget(Cache *cache, const PresenceHandle *handles, int n)
+{
+	PresenceTable *table = presence_table(cache);
+
+	LWLockAcquire(&table->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < n; i++)
+	{
+		uint32		index = table->first_leaving;
+
+		if (index != handles[i].index ||
+			entries(table)[index].id != handles[i].id)
+			break;
+		table->first_leaving = entries(table)[index].next_leaving;
+		if (table->first_leaving == NONE)
+			table->last_leaving = NONE;
+		remove_entry(table, index);
+	}
+	LWLockRelease(&table->lock);
+}
+
+/* Encode items of the state; see presence.h. */
+int
+chatroom_presence_state(Cache *cache, StringInfo buf, uint32 *next)
+{
+	PresenceTable *table = presence_table(cache);
+	char	   *scratch = palloc(PRESENCE_ITEM_ROOM);
+	int			taken = 0;
+
+	LWLockAcquire(&table->lock, LW_SHARED);
+	for (; *next < table->used && has_room(buf); (*next)++)
+		if (entries(table)[*next].id != 0)
+		{
+			encode_entry(table, *next, scratch, buf);
+			taken++;
+		}
+	LWLockRelease(&table->lock);
+	pfree(scratch);
+	return taken;
+}
