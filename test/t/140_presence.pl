@@ -1,0 +1,298 @@
+# Presence over deaths, restarts, standbys and promotions; leases, limits.
+use strict;
+use warnings;
+use Chatroom::Session;
+use Chatroom::Test;
+use JSON::PP;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(time usleep);
+
+my $json = JSON::PP->new->canonical;
+
+# Presence on a topic without its refs: "ann 1 2, ben" for entries whose metas
+# have an n, or none.
+sub present
+{
+	my ($node, $topic) = @_;
+
+	return $node->safe_psql('postgres', <<"SQL");
+SELECT coalesce(string_agg(concat_ws(' ', key, (SELECT string_agg(m->>'n', ' ') FROM json_array_elements(value->'metas') m)), ', '), 'nobody')
+FROM json_each(chatroom.presence('$topic'))
+SQL
+}
+
+# Wait until that is so; returns how long it took, in seconds.
+sub present_is
+{
+	my ($node, $topic, $wanted, $what) = @_;
+	my $start = time();
+	my $last;
+
+	poll_until($what, sub { ($last = present($node, $topic)) eq $wanted });
+	is($last, $wanted, $what);
+	return time() - $start;
+}
+
+# Someone who holds presence as a client does: what presence() says, and then
+# what events say, which may tell again what it has heard of.
+sub follow
+{
+	my ($node, $topic) = @_;
+	my $self = { node => $node, topic => $topic };
+
+	$self->{cursor} = $node->safe_psql('postgres', "SELECT chatroom.sync('$topic')->>'cursor'");
+	my $state = $json->decode($node->safe_psql('postgres', "SELECT chatroom.presence('$topic')"));
+	foreach my $key (keys %$state)
+	{
+		$self->{state}{$key}{ $_->{phx_ref} } = $_ foreach @{ $state->{$key}{metas} };
+	}
+	return $self;
+}
+
+sub hear
+{
+	my ($self) = @_;
+	my $answer;
+
+	do
+	{
+		$answer = $json->decode($self->{node}->safe_psql('postgres', "SELECT chatroom.sync('$self->{topic}', '$self->{cursor}')"));
+		$self->{cursor} = $answer->{cursor};
+		$self->{resets}++ if $answer->{reset};
+		foreach my $event (@{ $answer->{events} })
+		{
+			my $metas = $self->{state}{ $event->{key} } //= {};
+			my $meta  = $event->{meta};
+
+			$self->{count}{ $event->{type} }++;
+			delete $metas->{ delete $meta->{phx_ref_prev} } if $event->{type} eq 'presence_update';
+			$metas->{ $meta->{phx_ref} } = $meta if $event->{type} ne 'presence_leave';
+			delete $metas->{ $meta->{phx_ref} } if $event->{type} eq 'presence_leave';
+			delete $self->{state}{ $event->{key} } unless %$metas;
+		}
+	} while ($answer->{more});
+	return;
+}
+
+# What it holds, and what presence() says, in the same form.
+sub held
+{
+	my ($self) = @_;
+
+	return $json->encode($self->{state} // {});
+}
+
+sub told
+{
+	my ($node, $topic) = @_;
+	my $state = $json->decode($node->safe_psql('postgres', "SELECT chatroom.presence('$topic')"));
+
+	return $json->encode(
+		{
+			map {
+				my $key = $_;
+				$key => { map { $_->{phx_ref} => $_ } @{ $state->{$key}{metas} } }
+			} keys %$state
+		});
+}
+
+sub agrees
+{
+	my ($self, $what) = @_;
+
+	my $told;
+
+	poll_until($what, sub { hear($self); held($self) eq ($told = told($self->{node}, $self->{topic})) });
+	is(held($self), $told, $what);
+	return;
+}
+
+# The statement's answer, or the SQLSTATE of its error.
+sub result
+{
+	my ($session, $sql) = @_;
+
+	my $answer = $session->query($sql);
+	return $1 if $session->error =~ /^ERROR:\s+(\w{5}):/m;
+	return $answer;
+}
+
+my $node = chatroom_node('presence');
+$node->backup('base');
+my $standby = PostgreSQL::Test::Cluster->new('presence_standby');
+$standby->init_from_backup($node, 'base', has_streaming => 1);
+$standby->start;
+
+# ------------------------------------------------------- sessions and leases
+
+my $ann     = Chatroom::Session->new($node, 'postgres');
+my $ben     = Chatroom::Session->new($node, 'postgres');
+my $here    = follow($node,    'lobby');
+my $there   = follow($standby, 'lobby');
+my $pid     = $ann->query('SELECT pg_backend_pid()');
+
+$ann->query(q{SELECT chatroom.track('lobby', 'ann', '{"n": 1}')});
+$ann->query(q{SELECT chatroom.track('lobby', 'ann', '{"n": 2}')});
+$ben->query(q{SELECT chatroom.track('lobby', 'ann', '{"n": 3}'), chatroom.track('lobby', 'ben')});
+is(present($node, 'lobby'), 'ann 2 3, ben', 'who was tracked is there at once');
+present_is($standby, 'lobby', 'ann 2 3, ben', 'and soon on the standby');
+agrees($_, 'who follows holds the same') foreach $here, $there;
+is(told($node, 'lobby'), told($standby, 'lobby'), 'of the same refs');
+my $on_standby = Chatroom::Session->new($standby, 'postgres');
+is(result($on_standby, "SELECT chatroom.$_"), '25006', "no $_ on a standby")
+  foreach "track('lobby', 'ann')", "untrack('lobby', 'ann')";
+
+$node->safe_psql('postgres', "SELECT pg_terminate_backend($pid)");
+cmp_ok(present_is($node, 'lobby', 'ann 3, ben', 'a session that is terminated leaves'),
+	'<', 1, 'within a second');
+$ben->close;
+cmp_ok(present_is($node, 'lobby', 'nobody', 'a client that goes away leaves'),
+	'<', 1, 'within a second');
+present_is($standby, 'lobby', 'nobody', 'on the standby, too');
+agrees($_, 'followers were told') foreach $here, $there;
+is_deeply($here->{count}, { presence_join => 3, presence_update => 1, presence_leave => 3 }, 'once of each');
+
+# A cursor of here goes on there.
+my $moved = { %{ follow($node, 'lobby') }, node => $standby };
+$ben->query(q{SELECT chatroom.track('lobby', 'ben', '{"n": 4}', '1 s')});
+my $tracked = time();
+present_is($standby, 'lobby', 'ben 4', 'a lease is seen on the standby');
+agrees($moved, 'a cursor of the primary is good there');
+present_is($node, 'lobby', 'nobody', 'and ends');
+cmp_ok(time() - $tracked, '<', 1.9, 'in time');
+cmp_ok(time() - $tracked, '>', 0.9, 'but not before');
+agrees($_, 'followers were told of its end') foreach $here, $there;
+
+# Renewals are no events, whoever makes them.
+%$_ = (%$_, count => {}) foreach $here;
+my $other = Chatroom::Session->new($node, 'postgres');
+foreach my $i (1 .. 2000)
+{
+	last unless ($i % 2 ? $ben : $other)->query(q{SELECT chatroom.track('lobby', 'storm', '{"n": 1}', '200 ms')});
+}
+agrees($here, 'a storm');
+is_deeply($here->{count}, { presence_join => 1 }, '2,000 calls made one event');
+present_is($node, 'lobby', 'nobody', 'and one end');
+
+# ------------------------------------------------------------- many entries
+
+$ben->query(q{SELECT count(chatroom.track('many', 'user' || n, jsonb_build_object('n', n, 'text', repeat('x', 100)), '1 hour')) FROM generate_series(1, 9900) n});
+my $many = "SELECT count(*) FROM json_each(chatroom.presence('many'))";
+is($node->safe_psql('postgres', $many), '9900', '9,900 are tracked');
+poll_until('the standby has them', sub { $standby->safe_psql('postgres', $many) eq '9900' });
+$node->safe_psql('postgres', 'SELECT pg_terminate_backend(' . tailer_pid($node) . ')');
+poll_until('the worker is back', sub { status($node, 'state') eq 'running' && status($node, 'tailer_starts') > 1 });
+is($node->safe_psql('postgres', $many), '9900', 'a worker that is started again finds them');
+is($standby->safe_psql('postgres', $many), '9900', 'and the standby still has them');
+
+# Whoever starts to read at its anchor knows them from the state logged there.
+$node->backup('later');
+my $late = PostgreSQL::Test::Cluster->new('presence_late');
+$late->init_from_backup($node, 'later', has_streaming => 1);
+$late->start;
+poll_until('a new standby has them', sub { $late->safe_psql('postgres', $many) eq '9900' });
+is(told($late, 'many'), told($node, 'many'), 'a standby made now knows all, from the anchor');
+$late->stop('immediate');
+
+# -------------------------------------------------------------------- crash
+
+$ben->query(q{SELECT chatroom.track('lobby', 'ben'), chatroom.track('lobby', 'leased', '{"n": 5}', '2 s')});
+agrees($_, 'before the crash') foreach $here, $there;
+%$_ = (%$_, count => {}) foreach $here, $there;
+crash($node);
+start_again($node);
+present_is($node, 'lobby', 'leased 5', 'after kill -9 of the server session entries have left, a lease is there');
+is($node->safe_psql('postgres', $many), '9900', 'and all the others');
+agrees($here, 'the follower goes on with its cursor');
+is($here->{resets} // 0, 0, 'without a reset');
+is_deeply($here->{count}, { presence_leave => 1 }, 'told of who left');
+present_is($standby, 'lobby', 'leased 5', 'the standby knows, too');
+agrees($there, 'and told its follower');
+present_is($node, 'lobby', 'nobody', 'the lease ends after a full ttl');
+agrees($_, 'followers know') foreach $here, $there;
+
+# A backend's kill -9 restarts all of the server's processes.
+$ben->close;
+$ben = Chatroom::Session->new($node, 'postgres');
+$ben->query(q{SELECT chatroom.track('lobby', 'ben')});
+agrees($here, 'before a backend is killed');
+kill 9, $ben->query('SELECT pg_backend_pid()');
+poll_until('the server is back',
+	sub { $node->psql('postgres', 'SELECT 1') == 0 });
+present_is($node, 'lobby', 'nobody', 'after kill -9 of its backend an entry has left');
+present_is($standby, 'lobby', 'nobody', 'from the standby, too');
+agrees($_, 'as followers are told') foreach $here, $there;
+
+# ---------------------------------------------------------------- promotion
+
+$ben = Chatroom::Session->new($node, 'postgres');
+$ben->query(q{SELECT chatroom.track('lobby', 'ben'), chatroom.track('lobby', 'leased', '{"n": 6}', '2 s')});
+present_is($standby, 'lobby', 'ben, leased 6', 'before the promotion');
+hear($there);
+%$_ = (%$_, count => {}, resets => 0) foreach $there;
+$node->stop('immediate');
+$standby->promote;
+present_is($standby, 'lobby', 'leased 6', 'promoted: session entries have left, the lease is there');
+agrees($there, 'the follower goes on with its cursor');
+is($there->{resets}, 0, 'without a reset');
+is($standby->safe_psql('postgres', q{SELECT chatroom.track('lobby', 'new') IS NOT NULL}), 't', 'and sessions may track');
+present_is($standby, 'lobby', 'nobody', 'until the lease and the session ended');
+agrees($there, 'the follower holds the same');
+$standby->stop;
+
+# ----------------------------------------------------------- without preload
+
+$node = chatroom_node('presence_plain', preload => 0);
+$ben  = Chatroom::Session->new($node, 'postgres');
+$here = follow($node, 'lobby');
+$ben->query(q{SELECT chatroom.track('lobby', 'ben'), chatroom.track('lobby', 'leased', '{}', '1 hour')});
+agrees($here, 'not preloaded: who is tracked is there');
+$node->restart;
+present_is($node, 'lobby', 'nobody', 'a restart forgets all');
+hear($here);
+is($here->{resets}, 1, 'and who follows is told to reload');
+$node->safe_psql('postgres', 'SELECT chatroom.stop()');
+$ben->close;
+is(result($ben, q{SELECT chatroom.track('lobby', 'ben')}), '55000', 'stopped: nobody is tracked');
+is(result($ben, q{SELECT chatroom.presence('lobby')}), '55000', 'or told of');
+$node->safe_psql('postgres', 'SELECT chatroom.start()');
+is(result($ben, q{SELECT chatroom.track('lobby', 'ben') IS NOT NULL}), 't', 'and started again, they are');
+$node->stop;
+
+# ------------------------------------------------------------------- limits
+
+$node = chatroom_node('presence_limits', conf => "chatroom.max_presence = 20\n");
+$node->safe_psql('postgres', <<'SQL');
+CREATE ROLE few LOGIN;
+CREATE ROLE rest LOGIN;
+ALTER ROLE few SET chatroom.max_presence_per_role = 3;
+SELECT chatroom.grant_topic('*', 'public', '{sync, track}');
+SQL
+my $few  = Chatroom::Session->new($node, 'postgres', user => 'few');
+my $some = Chatroom::Session->new($node, 'postgres', user => 'rest');
+is(result($few, q{SELECT count(chatroom.track('lobby', 'few' || n)) FROM generate_series(1, 3) n}), '3', 'a role has its quota');
+is(result($few, q{SELECT chatroom.track('lobby', 'few4')}), '53400', 'and no more');
+like($few->error, qr/role "few" has too many presence entries/, 'as it is told');
+is(result($few, q{SELECT chatroom.track('lobby', 'few3', '{"n": 1}') IS NOT NULL}), 't', 'what it has it may change');
+is(result($few, q{SET chatroom.max_presence_per_role = 100}), '42501', 'a role cannot raise its quota');
+is(result($few, q{SELECT chatroom.untrack('lobby', 'few1')}), '', 'one goes');
+poll_until('another comes', sub { result($few, q{SELECT chatroom.track('lobby', 'few4') IS NOT NULL}) eq 't' });
+
+is(result($some, q{SELECT count(chatroom.track('lobby', 'some' || n, '{}', '1 hour')) FROM generate_series(1, 17) n}), '17', 'others have the rest');
+is(result($some, q{SELECT chatroom.track('lobby', 'more')}), '53400', 'a full table refuses');
+like($some->error, qr/too many presence entries in this database.*There is room for 20/s, 'clearly');
+is(result($few, q{SELECT chatroom.track('lobby', 'few3', '{"n": 2}') IS NOT NULL}), 't', 'and hurts nobody who is in it');
+is(result($some, q{SELECT chatroom.track('lobby', 'some1', '{}', '1 hour') IS NOT NULL}), 't', 'or renews');
+is($node->safe_psql('postgres', 'SELECT present, presence_limit, presence_refused FROM chatroom.status'), '20|20|2', 'status counts');
+$few->close;
+poll_until('places are free again', sub { result($some, q{SELECT chatroom.track('lobby', 'more') IS NOT NULL}) eq 't' });
+is(result($some, q{SELECT chatroom.track('lobby', 'more', jsonb_build_object('x', repeat('x', 4100)))}), '54000', 'a meta has a limit');
+is(result($some, q{SELECT chatroom.track('lobby', 'some2', jsonb_build_object('x', repeat('x', 3000)), '1 hour') IS NOT NULL}), 't', 'a large one takes room of others');
+is(result($some, q{SELECT chatroom.track('lobby', 'some3', jsonb_build_object('x', repeat('x', 3000)), '1 hour')}), '53400', 'which is limited');
+like($some->error, qr/no room is left for presence metas/, 'as it is told');
+present_is($node, 'lobby', join(', ', sort 'more', map { "some$_" } 1 .. 17), 'and nobody lost anything');
+$node->stop;
+
+done_testing();
