@@ -223,6 +223,8 @@ chatroom_encode_row(StringInfo buf, const Descriptor *descriptor,
 		flags |= old_whole ? EVENT_OLD : EVENT_OLD_SOME;
 	if (event->changed != NULL)
 		flags |= EVENT_CHANGED;
+	if (event->audience.data != NULL)
+		flags |= EVENT_AUDIENCE;
 
 	appendBinaryStringInfo(buf, (const char *) &event->descriptor,
 						   sizeof(uint64));
@@ -251,6 +253,8 @@ chatroom_encode_row(StringInfo buf, const Descriptor *descriptor,
 			appendStringInfoCharMacro(buf, (char) bits);
 		}
 	}
+	if (flags & EVENT_AUDIENCE)
+		chatroom_put_string(buf, event->audience.data, event->audience.len);
 }
 
 /* Append a broadcast. */
@@ -567,7 +571,29 @@ chatroom_decode_row(ByteReader *reader, const Descriptor *descriptor,
 		for (int i = 0; i < ncolumns; i++)
 			event->changed[i] = (bits[i / 8] >> (i % 8)) & 1;
 	}
+	if (event->flags & EVENT_AUDIENCE)
+	{
+		event->audience = chatroom_get_string(reader);
+		if (event->audience.len > 0 &&
+			event->audience.data[event->audience.len - 1] != '\0')
+			return false;
+	}
 	return reader_done(reader);
+}
+
+/* Is a name in an audience?  It ends with a zero byte, or is empty. */
+bool
+chatroom_in_audience(const char *audience, int len, const char *name)
+{
+	const char *end = audience + len;
+
+	while (audience < end)
+	{
+		if (strcmp(audience, name) == 0)
+			return true;
+		audience += strlen(audience) + 1;
+	}
+	return false;
 }
 
 /* Read a broadcast. */
@@ -595,7 +621,7 @@ chatroom_decode_reset(ByteReader *reader, ResetEvent *event)
 	return reader_done(reader) &&
 		event->reason > RESET_REASON_NONE && event->reason < RESET_REASONS &&
 		(event->scope == RESET_DATABASE ||
-		 (event->scope == RESET_BASE &&
+		 ((event->scope == RESET_BASE || event->scope == RESET_OWN) &&
 		  event->base.len > 0 && event->base.len <= CHATROOM_MAX_TOPIC));
 }
 
@@ -707,6 +733,22 @@ chatroom_append_identifier(StringInfo buf, const char *name, int len)
 		appendStringInfoCharMacro(buf, name[i]);
 	}
 	appendStringInfoCharMacro(buf, '"');
+}
+
+/* Bytes of the identifier that a text begins with; see event.h. */
+int
+chatroom_identifier_len(const char *text, int len)
+{
+	bool		quoted = false;
+
+	for (int i = 0; i < len; i++)
+	{
+		if (text[i] == '"')
+			quoted = !quoted;
+		else if (!quoted && (text[i] == '.' || text[i] == '/'))
+			return i;
+	}
+	return len;
 }
 
 /*

@@ -88,6 +88,7 @@ typedef enum EventType
 #define EVENT_OLD				0x10	/* a whole old image follows */
 #define EVENT_OLD_SOME			0x20	/* an old image of some columns */
 #define EVENT_CHANGED			0x40	/* a bitmap of changed columns */
+#define EVENT_AUDIENCE			0x80	/* names of who saw it go follow */
 
 /*
  * Flags of a descriptor's column.
@@ -176,7 +177,17 @@ typedef struct RowEvent
 	Piece	   *values;			/* new image, or NULL: one a column */
 	Piece	   *old;			/* old image, or NULL: one a column */
 	bool	   *changed;		/* or NULL: did the column's value change */
+
+	/*
+	 * Who could see a private room that was deleted: its members' names, each
+	 * with a zero byte behind it.  data is NULL where this isn't told.
+	 */
+	Piece		audience;
 } RowEvent;
+
+/* Is a name in an audience? */
+extern bool chatroom_in_audience(const char *audience, int len,
+								 const char *name);
 
 typedef struct BroadcastEvent
 {
@@ -232,7 +243,9 @@ typedef struct PresenceMessage
 typedef enum ResetScope
 {
 	RESET_DATABASE = 0,			/* all topics of the database */
-	RESET_BASE = 1				/* base, base:*, base.* of one watch */
+	RESET_BASE = 1,				/* base, base:*, base.* of one watch, and the
+								 * topics of a prefix where it is of one */
+	RESET_OWN = 2				/* base, base:*, base.* alone */
 } ResetScope;
 
 /* Why a reader was told reset; counted in status. */
@@ -355,6 +368,10 @@ extern bool chatroom_decode_presence(ByteReader *reader,
 
 extern void chatroom_append_identifier(StringInfo buf, const char *name,
 									   int len);
+
+/* Bytes of the identifier at a text's start; all, where it has no end. */
+extern int chatroom_identifier_len(const char *text, int len);
+
 extern void chatroom_append_topic_key(StringInfo buf, const Piece *values,
 									  int nvalues);
 extern int chatroom_row_topics(const Descriptor *descriptor,

@@ -7,8 +7,8 @@
  *
  * - The main trigger, a row trigger of chatroom.emit.  Its arguments are the
  *	 label (or '') and options: "events=...", "big_numbers=text",
- *	 "topic_columns=none", "topic=..." and the kinds of holders there are.
- *	 PostgreSQL clones it to partitions.
+ *	 "topic_columns=none", "topic=...", "audience", "cascade=..." and the kinds
+ *	 of holders there are.  PostgreSQL clones it to partitions.
  * - Holders: triggers of chatroom.watch_option, which does nothing, created
  *	 and disabled.  Their arguments are their kind and the label.  A list of
  *	 columns is the UPDATE OF of a holder, the condition is the WHEN of one: so
@@ -347,6 +347,22 @@ parse_events(const char *text)
 	}
 }
 
+/* Read "{2}": a number of one of the extra columns; 0 for what is none. */
+static int
+parse_column(const char *text)
+{
+	char	   *end;
+	long		column;
+
+	if (text[0] != '{')
+		return 0;
+	column = strtol(text + 1, &end, 10);
+	return column > 0 && column <= MaxHeapAttributeNumber &&
+			strcmp(end, "}") == 0 ?
+		(int) column :
+		0;
+}
+
 /*
  * Read an extra topic: its name, and in braces which of the extra columns'
  * values follows.  Only names that the chat's own topics have are taken:
@@ -356,17 +372,14 @@ static bool
 parse_extra(const char *text, WatchTopic *topic, int *column)
 {
 	int			len = strcspn(text, "{");
-	char	   *end;
 
 	topic->name = pnstrdup(text, len);
 	topic->attnum = 0;
 	*column = 0;
 	if (strcmp(topic->name, "room:") == 0)
 	{
-		if (text[len] != '{')
-			return false;
-		*column = strtol(text + len + 1, &end, 10);
-		return *column > 0 && strcmp(end, "}") == 0;
+		*column = parse_column(text + len);
+		return *column > 0;
 	}
 	return text[len] == '\0' &&
 		(strcmp(topic->name, "rooms") == 0 || strcmp(topic->name, "*") == 0);
@@ -406,7 +419,7 @@ holder_columns(const TriggerRow *holder)
 /* Take over one holder's content. */
 static void
 apply_holder(WatchInfo *watch, const char *kind, const TriggerRow *holder,
-			 const int *extra_columns)
+			 const int *extra_columns, int cascade_column)
 {
 	watch->holders = lappend(watch->holders, holder->name);
 	if (strcmp(kind, HOLDER_COLUMNS) == 0)
@@ -441,6 +454,8 @@ apply_holder(WatchInfo *watch, const char *kind, const TriggerRow *holder,
 				watch->extra[i].attnum =
 					holder->columns[extra_columns[i] - 1];
 		}
+		if (cascade_column > 0 && cascade_column <= holder->ncolumns)
+			watch->cascade = holder->columns[cascade_column - 1];
 	}
 }
 
@@ -457,6 +472,7 @@ break_watch(WatchInfo *watch)
 	watch->ntopics = 0;
 	watch->condition = NULL;
 	watch->nextra = 0;
+	watch->cascade = 0;
 }
 
 /*
@@ -473,6 +489,7 @@ read_watch(const TriggerRow *trigger, List *triggers, WatchInfo *watch)
 	};
 	bool		wanted[lengthof(kinds)] = {false};
 	int			extra_columns[CHATROOM_MAX_EXTRA] = {0};
+	int			cascade_column = 0;
 	Oid			option_function = chatroom_trigger_function("watch_option");
 
 	memset(watch, 0, sizeof(*watch));
@@ -512,6 +529,14 @@ read_watch(const TriggerRow *trigger, List *triggers, WatchInfo *watch)
 			watch->big_numbers_text = true;
 		else if (strcmp(argument, "topic_columns=none") == 0)
 			watch->default_topics = false;
+		else if (strcmp(argument, "audience") == 0)
+			watch->audience = true;
+		else if ((value = option_value(argument, "cascade")) != NULL)
+		{
+			cascade_column = parse_column(value);
+			if (cascade_column == 0)
+				return false;
+		}
 		else if ((value = option_value(argument, "topic")) != NULL &&
 				 watch->nextra < CHATROOM_MAX_EXTRA)
 		{
@@ -534,11 +559,14 @@ read_watch(const TriggerRow *trigger, List *triggers, WatchInfo *watch)
 		if (holder == NULL)
 			watch->broken = true;
 		else
-			apply_holder(watch, kinds[j], holder, extra_columns);
+			apply_holder(watch, kinds[j], holder, extra_columns,
+						 cascade_column);
 	}
 	for (int i = 0; i < watch->nextra; i++)
 		if (extra_columns[i] > 0 && watch->extra[i].attnum == 0)
 			watch->broken = true;
+	if (cascade_column > 0 && watch->cascade == 0)
+		watch->broken = true;
 	if (watch->broken)
 		break_watch(watch);
 
@@ -698,7 +726,7 @@ chatroom_take_identifier(const char **text, const char *end)
 	{
 		const char *pos = start;
 
-		while (pos < end && *pos != '.')
+		while (pos < end && *pos != '.' && *pos != '/')
 			appendStringInfoCharMacro(&buf, *pos++);
 		*text = pos;
 	}

@@ -65,6 +65,14 @@ typedef struct WatchInfo
 	Node	   *condition;		/* over NEW (varno 2), or NULL */
 	int			nextra;
 	WatchTopic	extra[CHATROOM_MAX_EXTRA];
+
+	/*
+	 * Of a prefix' tables: a deleted room tells its members' names, hidden;
+	 * and deletions that a room's own brings along are not told one by one:
+	 * the column that refers to the room, or 0.
+	 */
+	bool		audience;
+	AttrNumber	cascade;
 	List	   *holders;		/* names of the holders' triggers */
 } WatchInfo;
 

@@ -397,6 +397,14 @@ chatroom_build_row(StringInfo batch, const EventFrame *frame,
 	if (descriptor->flags & DESCRIPTOR_POLICIES)
 		append_policy_images(batch, start, descriptor, event);
 	append_old_key(batch, start, descriptor, event);
+	if (event->audience.data != NULL)
+	{
+		EVENT(start)->flags |= RING_AUDIENCE;
+		begin_part(start, audience);
+		appendBinaryStringInfo(batch, event->audience.data,
+							   event->audience.len);
+		end_part(start, audience, audience_len);
+	}
 	if (key != NULL && !row_has_key(descriptor, row))
 		key_columns = reserve_columns(batch, start,
 									  count_columns(descriptor, COLUMN_KEY));

@@ -267,13 +267,18 @@ chatroom_topic_hash(const Cache *cache, const char *topic, int len)
 }
 
 uint64
-chatroom_base_hash(const Cache *cache, const char *base, int len,
-				   bool subtopics)
+chatroom_mark_hash(const Cache *cache, const char *name, int len,
+				   MarkKind kind)
 {
+	static const uint64 salts[] = {
+		[MARK_BASE] = 0xa5,
+		[MARK_SUBTOPICS] = 0x5b,
+		[MARK_SCHEMA] = 0x3c
+	};
 	uint64		hash;
 
-	hash = hash_bytes_extended((const unsigned char *) base, len,
-							   cache->seed ^ (subtopics ? 0x5b : 0xa5));
+	hash = hash_bytes_extended((const unsigned char *) name, len,
+							   cache->seed ^ salts[kind]);
 	return hash != 0 ? hash : 1;
 }
 

@@ -71,6 +71,7 @@ typedef struct RingColumn
 #define RING_OVERSIZE			0x01
 #define RING_OLD_VISIBLE		0x02	/* has an old row part */
 #define RING_POLICIES			0x04	/* table had row-level security */
+#define RING_AUDIENCE			0x08	/* tells who saw a room go */
 #define RING_FILLER				0x80	/* skips the rest of the ring */
 
 /*
@@ -128,6 +129,8 @@ typedef struct RingEvent
 				origin_len;		/* JSON string or null */
 	uint32		at_json,
 				at_len;			/* JSON string */
+	uint32		audience,
+				audience_len;	/* not in the tail; see RowEvent */
 	RingLink	links[FLEXIBLE_ARRAY_MEMBER];
 } RingEvent;
 
@@ -240,9 +243,20 @@ extern void chatroom_cache_empty(Cache *cache, XLogRecPtr floor,
 extern uint64 chatroom_hash_topic(uint64 seed, const char *topic, int len);
 extern uint64 chatroom_topic_hash(const Cache *cache, const char *topic,
 								  int len);
-/* Keys under which a watch's resets are marked: of all, and of sub-topics. */
-extern uint64 chatroom_base_hash(const Cache *cache, const char *base,
-								 int len, bool subtopics);
+/*
+ * Keys under which resets are marked: those of a watch's own topics, those of
+ * all of them but base itself, and those that end what is known of a prefix'
+ * topics.
+ */
+typedef enum MarkKind
+{
+	MARK_BASE,					/* by a watch's base */
+	MARK_SUBTOPICS,				/* the same */
+	MARK_SCHEMA					/* by a schema's name, as topics spell it */
+} MarkKind;
+
+extern uint64 chatroom_mark_hash(const Cache *cache, const char *name,
+								 int len, MarkKind kind);
 
 extern LWLock *chatroom_stripe(Cache *cache);
 
@@ -250,7 +264,7 @@ extern LWLock *chatroom_stripe(Cache *cache);
 typedef struct TopicRead
 {
 	uint64		hash;
-	uint64		base_hash;		/* resets of the watch; 0: none */
+	uint64		base_hash;		/* resets of the watch, or prefix; 0: none */
 	uint64		sub_hash;		/* resets of its sub-topics; 0: none */
 	/* answer of chatroom_cache_find: */
 	bool		news;

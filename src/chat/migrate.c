@@ -61,6 +61,10 @@ chatroom_watch_chat(PG_FUNCTION_ARGS)
 													 lfirst(lc)));
 		list_sort(options.columns, list_int_cmp);
 	}
+
+	/* what a room's deletion is to its members, and to what it held */
+	options.audience = strcmp(get_rel_name(options.relid), "rooms") == 0;
+	options.cascade = Max(get_attnum(options.relid, "room_id"), 0);
 	PG_RETURN_TEXT_P(cstring_to_text(chatroom_make_watch(&options)));
 }
 

@@ -220,11 +220,12 @@ chatroom_prepare_reads(SyncTopics *topics, Cache *cache)
 		read->base_hash = read->sub_hash = 0;
 		if (topic->kind != TOPIC_WATCH)
 			continue;
-		read->base_hash = chatroom_base_hash(cache, topic->topic,
-											 topic->base_len, false);
+		read->base_hash = chatroom_mark_hash(cache, topic->topic,
+											 topic->base_len, MARK_BASE);
 		if (topic->base_len < topic->len)
-			read->sub_hash = chatroom_base_hash(cache, topic->topic,
-												topic->base_len, true);
+			read->sub_hash = chatroom_mark_hash(cache, topic->topic,
+												topic->base_len,
+												MARK_SUBTOPICS);
 	}
 	topics->seed = cache->seed;
 	topics->prepared = true;

@@ -791,6 +791,29 @@ add_floor(XLogRecPtr lsn, ResetReason reason)
 	batch_floor_reason = reason;
 }
 
+/* Reset what comes under a base: its rows' topics, or all. */
+static void
+mark_base(TailerDatabase *db, const Piece *base, MarkKind kind,
+		  XLogRecPtr lsn)
+{
+	add_mark(chatroom_mark_hash(db->cache, base->data, base->len, kind), lsn);
+	db->wake_all = true;
+}
+
+/*
+ * Reset the topics of the prefix that a base's table may be of: what becomes
+ * of one of its tables can't be told in them, either.
+ */
+static void
+mark_schema(TailerDatabase *db, const Piece *base, XLogRecPtr lsn)
+{
+	int			len = chatroom_identifier_len(base->data, base->len);
+
+	if (len < base->len && base->data[len] == '.')
+		add_mark(chatroom_mark_hash(db->cache, base->data, len, MARK_SCHEMA),
+				 lsn);
+}
+
 /* Reset what a reset message speaks of. */
 static void
 add_reset(TailerDatabase *db, const ResetEvent *reset, XLogRecPtr lsn)
@@ -798,19 +821,9 @@ add_reset(TailerDatabase *db, const ResetEvent *reset, XLogRecPtr lsn)
 	if (reset->scope == RESET_DATABASE)
 		add_floor(lsn, (ResetReason) reset->reason);
 	else
-		add_mark(chatroom_base_hash(db->cache, reset->base.data,
-									reset->base.len, false), lsn);
-	db->wake_all = true;
-}
-
-/* Reset what comes under a base: its rows' topics, or all. */
-static void
-mark_base(TailerDatabase *db, const Descriptor *descriptor, bool subtopics,
-		  XLogRecPtr lsn)
-{
-	add_mark(chatroom_base_hash(db->cache, descriptor->base.data,
-								descriptor->base.len, subtopics), lsn);
-	db->wake_all = true;
+		mark_base(db, &reset->base, MARK_BASE, lsn);
+	if (reset->scope == RESET_BASE)
+		mark_schema(db, &reset->base, lsn);
 }
 
 /* Does a topic come under a base? */
@@ -838,7 +851,7 @@ mark_row(TailerDatabase *db, const Descriptor *descriptor,
 	resetStringInfo(&topics_text);
 	n = chatroom_row_topics(descriptor, event, &topics_text, topics, NULL);
 	if (many)
-		mark_base(db, descriptor, false, lsn);
+		mark_base(db, &descriptor->base, MARK_BASE, lsn);
 	for (int i = 0; i < n; i++)
 		if (!many || !under_base(descriptor, &topics[i]))
 			add_mark(chatroom_topic_hash(db->cache, topics[i].data,
@@ -883,7 +896,10 @@ build_event(TailerDatabase *db, const EventFrame *frame,
 			!chatroom_decode_row(&reader, descriptor, &event))
 			return BUILD_UNKNOWN;
 		if (event.type == EVENT_TRUNCATE)
-			mark_base(db, descriptor, true, frame->lsn);
+		{
+			mark_base(db, &descriptor->base, MARK_SUBTOPICS, frame->lsn);
+			mark_schema(db, &descriptor->base, frame->lsn);
+		}
 		if (mark_only)
 		{
 			mark_row(db, descriptor, &event, frame->lsn);
@@ -894,6 +910,15 @@ build_event(TailerDatabase *db, const EventFrame *frame,
 		{
 			batch.len = start;
 			chatroom_build_row(&batch, frame, descriptor, &event, true);
+		}
+		if (EVENT(start)->len > chatroom_cache_max_event(db->cache))
+		{
+			/* those who saw it go are too many */
+			batch.len = start;
+			mark_base(db, &descriptor->base, MARK_BASE, frame->lsn);
+			mark_schema(db, &descriptor->base, frame->lsn);
+			mark_row(db, descriptor, &event, frame->lsn);
+			return BUILD_OK;
 		}
 		if (EVENT(start)->flags & RING_OVERSIZE)
 			pg_atomic_fetch_add_u64(&db->cache->stats.oversize, 1);

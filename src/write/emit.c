@@ -34,6 +34,9 @@
  * that never come, because a trigger suppressed the insert, the delete event
  * is logged at the end of the transaction at the latest.
  *
+ * A prefix' tables have two more things of their own, see write/cascade.c: who
+ * saw a private room go, and what went with it.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -66,6 +69,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
+#include "write/cascade.h"
 #include "write/condition.h"
 #include "write/emit.h"
 
@@ -108,6 +112,8 @@ typedef struct EmitTarget
 	int			ntriggers;		/* -1: any column */
 	TriggerColumn *triggers;
 	RowCondition condition;		/* expr NULL: none */
+	AudienceSource audience;	/* of a prefix' rooms, else nothing */
+	CascadeSource cascade;		/* of what goes with a room, else nothing */
 } EmitTarget;
 
 /* What a trigger does; hashed by the trigger's oid. */
@@ -248,6 +254,13 @@ void
 chatroom_log_reset(const char *base, ResetReason reason)
 {
 	log_reset(RESET_BASE, base, reason);
+}
+
+/* The same, of base's own topics: base, base:* and base.*. */
+void
+chatroom_log_own_reset(const char *base, ResetReason reason)
+{
+	log_reset(RESET_OWN, base, reason);
 }
 
 /* The same for all topics of the database. */
@@ -596,6 +609,11 @@ make_target(EmitTarget *target, const WatchInfo *watch, Relation relation,
 	target->descriptor.base = copy_piece(watch->base);
 	target->descriptor.table = copy_piece(table);
 	make_extra_topics(&target->descriptor, watch);
+	if (watch->relid == RelationGetRelid(relation))
+	{
+		chatroom_find_audience_source(&target->audience, watch);
+		chatroom_find_cascade_source(&target->cascade, watch);
+	}
 
 	initStringInfo(&buf);
 	chatroom_put_header(&buf, MESSAGE_DESCRIPTOR);
@@ -1044,7 +1062,8 @@ find_changed(EventBuild *build)
  */
 static bool
 build_event(EmitTarget *target, EventType type, CommandId command,
-			const Image *old, const Image *new, StringInfo message)
+			const Image *old, const Image *new, Piece audience,
+			StringInfo message)
 {
 	EventBuild	build = {0};
 	int			n = target->descriptor.ncolumns;
@@ -1054,6 +1073,9 @@ build_event(EmitTarget *target, EventType type, CommandId command,
 	build.old = old;
 	build.new = new;
 	build.room = (Size) chatroom_max_event_size * 1024;
+	if (audience.data != NULL)
+		build.room -= audience.len;
+	build.event.audience = audience;
 	build.scratch = palloc(VALUE_SCRATCH * Max(n, 1) * (old && new ? 2 : 1) +
 						   VALUE_SCRATCH * (old && !new ? n : 0));
 	build.event.descriptor = target->descriptor.id;
@@ -1092,18 +1114,28 @@ build_event(EmitTarget *target, EventType type, CommandId command,
 
 /* Build and log an event, or a reset where none can be built. */
 static void
-emit_event(EmitTarget *target, EventType type, CommandId command,
-		   const Image *old, const Image *new)
+emit_event_to(EmitTarget *target, EventType type, CommandId command,
+			  const Image *old, const Image *new, Piece audience)
 {
 	StringInfoData message;
 
 	initStringInfo(&message);
-	if (build_event(target, type, command, old, new, &message))
+	if (build_event(target, type, command, old, new, audience, &message))
 		log_event(target, message.data, message.len);
 	else
 		chatroom_log_reset(pnstrdup(target->descriptor.base.data,
 									target->descriptor.base.len),
 						   RESET_REASON_OVERSIZE);
+}
+
+/* The same for an event that has no audience. */
+static void
+emit_event(EmitTarget *target, EventType type, CommandId command,
+		   const Image *old, const Image *new)
+{
+	static const Piece nobody = {NULL, PIECE_NULL};
+
+	emit_event_to(target, type, command, old, new, nobody);
 }
 
 /* ---------------------------------------------------------- moved rows */
@@ -1225,9 +1257,11 @@ begin_move(EmitTarget *target, CommandId command, const Row *row)
 				   true, target);
 	if (row->matched && (target->events & WATCH_DELETE))
 	{
+		Piece		nobody = {NULL, PIECE_NULL};
+
 		initStringInfo(&message);
 		if (build_event(target, EVENT_DELETE, command, &row->image, NULL,
-						&message))
+						nobody, &message))
 		{
 			move->message = message.data;
 			move->message_len = message.len;
@@ -1347,11 +1381,24 @@ emit_delete(EmitPlan *plan, EmitTarget *target, const TriggerData *data)
 	if ((target->events & (moved ? WATCH_UPDATE | WATCH_DELETE :
 						   WATCH_DELETE)) == 0)
 		return;
+	if (target->cascade.attnum > 0 && !moved &&
+		chatroom_went_along(&target->cascade, target->watchid,
+							&target->descriptor.base, data->tg_trigslot))
+		return;
 	read_row(plan, target, data->tg_trigslot, &row);
 	if (moved)
 		begin_move(target, command, &row);
 	else if (row.matched)
-		emit_event(target, EVENT_DELETE, command, &row.image, NULL);
+	{
+		Piece		audience = {NULL, PIECE_NULL};
+
+		if (target->audience.attnum > 0)
+			chatroom_find_audience(&target->audience,
+								   &target->descriptor.base,
+								   data->tg_trigslot, &audience);
+		emit_event_to(target, EVENT_DELETE, command, &row.image, NULL,
+					  audience);
+	}
 }
 
 /* Emit one row change for one watch. */

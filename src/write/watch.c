@@ -344,6 +344,8 @@ same_watch(const WatchInfo *watch, const WatchOptions *options)
 		watch->any_column != (options->trigger_columns == NIL) ||
 		watch->default_topics != options->default_topics ||
 		watch->nextra != options->nextra ||
+		watch->audience != options->audience ||
+		watch->cascade != options->cascade ||
 		!same_columns(watch->columns, options->columns) ||
 		!same_columns(watch->trigger_columns, options->trigger_columns) ||
 		!same_condition(watch, options->condition))
@@ -463,7 +465,19 @@ extra_columns(const WatchOptions *options)
 		if (options->extra[i].attnum > 0)
 			columns = list_append_unique_int(columns,
 											 options->extra[i].attnum);
+	if (options->cascade > 0)
+		columns = list_append_unique_int(columns, options->cascade);
 	return columns;
+}
+
+/* The number that a column has among these. */
+static int
+extra_column_number(const List *columns, AttrNumber attnum)
+{
+	for (int i = 0; i < list_length(columns); i++)
+		if (list_nth_int(columns, i) == attnum)
+			return i + 1;
+	return 0;
 }
 
 /* Append the arguments of the main trigger. */
@@ -507,11 +521,16 @@ append_arguments(StringInfo buf, const WatchOptions *options)
 	{
 		appendStringInfo(buf, ", 'topic=%s", options->extra[i].name);
 		if (options->extra[i].attnum > 0)
-			for (int j = 0; j < list_length(extra); j++)
-				if (list_nth_int(extra, j) == options->extra[i].attnum)
-					appendStringInfo(buf, "{%d}", j + 1);
+			appendStringInfo(buf, "{%d}",
+							 extra_column_number(extra,
+												 options->extra[i].attnum));
 		appendStringInfoChar(buf, '\'');
 	}
+	if (options->audience)
+		appendStringInfoString(buf, ", 'audience'");
+	if (options->cascade > 0)
+		appendStringInfo(buf, ", 'cascade={%d}'",
+						 extra_column_number(extra, options->cascade));
 }
 
 /*
@@ -668,6 +687,20 @@ optional_text(FunctionCallInfo fcinfo, int i)
 	return PG_ARGISNULL(i) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(i));
 }
 
+/* What makes a watch one of the chat's is not for callers to take away. */
+static void
+keep_chat_options(WatchOptions *options)
+{
+	WatchInfo	watch;
+
+	if (!chatroom_relation_watch(options->relid, NULL, &watch))
+		return;
+	options->nextra = watch.nextra;
+	memcpy(options->extra, watch.extra, sizeof(options->extra));
+	options->audience = watch.audience;
+	options->cascade = watch.cascade;
+}
+
 /* Read what watch() is told. */
 static void
 read_options(FunctionCallInfo fcinfo, WatchOptions *options)
@@ -702,6 +735,8 @@ read_options(FunctionCallInfo fcinfo, WatchOptions *options)
 	options->big_numbers_text = !PG_ARGISNULL(7) &&
 		big_numbers_text(optional_text(fcinfo, 7));
 	options->always = !PG_ARGISNULL(8) && PG_GETARG_BOOL(8);
+	if (options->label == NULL)
+		keep_chat_options(options);
 }
 
 /*

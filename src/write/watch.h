@@ -28,6 +28,8 @@ typedef struct WatchOptions
 	bool		always;
 	int			nextra;			/* topics of the chat tables */
 	WatchTopic	extra[CHATROOM_MAX_EXTRA];
+	bool		audience;		/* see WatchInfo */
+	AttrNumber	cascade;
 } WatchOptions;
 
 /* Find a relation by its name, and check that the caller may watch it. */

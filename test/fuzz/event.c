@@ -107,6 +107,7 @@ check_event(const StringInfoData *batch)
 	check_part(event, event->event, event->event_len);
 	check_part(event, event->origin, event->origin_len);
 	check_part(event, event->at_json, event->at_len);
+	check_part(event, event->audience, event->audience_len);
 }
 
 /* ---------------------------------------------------------------- decoding */
@@ -210,6 +211,13 @@ take_row(const uint8_t *data, size_t size)
 	CHECK((again.changed == NULL) == (event.changed == NULL));
 	for (int i = 0; i < descriptor.ncolumns && event.changed != NULL; i++)
 		CHECK(again.changed[i] == event.changed[i]);
+	CHECK((again.audience.data == NULL) == (event.audience.data == NULL));
+	if (event.audience.data != NULL)
+	{
+		check_same_piece(&again.audience, &event.audience);
+		(void) chatroom_in_audience(event.audience.data, event.audience.len,
+									"alice");
+	}
 }
 
 static void
@@ -379,10 +387,8 @@ start_seed(StringInfo buf, char input)
 }
 
 static void
-write_row_seed(const char *name, uint8 type, uint8 flags, Piece *values,
-			   Piece *old, bool *changed)
+write_seed_of(const char *name, RowEvent event)
 {
-	RowEvent event = {0, type, flags, 3, PIECE("me"), values, old, changed};
 	StringInfoData buf;
 	int len;
 
@@ -394,6 +400,24 @@ write_row_seed(const char *name, uint8 type, uint8 flags, Piece *values,
 	buf.data[2] = (char) (len >> 8);
 	chatroom_encode_row(&buf, &seed_descriptor, &event);
 	write_seed(name, buf.data, buf.len);
+}
+
+static void
+write_row_seed(const char *name, uint8 type, uint8 flags, Piece *values,
+			   Piece *old, bool *changed)
+{
+	RowEvent event = {0, type, flags, 3, PIECE("me"), values, old, changed};
+
+	write_seed_of(name, event);
+}
+
+/* The deletion of a room, which tells who saw it go. */
+static void
+write_audience_seed(void)
+{
+	RowEvent event = {0, EVENT_DELETE, 0, 3, PIECE("me"), NULL, seed_old, NULL, PIECE("alice\0bob\0")};
+
+	write_seed_of("audience", event);
 }
 
 void
@@ -409,6 +433,7 @@ write_seeds(void)
 	write_row_seed("update", EVENT_UPDATE, 0, seed_values, seed_old,
 				   seed_changed);
 	write_row_seed("delete", EVENT_DELETE, 0, NULL, seed_old, NULL);
+	write_audience_seed();
 	write_row_seed("leave", EVENT_LEAVE, EVENT_PARTIAL, NULL, seed_old, NULL);
 	write_row_seed("oversize", EVENT_INSERT, EVENT_PARTIAL | EVENT_OVERSIZE,
 				   seed_values, NULL, NULL);
