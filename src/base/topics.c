@@ -8,6 +8,9 @@
  *	  BASE				all of a watch; BASE is schema.table or a label
  *	  BASE:KEY			one of its rows
  *	  BASE.column:VALUE one of its associations
+ *	  room:ID			a room of the prefix "chat"; PREFIX/room:ID of others
+ *	  rooms				all rooms of it; PREFIX/rooms
+ *	  PREFIX/ and *		everything in a prefix
  *	  anything else		a free topic: broadcasts and presence
  *
  * What a text means, its start up to the first colon decides: the stem.  So
@@ -19,10 +22,16 @@
  */
 #include "postgres.h"
 
+#include "base/compat.h"
 #include "base/event.h"
 #include "base/topics.h"
 #include "base/watches.h"
+#include "catalog/namespace.h"
 #include "common/hashfn.h"
+#include "common/int.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -255,6 +264,44 @@ key_columns(Oid relid)
 	return columns;
 }
 
+/* Is a text this word? */
+static bool
+is_word(const char *text, const char *end, const char *word)
+{
+	return end - text == strlen(word) && memcmp(text, word, end - text) == 0;
+}
+
+/*
+ * Find out what topics with a stem mean to a prefix; false for those that are
+ * none's.  The form alone decides that.
+ */
+static bool
+find_prefix_meaning(const char *topic, int len, TopicMeaning *meaning)
+{
+	const char *pos = topic;
+	const char *end = topic + len;
+	char	   *prefix = NULL;
+
+	if (!is_word(pos, end, "rooms") && !is_word(pos, end, "room:"))
+	{
+		prefix = chatroom_take_identifier(&pos, end);
+		if (prefix == NULL || pos == end || *pos++ != '/')
+			return false;
+	}
+	namestrcpy(&meaning->prefix, prefix ? prefix : CHAT_DEFAULT_PREFIX);
+	meaning->schema = get_namespace_oid(NameStr(meaning->prefix), true);
+	meaning->kind = TOPIC_NOTHING;
+	if (prefix != NULL && is_word(pos, end, "*"))
+		meaning->kind = TOPIC_PREFIX;
+	else if (prefix != NULL && strcmp(prefix, CHAT_DEFAULT_PREFIX) == 0)
+		return true;
+	else if (is_word(pos, end, "room:"))
+		meaning->kind = TOPIC_ROOM;
+	else if (is_word(pos, end, "rooms"))
+		meaning->kind = TOPIC_ROOMS;
+	return true;
+}
+
 /* Find out what topics with a stem mean. */
 static void
 find_meaning(const char *topic, int len, TopicMeaning *meaning)
@@ -266,6 +313,8 @@ find_meaning(const char *topic, int len, TopicMeaning *meaning)
 	AttrNumber	attnum;
 
 	memset(meaning, 0, sizeof(*meaning));
+	if (find_prefix_meaning(topic, len, meaning))
+		return;
 	split_topic(topic, len, &colon, &dot);
 	base_len = colon < 0 ? len : colon;
 	meaning->kind = TOPIC_WATCH;
@@ -340,4 +389,95 @@ chatroom_topic_meaning(const char *topic, int len)
 	kept->valid = true;
 	MemoryContextSwitchTo(caller);
 	return &kept->meaning;
+}
+
+/* --------------------------------------------------------- topics of rooms */
+
+/* May the caller select anything from a prefix' rooms? */
+static void
+check_rooms_allowed(const ChatTables *tables)
+{
+	Oid			user = GetUserId();
+
+	if (!ChatroomSchemaUsable(tables->schema, user))
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_SCHEMA, tables->prefix);
+	if (pg_class_aclcheck(tables->rooms, user, ACL_SELECT) != ACLCHECK_OK &&
+		pg_attribute_aclcheck_all(tables->rooms, user, ACL_SELECT,
+								  ACLMASK_ANY) != ACLCHECK_OK)
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE,
+					   get_rel_name(tables->rooms));
+}
+
+/* The tables of the prefix that a topic is of; see topics.h. */
+const ChatTables *
+chatroom_topic_tables(const TopicMeaning *meaning, const char *topic, int len)
+{
+	const ChatTables *tables = NULL;
+
+	if (meaning->kind == TOPIC_NOTHING)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("topic \"%.*s\" is of a form that no topic has", len,
+						topic),
+				 strcmp(NameStr(meaning->prefix), CHAT_DEFAULT_PREFIX) == 0 ?
+					 errhint("Topics are room:ID, rooms and chat/*.") :
+					 errhint("Topics of a prefix are PREFIX/room:ID, "
+							 "PREFIX/rooms and PREFIX/*.")));
+	if (OidIsValid(meaning->schema))
+		tables = chatroom_schema_tables(meaning->schema);
+	if (tables == NULL)
+		tables = chatroom_prefix(pstrdup(NameStr(meaning->prefix)));
+	check_rooms_allowed(tables);
+	return tables;
+}
+
+/* The room of a topic; see topics.h. */
+int64
+chatroom_topic_room_id(const char *topic, int len)
+{
+	int			colon;
+	int			dot;
+	int64		id = 0;
+	bool		valid;
+
+	split_topic(topic, len, &colon, &dot);
+	valid = colon + 1 < len && topic[colon + 1] != '0';
+	for (int i = colon + 1; i < len && valid; i++)
+		valid = topic[i] >= '0' && topic[i] <= '9' &&
+			!pg_mul_s64_overflow(id, 10, &id) &&
+			!pg_add_s64_overflow(id, topic[i] - '0', &id);
+	return valid ? id : 0;
+}
+
+/* The same, where it must have one. */
+int64
+chatroom_require_room_id(const char *topic, int len)
+{
+	int64		id = chatroom_topic_room_id(topic, len);
+
+	if (id == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("topic \"%.*s\" names no room", len, topic),
+				 errdetail("A room's topic ends with its id."),
+				 errhint("join_room() tells a room's topic.")));
+	return id;
+}
+
+/* Is a topic one of a room that the caller may see?  See topics.h. */
+const ChatTables *
+chatroom_room_topic_access(const char *topic, int len, int64 *room_id,
+						   RoomAccess *access)
+{
+	const TopicMeaning *meaning = chatroom_topic_meaning(topic, len);
+	const ChatTables *tables;
+
+	if (meaning->kind != TOPIC_ROOM)
+		return NULL;
+	*room_id = chatroom_require_room_id(topic, len);
+	tables = chatroom_topic_tables(meaning, topic, len);
+	chatroom_room_access(tables, *room_id, access);
+	if (!access->visible)
+		chatroom_no_such_room(psprintf(INT64_FORMAT, *room_id));
+	return tables;
 }

@@ -10,13 +10,22 @@
 
 #include "postgres.h"
 
+#include "base/rooms.h"
 #include "nodes/bitmapset.h"
 
 typedef enum TopicKind
 {
 	TOPIC_WATCH,				/* of a watched table */
-	TOPIC_FREE					/* of no table: grants decide */
+	TOPIC_FREE,					/* of no table: grants decide */
+	TOPIC_ROOM,					/* of a room */
+	TOPIC_ROOMS,				/* of all rooms of a prefix */
+	TOPIC_PREFIX,				/* of everything in a prefix */
+	TOPIC_NOTHING				/* of the form of these, and none */
 } TopicKind;
+
+/* Is a topic of this kind one of a prefix? */
+#define topic_of_prefix(kind) \
+	((kind) >= TOPIC_ROOM && (kind) <= TOPIC_PREFIX)
 
 typedef struct TopicMeaning
 {
@@ -25,6 +34,8 @@ typedef struct TopicMeaning
 	int			base_len;		/* TOPIC_WATCH: the base's part of it */
 	Bitmapset  *columns;		/* that it tells values of: attnums */
 	bool		names_relation; /* TOPIC_FREE: one that is not watched so */
+	Oid			schema;			/* of a prefix: may be missing, or no prefix */
+	NameData	prefix;			/* of a prefix: the schema's name */
 } TopicMeaning;
 
 /*
@@ -44,5 +55,26 @@ extern bool chatroom_topic_reserved(const char *topic, int len);
 
 /* Refuse such topics: 42939. */
 extern void chatroom_refuse_reserved(const char *topic, int len);
+
+/*
+ * The tables of the prefix that a topic is of, which the caller may know:
+ * raises 22023 for TOPIC_NOTHING, 3F000 where there is no such prefix, 42501
+ * where the caller may select nothing from its rooms.
+ */
+extern const ChatTables *chatroom_topic_tables(const TopicMeaning *meaning,
+											   const char *topic, int len);
+
+/* The room of a topic of the form room:ID; 0, or 22023, for what is no ID. */
+extern int64 chatroom_topic_room_id(const char *topic, int len);
+extern int64 chatroom_require_room_id(const char *topic, int len);
+
+/*
+ * For presence: is a topic one of a room, and may the caller see the room?
+ * NULL: it is none's.  Raises what chatroom_topic_tables does, and P0002 where
+ * there is no such room, or none that the caller may see.
+ */
+extern const ChatTables *chatroom_room_topic_access(const char *topic,
+													int len, int64 *room_id,
+													RoomAccess *access);
 
 #endif							/* CHATROOM_TOPICS_H */

@@ -15,6 +15,7 @@
 #include "access/htup_details.h"
 #include "base/compat.h"
 #include "base/grants.h"
+#include "base/rooms.h"
 #include "catalog/pg_class.h"
 #include "miscadmin.h"
 #include "read/access.h"
@@ -63,17 +64,56 @@ check_table_topic(const TopicMeaning *meaning, const char *topic, int len)
 						 "the columns that the role may select.")));
 }
 
+/*
+ * Check that the caller may follow a prefix' topic.  Of a room that he can't
+ * see, his cursor may still entitle him to what happened up to its end: that
+ * is found out when it is known.
+ */
+static void
+check_prefix_topic(const TopicMeaning *meaning, const char *topic, int len,
+				   ResolvedTopic *resolved)
+{
+	const ChatTables *tables;
+	RoomAccess	access;
+
+	if (meaning->kind == TOPIC_ROOM)
+		resolved->room_id = chatroom_require_room_id(topic, len);
+	tables = chatroom_topic_tables(meaning, topic, len);
+	resolved->schema = tables->schema;
+	resolved->base_len = chatroom_identifier_len(topic, len);
+	if (meaning->kind != TOPIC_ROOM)
+		return;
+	chatroom_room_access(tables, resolved->room_id, &access);
+	resolved->hidden = !access.visible;
+}
+
+/* Refuse rooms that the caller can't see. */
+void
+chatroom_refuse_hidden(const ResolvedTopic *topics, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (topics[i].hidden)
+			chatroom_no_such_room(psprintf(INT64_FORMAT, topics[i].room_id));
+}
+
 /* Find out what a topic means, and whether the caller may follow it. */
 void
 chatroom_resolve_topic(const char *topic, int len, ResolvedTopic *resolved)
 {
 	const TopicMeaning *meaning = chatroom_topic_meaning(topic, len);
 
+	memset(resolved, 0, sizeof(*resolved));
 	resolved->topic = topic;
 	resolved->len = len;
 	resolved->kind = meaning->kind;
 	resolved->relid = meaning->relid;
 	resolved->base_len = meaning->base_len;
+	resolved->until = PG_UINT64_MAX;
+	if (meaning->kind >= TOPIC_ROOM)
+	{
+		check_prefix_topic(meaning, topic, len, resolved);
+		return;
+	}
 	if (meaning->kind == TOPIC_WATCH)
 	{
 		check_table_topic(meaning, topic, len);

@@ -22,16 +22,30 @@ typedef struct ResolvedTopic
 	TopicKind	kind;
 	Oid			relid;			/* TOPIC_WATCH */
 	int			base_len;		/* TOPIC_WATCH: the base's part of topic */
+	Oid			schema;			/* of a prefix */
+	int64		room_id;		/* TOPIC_ROOM */
+
+	/*
+	 * TOPIC_ROOM: there is no such room, or none that the caller may see.  Who
+	 * resolves has to see to it, with chatroom_refuse_hidden() or
+	 * read/rooms.h.
+	 */
+	bool		hidden;
+	XLogRecPtr	until;			/* its events up to here are the caller's */
 } ResolvedTopic;
 
 /*
- * Find out what a topic means and check that the caller may follow it.
- * Raises 22023 for a text that can't be a topic, 55000 for a table's topic
- * that nobody watches, 42501 where the caller may not.  The answer points to
- * the text that was given.
+ * Find out what a topic means and check that the caller may follow it.  Raises
+ * 22023 for a text that can't be a topic, 55000 for a table's topic that
+ * nobody watches, 3F000 for one of no prefix, 42501 where the caller may not.
+ * The answer points to the text that was given.  Rooms are looked up with the
+ * active snapshot.
  */
 extern void chatroom_resolve_topic(const char *topic, int len,
 								   ResolvedTopic *resolved);
+
+/* P0002 for a room that the caller can't see. */
+extern void chatroom_refuse_hidden(const ResolvedTopic *topics, int n);
 
 /* What the current user may see of a relation's rows. */
 typedef struct RelationAccess
@@ -60,7 +74,7 @@ typedef enum Verdict
 /*
  * Evaluate a relation's SELECT policies, as the current user and as of now,
  * over the images of its events among events[0 .. n-1]; one query.  Sets the
- * verdicts of those events.
+ * verdicts of those events, except where they say to withhold it already.
  */
 extern void chatroom_apply_policies(Oid relid, RingEvent **events, int n,
 									Verdict *verdicts);

@@ -448,6 +448,7 @@ resolve_wanted(text *topic, Wanted *wanted)
 	SyncTopics	topics;
 
 	chatroom_one_topic(topic, &topics);
+	chatroom_refuse_hidden(topics.topics, topics.n);
 	wanted->cache = chatroom_require_cache();
 	chatroom_prepare_reads(&topics, wanted->cache);
 	wanted->read = topics.reads[0];

@@ -22,6 +22,7 @@
 #include "base/wal.h"
 #include "cache/build.h"
 #include "miscadmin.h"
+#include "read/rooms.h"
 #include "read/sync.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -74,6 +75,16 @@ keep_own(OwnMessages *own, XLogReaderState *reader)
 	if (kind == MESSAGE_ROW)
 	{
 		if (!chatroom_peek_row(body, &descriptor, &command))
+			return;
+	}
+	else if (kind == MESSAGE_RESET)
+	{
+		ResetEvent	event;
+		ByteReader	again = body;
+
+		/* what DDL did is plain to the transaction itself */
+		if (!chatroom_decode_reset(&again, &event) ||
+			event.scope != RESET_OWN)
 			return;
 	}
 	else if (kind == MESSAGE_BROADCAST)
@@ -157,6 +168,19 @@ compare_own(const void *a, const void *b)
 	return 0;
 }
 
+/* Does a message reset a table's topic? */
+static bool
+resets_topic(const OwnMessage *message, const ResolvedTopic *topic)
+{
+	ByteReader	body = message->body;
+	ResetEvent	event;
+
+	return message->kind == MESSAGE_RESET && topic->kind == TOPIC_WATCH &&
+		chatroom_decode_reset(&body, &event) &&
+		event.base.len == topic->base_len &&
+		memcmp(event.base.data, topic->topic, event.base.len) == 0;
+}
+
 /* Put a message's event together; false where it can't be. */
 static bool
 build_own(StringInfo batch, const EventFrame *frame, OwnMessage *message)
@@ -189,8 +213,9 @@ build_own(StringInfo batch, const EventFrame *frame, OwnMessage *message)
 
 /* Put together those events of the transaction that are of a topic. */
 static bool
-build_answer(OwnMessages *own, uint64 hash, SyncAnswer *answer)
+build_answer(OwnMessages *own, const SyncTopics *topics, SyncAnswer *answer)
 {
+	uint64		hash = topics->reads[0].hash;
 	EventFrame	frame = {0};
 
 	frame.at = GetCurrentTimestamp();
@@ -199,6 +224,14 @@ build_answer(OwnMessages *own, uint64 hash, SyncAnswer *answer)
 	{
 		StringInfoData batch;
 
+		if (resets_topic(&own->messages[i], &topics->topics[0]))
+		{
+			answer->reset = RESET_REASON_LARGE;
+			answer->n = 0;
+			return true;
+		}
+		if (own->messages[i].kind == MESSAGE_RESET)
+			continue;
 		initStringInfo(&batch);
 		if (!build_own(&batch, &frame, &own->messages[i]))
 			return false;
@@ -233,11 +266,16 @@ chatroom_pending(PG_FUNCTION_ARGS)
 	else if (own.n > 0)
 	{
 		qsort(own.messages, own.n, sizeof(OwnMessage), compare_own);
-		if (!build_answer(&own, topics.reads[0].hash, &answer))
+		if (!build_answer(&own, &topics, &answer))
 			answer.reset = RESET_REASON_DDL;
-		else
-			chatroom_judge_events(&topics, &answer);
 	}
+	if (topics.topics[0].hidden)
+		answer.reset = chatroom_settle_hidden_own(&topics, answer.events,
+												  answer.n);
+	if (answer.reset == RESET_REASON_NONE && answer.n > 0)
+		chatroom_judge_events(&topics, &answer);
+	if (answer.reset != RESET_REASON_NONE)
+		answer.n = 0;
 	initStringInfo(&buf);
 	chatroom_append_answer(&buf, &topics, &answer);
 	PG_RETURN_TEXT_P(cstring_to_text_with_len(buf.data, buf.len));

@@ -681,7 +681,7 @@ chatroom_apply_policies(Oid relid, RingEvent **events, int n,
 	bool		told;
 
 	for (int i = 0; i < n; i++)
-		if (events[i]->relid == relid)
+		if (events[i]->relid == relid && verdicts[i] != VERDICT_WITHHOLD)
 			judged[njudged++].index = i;
 
 	/* under row_security = off a SELECT fails, and so does this */

@@ -15,6 +15,7 @@
 #include "base/grants.h"
 #include "base/launch.h"
 #include "base/memory.h"
+#include "base/rooms.h"
 #include "cache/presence.h"
 #include "base/settings.h"
 #include "catalog/pg_authid.h"
@@ -347,6 +348,35 @@ typedef struct TopicStat
 } TopicStat;
 
 /*
+ * The same of a prefix' topic: a room's for those who can see it, that of all
+ * rooms, or of everything, for those who see all of them.
+ */
+static bool
+prefix_topic_shown(const TopicMeaning *meaning, const TopicStat *stat)
+{
+	const ChatTables *tables = OidIsValid(meaning->schema) ?
+		chatroom_schema_tables(meaning->schema) : NULL;
+	RelationAccess access;
+	RoomAccess	room;
+	int64		room_id;
+	bool		exempt;
+
+	if (tables == NULL || meaning->kind == TOPIC_NOTHING)
+		return false;
+	exempt = chatroom_exempt(tables);
+	chatroom_relation_access(tables->rooms, &access);
+	if (!access.any)
+		return false;
+	if (meaning->kind != TOPIC_ROOM)
+		return exempt || (tables->version < 2 && !access.policies);
+	room_id = chatroom_topic_room_id(stat->topic, stat->len);
+	if (room_id == 0)
+		return false;
+	chatroom_room_access(tables, room_id, &room);
+	return room.visible;
+}
+
+/*
  * May the caller know that a topic exists and how busy it is?  Where it may
  * not see all of the rows, their keys and numbers are none of its business.
  */
@@ -355,13 +385,21 @@ topic_shown(const TopicStat *stat)
 {
 	const TopicMeaning *meaning = chatroom_topic_meaning(stat->topic,
 														 stat->len);
+	const ChatTables *tables;
 	RelationAccess access;
 
 	if (meaning->kind == TOPIC_FREE)
 		return chatroom_topic_granted(stat->topic, stat->len, TOPIC_SYNC);
+	if (meaning->kind >= TOPIC_ROOM)
+		return prefix_topic_shown(meaning, stat);
 	chatroom_relation_access(meaning->relid, &access);
-	return access.any && !access.policies &&
-		(access.all || meaning->base_len == stat->len);
+	if (!access.any || access.policies ||
+		(!access.all && meaning->base_len != stat->len))
+		return false;
+
+	/* who acts for a user sees no more than the user */
+	tables = chatroom_tables_of(meaning->relid);
+	return tables == NULL || tables->version < 2 || chatroom_exempt(tables);
 }
 
 /* Copy what there is in a stretch of the topic table. */

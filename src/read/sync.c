@@ -38,6 +38,7 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "portability/instr_time.h"
+#include "read/rooms.h"
 #include "read/sync.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
@@ -205,6 +206,17 @@ chatroom_wait_published(Cache *cache, long timeout_ms)
 
 /* ------------------------------------------------------------ step 1: find */
 
+/* Where it is marked that what is known of a prefix' topics ends. */
+static uint64
+prefix_mark(const Cache *cache, const ResolvedTopic *topic)
+{
+	if (topic->base_len < topic->len && topic->topic[topic->base_len] == '/')
+		return chatroom_mark_hash(cache, topic->topic, topic->base_len,
+								  MARK_SCHEMA);
+	return chatroom_mark_hash(cache, CHAT_DEFAULT_PREFIX,
+							  strlen(CHAT_DEFAULT_PREFIX), MARK_SCHEMA);
+}
+
 /* Compute the topics' hashes, which are the cache's own; see sync.h. */
 void
 chatroom_prepare_reads(SyncTopics *topics, Cache *cache)
@@ -218,6 +230,8 @@ chatroom_prepare_reads(SyncTopics *topics, Cache *cache)
 
 		read->hash = chatroom_topic_hash(cache, topic->topic, topic->len);
 		read->base_hash = read->sub_hash = 0;
+		if (topic_of_prefix(topic->kind))
+			read->base_hash = prefix_mark(cache, topic);
 		if (topic->kind != TOPIC_WATCH)
 			continue;
 		read->base_hash = chatroom_mark_hash(cache, topic->topic,
@@ -366,8 +380,8 @@ chatroom_event_visible(const Horizon *horizon, uint64 fxid)
 }
 
 /* Has the cursor's holder seen all of the transaction that ended here? */
-static bool
-already_seen(const Cursor *since, XLogRecPtr lsn)
+bool
+chatroom_already_seen(const Cursor *since, XLogRecPtr lsn)
 {
 	if (lsn > since->lsn)
 		return false;
@@ -458,7 +472,7 @@ take_chunk(char *chunk, int n, const Horizon *horizon, const Cursor *since,
 		RingEvent  *event = (RingEvent *) chunk;
 
 		chunk += event->len;
-		if (already_seen(since, event->lsn))
+		if (chatroom_already_seen(since, event->lsn))
 			continue;
 		if (!chatroom_event_visible(horizon, event->fxid))
 		{
@@ -594,31 +608,26 @@ withhold_unasked(const SyncTopics *topics, SyncAnswer *answer)
 void
 chatroom_judge_events(const SyncTopics *topics, SyncAnswer *answer)
 {
+	Judge		judge;
 	Oid			last = InvalidOid;
-	bool		last_any = false;
 	List	   *policed = NIL;
 	ListCell   *cell;
+	bool		turned = false;
 
 	answer->verdicts = palloc(sizeof(Verdict) * Max(answer->n, 1));
+	chatroom_start_judge(&judge, topics);
 	for (int i = 0; i < answer->n; i++)
 	{
 		RingEvent  *event = answer->events[i];
+		bool		policies;
 
-		answer->verdicts[i] = VERDICT_SHOW;
-		if (!OidIsValid(event->relid))
+		answer->verdicts[i] = chatroom_judge_event(&judge, event, &policies);
+		turned = turned || answer->verdicts[i] == VERDICT_ENTER ||
+			answer->verdicts[i] == VERDICT_LEAVE;
+		if (!policies || event->relid == last)
 			continue;
-		if (event->relid != last)
-		{
-			RelationAccess access;
-
-			chatroom_relation_access(event->relid, &access);
-			last = event->relid;
-			last_any = access.any;
-			if (access.any && access.policies)
-				policed = list_append_unique_oid(policed, last);
-		}
-		if (!last_any)
-			answer->verdicts[i] = VERDICT_WITHHOLD;
+		last = event->relid;
+		policed = list_append_unique_oid(policed, last);
 	}
 	foreach(cell, policed)
 		chatroom_apply_policies(lfirst_oid(cell), answer->events, answer->n,
@@ -629,7 +638,7 @@ chatroom_judge_events(const SyncTopics *topics, SyncAnswer *answer)
 			answer->reset = RESET_REASON_POLICY;
 			answer->n = 0;
 		}
-	if (policed != NIL)
+	if (policed != NIL || turned)
 		withhold_unasked(topics, answer);
 }
 
@@ -744,6 +753,7 @@ chatroom_find_events(SyncTopics *topics, const Cursor *since,
 	memset(answer, 0, sizeof(*answer));
 	if (cache == NULL)
 	{
+		chatroom_refuse_hidden(topics->topics, topics->n);
 		answer_reset(answer, NULL, RESET_REASON_NO_CACHE);
 		return;
 	}
@@ -753,6 +763,7 @@ chatroom_find_events(SyncTopics *topics, const Cursor *since,
 	pg_atomic_fetch_add_u64(&cache->stats.syncs, 1);
 	if (since == NULL)
 	{
+		chatroom_refuse_hidden(topics->topics, topics->n);
 		chatroom_make_cursor(published, &answer->cursor);
 		return;
 	}
@@ -768,17 +779,23 @@ chatroom_find_events(SyncTopics *topics, const Cursor *since,
 			 * ring just before "published" moved.
 			 */
 			if (settled && since->lsn > GetXLogInsertRecPtr())
+			{
+				chatroom_refuse_hidden(topics->topics, topics->n);
 				answer_reset(answer, cache, RESET_REASON_AHEAD);
+			}
 			else
 				answer->cursor = *since;
 			return;
 		case CURSOR_FOREIGN:
+			chatroom_refuse_hidden(topics->topics, topics->n);
 			answer_reset(answer, cache, RESET_REASON_CURSOR);
 			return;
 	}
 
 	chatroom_prepare_reads(topics, cache);
-	reset = find_since(topics, cache, since, max_events, answer);
+	reset = chatroom_settle_hidden(topics, cache, since);
+	if (reset == RESET_REASON_NONE)
+		reset = find_since(topics, cache, since, max_events, answer);
 	if (reset == RESET_REASON_NONE && answer->n > 0)
 	{
 		chatroom_judge_events(topics, answer);
@@ -799,6 +816,7 @@ chatroom_find_newest(SyncTopics *topics, int max_events, SyncAnswer *answer)
 	Copies		copies = {0};
 
 	memset(answer, 0, sizeof(*answer));
+	chatroom_refuse_hidden(topics->topics, topics->n);
 	if (cache == NULL)
 	{
 		answer_reset(answer, NULL, RESET_REASON_NO_CACHE);

@@ -54,10 +54,16 @@ typedef struct Horizon
 extern void chatroom_get_horizon(Horizon *horizon);
 extern bool chatroom_event_visible(const Horizon *horizon, uint64 fxid);
 
+/* Has the cursor's holder seen all of the transaction that ended here? */
+extern bool chatroom_already_seen(const Cursor *since, XLogRecPtr lsn);
+
 /* The cursor that belongs to the active snapshot; or an error, 55000. */
 extern void chatroom_cursor_of_snapshot(Cursor *cursor);
 
-/* Arguments, checked; errors as in docs/errors.md. */
+/*
+ * Arguments, checked; errors as in docs/errors.md.  A room that the caller
+ * can't see is only refused when its events are asked for; see read/rooms.h.
+ */
 extern void chatroom_one_topic(text *topic, SyncTopics *topics);
 extern void chatroom_many_topics(ArrayType *array, SyncTopics *topics);
 extern void chatroom_parse_since(text *since, Cursor *cursor);
@@ -66,7 +72,10 @@ extern int	chatroom_check_limit(int max_events);
 /* Compute the topics' hashes for a cache, unless that was done. */
 extern void chatroom_prepare_reads(SyncTopics *topics, Cache *cache);
 
-/* Check again that the caller may follow the topics (wait, after sleeping). */
+/*
+ * Check again that the caller may follow the topics, with the active snapshot
+ * (wait, after sleeping).
+ */
 extern void chatroom_recheck_topics(SyncTopics *topics);
 
 /*

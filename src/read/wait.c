@@ -228,6 +228,9 @@ look(WaitCall *call)
 	MemoryContextReset(call->look_context);
 	old = MemoryContextSwitchTo(call->look_context);
 	PushActiveSnapshot(GetLatestSnapshot());
+
+	/* rights may be gone since the last look */
+	chatroom_recheck_topics(&call->topics);
 	do
 	{
 		last = time_left(call) <= 0;
@@ -312,10 +315,8 @@ chatroom_wait_for_answer(WaitCall *call)
 			if (left > 0 && still_enlisted(call))
 				sleep_until_woken(left);
 
-			/* rights may be gone meanwhile */
 			AcceptInvalidationMessages();
 			chatroom_acting_for(call->acting_for);
-			chatroom_recheck_topics(&call->topics);
 		}
 	}
 	PG_FINALLY();

@@ -308,7 +308,7 @@ SELECT type, key, "row", topics FROM seen(chatroom.topic('"Two, ""Keys"""', '{"a
 ROLLBACK;
 
 -- topics that the chat's tables have beyond those of any table: they name the
--- table's own schema, whatever a trigger says
+-- table's own schema, whatever a trigger says, and only a prefix' can be followed
 CREATE TABLE notes (id int PRIMARY KEY, room int, v text);
 CREATE TRIGGER chatroom_emit AFTER INSERT OR UPDATE OR DELETE ON notes FOR EACH ROW
 	EXECUTE FUNCTION chatroom.emit('', 'extra_columns', 'topic=room:{1}', 'topic=rooms', 'topic=*');
@@ -320,8 +320,6 @@ BEGIN;
 INSERT INTO notes VALUES (1, 5, 'x');
 UPDATE notes SET "Room id" = 6;
 SELECT type, topics FROM seen('e.notes');
-SELECT type, old FROM seen('e/room:5');
-SELECT type FROM seen('e/*');
 ROLLBACK;
 CREATE OR REPLACE TRIGGER chatroom_emit AFTER INSERT ON notes FOR EACH ROW
 	EXECUTE FUNCTION chatroom.emit('', 'topic=chat/rooms');

@@ -8,7 +8,7 @@ CREATE FUNCTION may_sync(topic text) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM chatroom.sync(topic);
 	RETURN true;
-EXCEPTION WHEN insufficient_privilege THEN
+EXCEPTION WHEN insufficient_privilege OR invalid_schema_name OR invalid_parameter_value THEN
 	RETURN false;
 END $$;
 CREATE FUNCTION may_broadcast(topic text) RETURNS boolean LANGUAGE plpgsql AS $$

@@ -1,0 +1,76 @@
+/*-------------------------------------------------------------------------
+ *
+ * rooms.h
+ *	  Who may see the events of a prefix' tables.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CHATROOM_READ_ROOMS_H
+#define CHATROOM_READ_ROOMS_H
+
+#include "postgres.h"
+
+#include "base/rooms.h"
+#include "read/sync.h"
+
+/* How the events of a table are judged. */
+typedef enum TableRule
+{
+	RULE_SHOW,					/* no row-level security for the caller */
+	RULE_POLICIES,				/* the table's policies tell */
+	RULE_ROOM					/* seeing the room tells */
+} TableRule;
+
+/* A topic of a prefix that was asked for. */
+typedef struct AskedTopic
+{
+	uint64		hash;
+	const ResolvedTopic *topic;
+} AskedTopic;
+
+/* What is known of the caller, and of the table of the event at hand. */
+typedef struct Judge
+{
+	const SyncTopics *topics;
+	int			nasked;			/* topics of prefixes, by hash */
+	AskedTopic *asked;
+	/* the table: */
+	Oid			relid;
+	RelationAccess access;
+	TableRule	rule;
+	bool		of_prefix;		/* one of tables' */
+	bool		plain;			/* who sees the room sees its rows */
+	ChatTables	tables;
+	AttrNumber	room;			/* the column of the room's id */
+	AttrNumber	private;		/* of rooms: whether it is private */
+	/* the room that was looked up last: */
+	Oid			room_schema;	/* invalid: none */
+	int64		room_id;
+	RoomAccess	room_access;
+} Judge;
+
+extern void chatroom_start_judge(Judge *judge, const SyncTopics *topics);
+
+/* Get to know the table that an event is of. */
+extern void chatroom_judge_table(Judge *judge, Oid relid);
+
+/*
+ * What becomes of an event; of one of a table with RULE_POLICIES that may
+ * still be for its policies to say: then *policies is set.
+ */
+extern Verdict chatroom_judge_event(Judge *judge, const RingEvent *event,
+									bool *policies);
+
+/*
+ * Rooms among the topics that the caller can't see: P0002; but where events
+ * since his cursor entitle him to it, events up to the room's end, or one
+ * reset because he was taken out of it.  Then returns the reason.
+ */
+extern ResetReason chatroom_settle_hidden(SyncTopics *topics, Cache *cache,
+										  const Cursor *since);
+
+/* The same of the events of the caller's own transaction. */
+extern ResetReason chatroom_settle_hidden_own(SyncTopics *topics,
+											  RingEvent **events, int n);
+
+#endif							/* CHATROOM_READ_ROOMS_H */
