@@ -77,7 +77,7 @@ CREATE FUNCTION chatroom.members_changed() RETURNS trigger
 	LANGUAGE c PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'chatroom_members_changed';
 COMMENT ON FUNCTION chatroom.members_changed() IS
-	'trigger that passes a room on whose owner goes, and renames the channels of who may listen no more';
+	'trigger for who goes from a room: passes it on, ends invites, renames channels';
 
 CREATE FUNCTION chatroom.room_changed() RETURNS trigger
 	LANGUAGE c PARALLEL UNSAFE
@@ -175,7 +175,7 @@ BEGIN
 				'AFTER UPDATE OF private ON %s FOR EACH ROW'
 				' WHEN (new.private AND NOT old.private)', 'room_changed'),
 			('members', 2, 'chatroom_members',
-				'AFTER DELETE OR UPDATE OF room_id, username ON %s FOR EACH ROW',
+				'AFTER DELETE OR UPDATE OF room_id, username, role ON %s FOR EACH ROW',
 				'members_changed')
 		) AS t (of, since, name, ddl, function)
 		WHERE t.of = relation AND t.since <= version AND NOT EXISTS (

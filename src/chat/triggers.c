@@ -4,8 +4,9 @@
  *	  Triggers of the chat tables, beyond those of rules and watches.
  *
  * touch() says when a row was changed last.  members_changed() passes a room
- * on whose owner goes, and room_changed() and it see to it that who may no
- * longer follow a room can't listen for it either.
+ * on whose owner goes, ends invites that a former member made, and it and
+ * room_changed() see to it that who may no longer follow a room can't listen
+ * for it either.
  *
  * Locking: whoever changes who owns a room holds the lock of the room's row,
  * as FOR NO KEY UPDATE takes it, until his transaction ends.
@@ -19,6 +20,7 @@
 #include "base/rooms.h"
 #include "cache/interest.h"
 #include "catalog/pg_type.h"
+#include "chat/members.h"
 #include "chat/query.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
@@ -136,59 +138,138 @@ static const ChatStatement pass_on = {
 	1, {INT8OID}
 };
 
-/* A member of a room goes. */
-static void
-member_went(const ChatTables *known, int64 room_id, bool was_owner)
+/* Invites that their maker could not make any more. */
+static const ChatStatement end_invites = {
+	"DELETE FROM %s.invites WHERE room_id OPERATOR(pg_catalog.=) $1 "
+	"AND username OPERATOR(pg_catalog.=) $2 "
+	"AND role OPERATOR(pg_catalog.<>) ALL ($3::pg_catalog.text[])",
+	3, {INT8OID, TEXTOID, TEXTOID}
+};
+
+static const ChatStatement rename_invites = {
+	"UPDATE %s.invites SET username = $3 "
+	"WHERE room_id OPERATOR(pg_catalog.=) $1 "
+	"AND username OPERATOR(pg_catalog.=) $2",
+	3, {INT8OID, TEXTOID, TEXTOID}
+};
+
+/* A member, before a change or after it. */
+typedef struct Member
 {
-	ChatTables	tables = *known;
-	Datum		values[1] = {Int64GetDatum(room_id)};
+	int64		room_id;
+	char	   *username;
+	RoomRole	role;
+} Member;
+
+/* The roles that a member of a role may invite others as; an array's text. */
+static const char *
+invitable(RoomRole role)
+{
+	switch (role)
+	{
+		case ROOM_OWNER:
+			return "{admin,member,guest}";
+		case ROOM_ADMIN:
+			return "{member,guest}";
+		case ROOM_MEMBER:
+			return "{guest}";
+		default:
+			return "{}";
+	}
+}
+
+/* Read a member's row. */
+static void
+read_member(HeapTuple tuple, TupleDesc desc, Member *member)
+{
+	char	   *role = SPI_getvalue(tuple, desc, SPI_fnumber(desc, "role"));
+	bool		isnull;
+
+	member->room_id =
+		DatumGetInt64(SPI_getbinval(tuple, desc,
+									SPI_fnumber(desc, "room_id"), &isnull));
+	member->username = SPI_getvalue(tuple, desc,
+									SPI_fnumber(desc, "username"));
+	member->role = role == NULL ? ROOM_NONE :
+		chatroom_role_named(role, strlen(role));
+}
+
+/* Run a statement about invites of a member. */
+static void
+change_invites(const ChatTables *tables, const ChatStatement *statement,
+			   const Member *member, const char *value)
+{
+	Datum		values[3] = {Int64GetDatum(member->room_id),
+		CStringGetTextDatum(member->username),
+	CStringGetTextDatum(value)};
+	ChatRows	rows;
+
+	chatroom_query(tables, tables->invites, statement, values, NULL,
+				   CHAT_AS_OWNER, &rows);
+}
+
+/* A member of a room goes: to nowhere, or by another name or room. */
+static void
+member_went(const ChatTables *tables, const Member *old, const Member *new)
+{
+	Datum		values[1] = {Int64GetDatum(old->room_id)};
 	ChatRows	rows;
 	bool		isnull;
 
-	chatroom_spi_connect();
-	chatroom_query(&tables, tables.rooms, &lock_room, values, NULL,
+	chatroom_query(tables, tables->rooms, &lock_room, values, NULL,
 				   CHAT_AS_OWNER, &rows);
 
 	/* with the room, all goes */
-	if (rows.n > 0)
-	{
-		if (DatumGetBool(SPI_getbinval(rows.tuples->vals[0],
-									   rows.tuples->tupdesc, 1, &isnull)))
-			chatroom_rename_channels_at_commit();
-		if (was_owner)
-			chatroom_query(&tables, tables.members, &pass_on, values, NULL,
-						   CHAT_AS_OWNER, &rows);
-	}
-	chatroom_spi_finish();
+	if (rows.n == 0)
+		return;
+	if (DatumGetBool(SPI_getbinval(rows.tuples->vals[0],
+								   rows.tuples->tupdesc, 1, &isnull)))
+		chatroom_rename_channels_at_commit();
+	if (new != NULL && new->room_id == old->room_id)
+		change_invites(tables, &rename_invites, old, new->username);
+	else
+		change_invites(tables, &end_invites, old, "{}");
+	if (new == NULL && old->role == ROOM_OWNER)
+		chatroom_query(tables, tables->members, &pass_on, values, NULL,
+					   CHAT_AS_OWNER, &rows);
 }
 
 CHATROOM_FUNCTION(chatroom_members_changed);
 
 /*
  * members_changed() returns trigger, of members, AFTER DELETE OR UPDATE OF
- * room_id, username
+ * room_id, username, role
  */
 Datum
 chatroom_members_changed(PG_FUNCTION_ARGS)
 {
 	TriggerData *data = trigger_data(fcinfo, "members_changed");
 	TupleDesc	desc = RelationGetDescr(data->tg_relation);
-	const ChatTables *tables =
+	const ChatTables *known =
 		chatroom_tables_of(RelationGetRelid(data->tg_relation));
-	Datum		room_id;
-	char	   *role;
-	bool		isnull;
+	ChatTables	tables;
+	Member		old;
+	Member		new;
 
-	if (tables == NULL || tables->version < 2 ||
+	if (known == NULL || known->version < 2 ||
 		!TRIGGER_FIRED_FOR_ROW(data->tg_event) ||
 		TRIGGER_FIRED_BY_INSERT(data->tg_event))
 		return PointerGetDatum(NULL);
-	room_id = SPI_getbinval(data->tg_trigtuple, desc,
-							SPI_fnumber(desc, "room_id"), &isnull);
-	role = SPI_getvalue(data->tg_trigtuple, desc, SPI_fnumber(desc, "role"));
-	member_went(tables, DatumGetInt64(room_id),
-				TRIGGER_FIRED_BY_DELETE(data->tg_event) && role != NULL &&
-				strcmp(role, "owner") == 0);
+	tables = *known;
+	read_member(data->tg_trigtuple, desc, &old);
+	chatroom_spi_connect();
+	if (TRIGGER_FIRED_BY_DELETE(data->tg_event))
+		member_went(&tables, &old, NULL);
+	else
+	{
+		read_member(data->tg_newtuple, desc, &new);
+		if (new.room_id != old.room_id ||
+			strcmp(new.username, old.username) != 0)
+			member_went(&tables, &old, &new);
+		if (new.role < old.role)
+			change_invites(&tables, &end_invites, &new, invitable(new.role));
+	}
+	chatroom_spi_finish();
 	return PointerGetDatum(NULL);
 }
 

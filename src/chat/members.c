@@ -1,0 +1,463 @@
+/*-------------------------------------------------------------------------
+ *
+ * members.c
+ *	  chatroom.add_member, remove_member, leave_room, list_members,
+ *	  transfer_room.
+ *
+ * Nobody writes members but these functions and the tables' owner: row-level
+ * security sees to it.  They check what the caller may do, and then write with
+ * the owner's rights.  Roles count in every room, whatever the access mode is.
+ *
+ * Locking: the room's row first, then members.  What the caller is to the room
+ * is looked up again under that lock: it may have changed while waiting.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "base/arguments.h"
+#include "base/compat.h"
+#include "base/identity.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "chat/members.h"
+#include "chat/people.h"
+#include "chat/query.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
+
+static const ChatStatement lock_room = {
+	"SELECT 1 FROM %s.rooms WHERE id OPERATOR(pg_catalog.=) $1 "
+	"FOR NO KEY UPDATE",
+	1, {INT8OID}
+};
+
+static const ChatStatement select_member = {
+	"SELECT %c FROM %s.members WHERE room_id OPERATOR(pg_catalog.=) $1 "
+	"AND username OPERATOR(pg_catalog.=) $2",
+	2, {INT8OID, TEXTOID}
+};
+
+static const ChatStatement insert_member = {
+	"INSERT INTO %s.members (room_id, username, role) VALUES ($1, $2, $3) "
+	"RETURNING %c",
+	3, {INT8OID, TEXTOID, TEXTOID}
+};
+
+static const ChatStatement update_member = {
+	"UPDATE %s.members SET role = $3 WHERE room_id OPERATOR(pg_catalog.=) $1 "
+	"AND username OPERATOR(pg_catalog.=) $2 RETURNING %c",
+	3, {INT8OID, TEXTOID, TEXTOID}
+};
+
+static const ChatStatement delete_member = {
+	"DELETE FROM %s.members WHERE room_id OPERATOR(pg_catalog.=) $1 "
+	"AND username OPERATOR(pg_catalog.=) $2 RETURNING %c",
+	2, {INT8OID, TEXTOID}
+};
+
+static const ChatStatement demote_owner = {
+	"UPDATE %s.members SET role = 'admin' "
+	"WHERE room_id OPERATOR(pg_catalog.=) $1 "
+	"AND role OPERATOR(pg_catalog.=) 'owner'",
+	1, {INT8OID}
+};
+
+static const ChatStatement select_members = {
+	"SELECT %c FROM %s.members WHERE room_id OPERATOR(pg_catalog.=) $1 "
+	"ORDER BY pg_catalog.array_position("
+	"'{owner,admin,member,guest}'::pg_catalog.text[], role::pg_catalog.text), "
+	"inserted_at, username",
+	1, {INT8OID}
+};
+
+/* ------------------------------------------------------------------ roles */
+
+static const char *const role_names[] = {
+	[ROOM_NONE] = "none",
+	[ROOM_GUEST] = "guest",
+	[ROOM_MEMBER] = "member",
+	[ROOM_ADMIN] = "admin",
+	[ROOM_OWNER] = "owner"
+};
+
+/* A role by its name; ROOM_NONE: there is none of that name. */
+RoomRole
+chatroom_role_named(const char *name, int len)
+{
+	for (RoomRole role = ROOM_GUEST; role <= ROOM_OWNER; role++)
+		if (strlen(role_names[role]) == len &&
+			memcmp(role_names[role], name, len) == 0)
+			return role;
+	return ROOM_NONE;
+}
+
+/* A role that an argument names, and that may be given. */
+RoomRole
+chatroom_role_to_give(const text *name)
+{
+	RoomRole	role = chatroom_role_named(VARDATA_ANY(name),
+										   VARSIZE_ANY_EXHDR(name));
+
+	if (role == ROOM_NONE || role == ROOM_OWNER)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"%s\" is no role to give", text_to_cstring(name)),
+				 errhint("Roles are admin, member and guest; a room gets "
+						 "another owner by chatroom.transfer_room().")));
+	return role;
+}
+
+/* The role that the caller has in effect; see members.h. */
+RoomRole
+chatroom_rank(const RoomAccess *access)
+{
+	return access->exempt ? ROOM_OWNER : access->role;
+}
+
+/* ------------------------------------------------------------- the caller */
+
+/* Refuse those who may not use a prefix' tables at all. */
+void
+chatroom_require_tables(const ChatTables *tables)
+{
+	Oid			user = GetUserId();
+
+	if (!ChatroomSchemaUsable(tables->schema, user))
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_SCHEMA, tables->prefix);
+	if (pg_class_aclcheck(tables->rooms, user, ACL_SELECT) != ACLCHECK_OK &&
+		pg_attribute_aclcheck_all(tables->rooms, user, ACL_SELECT,
+								  ACLMASK_ANY) != ACLCHECK_OK)
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE,
+					   get_rel_name(tables->rooms));
+	chatroom_require_version(tables, 2);
+}
+
+/* Find the room that a function was called for; see members.h. */
+void
+chatroom_find_member_room(FunctionCallInfo fcinfo, RoomArgument how,
+						  int prefix_argument, RoomCall *call)
+{
+	ChatTables	tables;
+
+	/* rights first: they must not tell which rooms there are */
+	chatroom_prefix_argument(fcinfo, prefix_argument, &tables);
+	chatroom_require_tables(&tables);
+	chatroom_room_argument(fcinfo, how, prefix_argument, call);
+}
+
+/* Lock a room, whether or not the caller may see it; false: there is none. */
+bool
+chatroom_lock_any_room(const ChatTables *tables, int64 room_id)
+{
+	Datum		values[1] = {Int64GetDatum(room_id)};
+	ChatRows	rows;
+
+	chatroom_query(tables, tables->rooms, &lock_room, values, NULL,
+				   CHAT_AS_OWNER, &rows);
+	return rows.n > 0;
+}
+
+/* Lock the room of a call; see members.h. */
+void
+chatroom_lock_room(RoomCall *call)
+{
+	bool		there = chatroom_lock_any_room(&call->tables, call->id);
+
+	if (there)
+	{
+		PushActiveSnapshot(GetTransactionSnapshot());
+		chatroom_room_access(&call->tables, call->id, &call->access);
+		PopActiveSnapshot();
+	}
+	if (!there || !call->access.visible)
+		chatroom_no_such_room(call->room);
+}
+
+/* What a user is to the room of a call now. */
+RoomRole
+chatroom_role_now(const RoomCall *call, const text *username)
+{
+	RoomRole	role;
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	role = chatroom_room_role(&call->tables, call->id,
+							  text_to_cstring(username));
+	PopActiveSnapshot();
+	return role;
+}
+
+/* Raise that a user is no member. */
+void
+chatroom_no_member(const RoomCall *call, const text *username)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_NO_DATA_FOUND),
+			 errmsg("user \"%s\" is no member of room \"%s\"",
+					text_to_cstring(username), call->room),
+			 errhint("chatroom.list_members() lists them.")));
+}
+
+/* ------------------------------------------------------- rows of members */
+
+/* Run a statement about one member; the row that comes back, NULL: none. */
+static Jsonb *
+member_row(const RoomCall *call, const ChatStatement *statement,
+		   text *username, const char *role)
+{
+	Datum		values[3] = {Int64GetDatum(call->id),
+	PointerGetDatum(username), role ? CStringGetTextDatum(role) : 0};
+	ChatRows	rows;
+
+	chatroom_query(&call->tables, call->tables.members, statement, values,
+				   NULL, CHAT_AS_OWNER, &rows);
+	return rows.n > 0 ? chatroom_row_jsonb(&rows, 0) : NULL;
+}
+
+/* A member's row. */
+Jsonb *
+chatroom_member_row(const RoomCall *call, text *username)
+{
+	Jsonb	   *row = member_row(call, &select_member, username, NULL);
+
+	if (row == NULL)
+		chatroom_no_member(call, username);
+	return row;
+}
+
+/* Make a user a member, or give a member another role. */
+Jsonb *
+chatroom_put_member(const RoomCall *call, text *username, RoomRole role)
+{
+	RoomRole	old = chatroom_role_now(call, username);
+
+	if (old == role)
+		return chatroom_member_row(call, username);
+	if (old != ROOM_NONE)
+		return member_row(call, &update_member, username, role_names[role]);
+	chatroom_need_user(&call->tables, username);
+	return member_row(call, &insert_member, username, role_names[role]);
+}
+
+/* ------------------------------------------------------------- add_member */
+
+/* Who may make somebody that he is "old" to the room a "role" of it? */
+static void
+check_may_put(const RoomCall *call, const text *username, RoomRole old,
+			  RoomRole role)
+{
+	RoomRole	rank = chatroom_rank(&call->access);
+
+	if (rank < ROOM_ADMIN)
+		chatroom_room_denied(call, "Its owner and admins may add members.");
+	if (old == ROOM_OWNER)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("user \"%s\" owns room \"%s\"",
+						text_to_cstring(username), call->room),
+				 errhint("Give the room to another member with "
+						 "chatroom.transfer_room() first.")));
+	if (rank < ROOM_OWNER && (role >= ROOM_ADMIN || old >= ROOM_ADMIN))
+		chatroom_room_denied(call, "Only its owner says who its admins are.");
+}
+
+/* add_member(room, username text, role text, prefix text) */
+static Datum
+add_member(FunctionCallInfo fcinfo, RoomArgument how)
+{
+	text	   *username = chatroom_text_arg(fcinfo, 1, "username");
+	RoomRole	role =
+		chatroom_role_to_give(chatroom_text_arg(fcinfo, 2, "role"));
+	RoomCall	call;
+	Jsonb	   *row;
+
+	chatroom_find_member_room(fcinfo, how, 3, &call);
+	chatroom_spi_connect();
+	chatroom_lock_room(&call);
+	check_may_put(&call, username, chatroom_role_now(&call, username), role);
+	row = chatroom_put_member(&call, username, role);
+	chatroom_spi_finish();
+	PG_RETURN_JSONB_P(row);
+}
+
+CHATROOM_FUNCTION(chatroom_add_member);
+CHATROOM_FUNCTION(chatroom_add_member_id);
+
+Datum
+chatroom_add_member(PG_FUNCTION_ARGS)
+{
+	return add_member(fcinfo, ROOM_BY_TEXT);
+}
+
+Datum
+chatroom_add_member_id(PG_FUNCTION_ARGS)
+{
+	return add_member(fcinfo, ROOM_BY_ID);
+}
+
+/* ---------------------------------------------- remove_member, leave_room */
+
+/* Take a member out of a room, if the caller may. */
+static Jsonb *
+remove_one(RoomCall *call, text *username)
+{
+	RoomRole	rank;
+	RoomRole	role;
+	Jsonb	   *row;
+
+	chatroom_spi_connect();
+	chatroom_lock_room(call);
+	rank = chatroom_rank(&call->access);
+	if (rank < ROOM_ADMIN && !chatroom_is_caller(username))
+		chatroom_room_denied(call, "Its owner and admins may remove members.");
+	role = chatroom_role_now(call, username);
+	if (role == ROOM_NONE)
+		chatroom_no_member(call, username);
+	if (rank < ROOM_OWNER && role >= ROOM_ADMIN &&
+		!chatroom_is_caller(username))
+		chatroom_room_denied(call, "Only its owner may remove admins.");
+	row = member_row(call, &delete_member, username, NULL);
+	if (row == NULL)
+		chatroom_no_member(call, username);
+	chatroom_spi_finish();
+	return row;
+}
+
+/* remove_member(room, username text, prefix text) */
+static Datum
+remove_member(FunctionCallInfo fcinfo, RoomArgument how)
+{
+	text	   *username = chatroom_text_arg(fcinfo, 1, "username");
+	RoomCall	call;
+
+	chatroom_find_member_room(fcinfo, how, 2, &call);
+	PG_RETURN_JSONB_P(remove_one(&call, username));
+}
+
+CHATROOM_FUNCTION(chatroom_remove_member);
+CHATROOM_FUNCTION(chatroom_remove_member_id);
+
+Datum
+chatroom_remove_member(PG_FUNCTION_ARGS)
+{
+	return remove_member(fcinfo, ROOM_BY_TEXT);
+}
+
+Datum
+chatroom_remove_member_id(PG_FUNCTION_ARGS)
+{
+	return remove_member(fcinfo, ROOM_BY_ID);
+}
+
+/* leave_room(room, prefix text) */
+static Datum
+leave_room(FunctionCallInfo fcinfo, RoomArgument how)
+{
+	RoomCall	call;
+	text	   *username;
+
+	chatroom_find_member_room(fcinfo, how, 1, &call);
+	username = cstring_to_text(chatroom_require_identity());
+	PG_RETURN_JSONB_P(remove_one(&call, username));
+}
+
+CHATROOM_FUNCTION(chatroom_leave_room);
+CHATROOM_FUNCTION(chatroom_leave_room_id);
+
+Datum
+chatroom_leave_room(PG_FUNCTION_ARGS)
+{
+	return leave_room(fcinfo, ROOM_BY_TEXT);
+}
+
+Datum
+chatroom_leave_room_id(PG_FUNCTION_ARGS)
+{
+	return leave_room(fcinfo, ROOM_BY_ID);
+}
+
+/* ----------------------------------------------------------- list_members */
+
+/* list_members(room, prefix text) */
+static Datum
+list_members(FunctionCallInfo fcinfo, RoomArgument how)
+{
+	RoomCall	call;
+	Datum		values[1];
+	ChatRows	rows;
+	Jsonb	   *list;
+
+	chatroom_find_member_room(fcinfo, how, 1, &call);
+	values[0] = Int64GetDatum(call.id);
+	chatroom_spi_connect();
+	chatroom_query(&call.tables, call.tables.members, &select_members, values,
+				   NULL, CHAT_READ_ONLY, &rows);
+	list = chatroom_rows_jsonb(&rows);
+	chatroom_spi_finish();
+	PG_RETURN_JSONB_P(list);
+}
+
+CHATROOM_FUNCTION(chatroom_list_members);
+CHATROOM_FUNCTION(chatroom_list_members_id);
+
+Datum
+chatroom_list_members(PG_FUNCTION_ARGS)
+{
+	return list_members(fcinfo, ROOM_BY_TEXT);
+}
+
+Datum
+chatroom_list_members_id(PG_FUNCTION_ARGS)
+{
+	return list_members(fcinfo, ROOM_BY_ID);
+}
+
+/* ---------------------------------------------------------- transfer_room */
+
+/* transfer_room(room, username text, prefix text) */
+static Datum
+transfer_room(FunctionCallInfo fcinfo, RoomArgument how)
+{
+	text	   *username = chatroom_text_arg(fcinfo, 1, "username");
+	RoomCall	call;
+	RoomRole	role;
+	Datum		values[1];
+	ChatRows	rows;
+	Jsonb	   *row;
+
+	chatroom_find_member_room(fcinfo, how, 2, &call);
+	chatroom_spi_connect();
+	chatroom_lock_room(&call);
+	if (chatroom_rank(&call.access) < ROOM_OWNER)
+		chatroom_room_denied(&call, "Its owner may give it away.");
+	role = chatroom_role_now(&call, username);
+	if (role == ROOM_NONE)
+		chatroom_no_member(&call, username);
+	if (role != ROOM_OWNER)
+	{
+		values[0] = Int64GetDatum(call.id);
+		chatroom_query(&call.tables, call.tables.members, &demote_owner,
+					   values, NULL, CHAT_AS_OWNER, &rows);
+	}
+	row = chatroom_put_member(&call, username, ROOM_OWNER);
+	chatroom_spi_finish();
+	PG_RETURN_JSONB_P(row);
+}
+
+CHATROOM_FUNCTION(chatroom_transfer_room);
+CHATROOM_FUNCTION(chatroom_transfer_room_id);
+
+Datum
+chatroom_transfer_room(PG_FUNCTION_ARGS)
+{
+	return transfer_room(fcinfo, ROOM_BY_TEXT);
+}
+
+Datum
+chatroom_transfer_room_id(PG_FUNCTION_ARGS)
+{
+	return transfer_room(fcinfo, ROOM_BY_ID);
+}
