@@ -22,6 +22,7 @@
 #include "chat/join.h"
 #include "chat/pages.h"
 #include "chat/query.h"
+#include "read/presence.h"
 #include "read/sync.h"
 
 static const ChatStatement select_room = {
@@ -61,7 +62,8 @@ chatroom_append_join(StringInfo buf, const RoomCall *call, int max_rows)
 	appendStringInfoChar(buf, ',');
 	chatroom_append_messages(buf, call, NULL, max_rows);
 	chatroom_spi_finish();
-	appendStringInfoString(buf, ",\"presence\":{}");
+	appendStringInfoString(buf, ",\"presence\":");
+	chatroom_presence_json(buf, topic, strlen(topic));
 }
 
 /* join_room(room, max_rows int, prefix text) */

@@ -26,6 +26,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "write/presence.h"
 
 /* Tries to post a message where one with the same key comes and goes. */
 #define MAX_TRIES	10
@@ -109,6 +110,16 @@ find_posted(const RoomCall *call, const Post *post, ChatRows *rows)
 	return rows->n > 0;
 }
 
+/* The user has said what it was typing. */
+static void
+end_typing(const RoomCall *call, const Post *post)
+{
+	char	   *topic = chatroom_room_topic(&call->tables, call->id);
+
+	chatroom_end_typing(topic, strlen(topic), VARDATA_ANY(post->username),
+						VARSIZE_ANY_EXHDR(post->username));
+}
+
 /* Insert the message, or find the one that was posted with its key. */
 static Jsonb *
 post_message(const RoomCall *call, const Post *post)
@@ -125,6 +136,7 @@ post_message(const RoomCall *call, const Post *post)
 			Jsonb	   *row = chatroom_row_jsonb(&rows, 0);
 
 			chatroom_need_user(&call->tables, post->username);
+			end_typing(call, post);
 			return row;
 		}
 		if (post->client_key == NULL)

@@ -40,6 +40,12 @@ SELECT chatroom.join_room('nope');
 SELECT chatroom.join_room(999);
 SELECT chatroom.join_room(NULL::text);
 
+-- who is there
+SELECT chatroom.track('room:' || :lobby, 'alice', '{"device": "phone"}') AS ref \gset
+SELECT chatroom.join_room('lobby') -> 'presence' AS presence \gset
+SELECT replace(:'presence', :'ref', 'REF') AS presence;
+SELECT chatroom.untrack('room:' || :lobby, 'alice');
+
 -- one snapshot: that of the transaction
 BEGIN ISOLATION LEVEL REPEATABLE READ;
 SELECT count(*) FROM chat.messages;

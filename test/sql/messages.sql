@@ -93,6 +93,16 @@ SHOW synchronous_commit;
 COMMIT;
 SHOW synchronous_commit;
 
+-- who posts has stopped typing
+SELECT chatroom.typing('lobby', 'alice');
+SELECT chatroom.typing('lobby', 'bobby');
+SELECT chatroom.post('lobby', 'alice', 'x');
+SELECT k FROM json_object_keys(chatroom.presence('room:1')) k;
+SELECT chatroom.post('lobby', 'alice', 'said') ->> 'text' AS text;
+SELECT k FROM json_object_keys(chatroom.presence('room:1')) k;
+SELECT chatroom.shout('lobby', 'bobby', 'said') ->> 'text' AS text;
+SELECT chatroom.presence('room:1');
+
 -- a private room: members only, under their own names
 CREATE FUNCTION acting(username text, statement text) RETURNS text
 	LANGUAGE plpgsql AS $$
