@@ -28,19 +28,14 @@ is_own_name(const Piece *key)
 
 /* Check what may be done on a room's topic. */
 static void
-check_room(const ChatTables *tables, int64 room_id, const Piece *key)
+check_room(int64 room_id, const RoomAccess *access, const Piece *key)
 {
-	RoomAccess	access;
-	char		text[32];
-
-	snprintf(text, sizeof(text), INT64_FORMAT, room_id);
-	chatroom_room_access(tables, room_id, &access);
-	if (!access.visible)
-		chatroom_no_such_room(text);
-	if (key != NULL && access.governed && !access.exempt && !is_own_name(key))
+	if (key != NULL && access->governed && !access->exempt &&
+		!is_own_name(key))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied for room \"%s\"", text),
+				 errmsg("permission denied for room \"%s\"",
+						psprintf(INT64_FORMAT, room_id)),
 				 errdetail("In this room a user is tracked under their own "
 						   "name alone."),
 				 errhint("The key has to be the name of the user who "
@@ -87,12 +82,12 @@ check_free_topic(const Piece *topic, const Piece *key)
 void
 chatroom_check_presence(const Piece *topic, const Piece *key)
 {
-	const ChatTables *tables;
+	RoomAccess	access;
 	int64		room_id;
 
-	chatroom_check_topic(topic->data, topic->len);
-	if (chatroom_topic_room(topic->data, topic->len, &tables, &room_id))
-		check_room(tables, room_id, key);
+	if (chatroom_room_topic_access(topic->data, topic->len, &room_id,
+								   &access))
+		check_room(room_id, &access, key);
 	else
 		check_free_topic(topic, key);
 }

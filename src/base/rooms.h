@@ -114,12 +114,4 @@ extern bool chatroom_exempt(const ChatTables *tables);
 /* The topic of a room: room:ID or PREFIX/room:ID; palloc'd. */
 extern char *chatroom_room_topic(const ChatTables *tables, int64 room_id);
 
-/*
- * What a topic of one of the forms room:ID, PREFIX/room:ID is; false: it is
- * none, or of no prefix.  Then *room_id is the room's, whether or not it
- * exists.
- */
-extern bool chatroom_topic_room(const char *topic, int len,
-								const ChatTables **tables, int64 *room_id);
-
 #endif							/* CHATROOM_ROOMS_H */

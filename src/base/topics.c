@@ -465,7 +465,7 @@ chatroom_require_room_id(const char *topic, int len)
 }
 
 /* Is a topic one of a room that the caller may see?  See topics.h. */
-const ChatTables *
+bool
 chatroom_room_topic_access(const char *topic, int len, int64 *room_id,
 						   RoomAccess *access)
 {
@@ -473,11 +473,11 @@ chatroom_room_topic_access(const char *topic, int len, int64 *room_id,
 	const ChatTables *tables;
 
 	if (meaning->kind != TOPIC_ROOM)
-		return NULL;
+		return false;
 	*room_id = chatroom_require_room_id(topic, len);
 	tables = chatroom_topic_tables(meaning, topic, len);
 	chatroom_room_access(tables, *room_id, access);
 	if (!access->visible)
 		chatroom_no_such_room(psprintf(INT64_FORMAT, *room_id));
-	return tables;
+	return true;
 }

@@ -69,12 +69,11 @@ extern int64 chatroom_topic_room_id(const char *topic, int len);
 extern int64 chatroom_require_room_id(const char *topic, int len);
 
 /*
- * For presence: is a topic one of a room, and may the caller see the room?
- * NULL: it is none's.  Raises what chatroom_topic_tables does, and P0002 where
+ * For presence: is a topic one of a room, which the caller may see?  False: it
+ * is none's.  Raises what chatroom_topic_tables does, and P0002 where
  * there is no such room, or none that the caller may see.
  */
-extern const ChatTables *chatroom_room_topic_access(const char *topic,
-													int len, int64 *room_id,
-													RoomAccess *access);
+extern bool chatroom_room_topic_access(const char *topic, int len,
+									   int64 *room_id, RoomAccess *access);
 
 #endif							/* CHATROOM_TOPICS_H */

@@ -41,7 +41,7 @@
 #include "utils/rls.h"
 
 /* How long to wait for events of what the snapshot sees, in ms. */
-#define PUBLISH_TIMEOUT	500
+#define PUBLISH_TIMEOUT	1000
 
 /* Newest events of a topic that are looked at for what concerns the caller. */
 #define MAX_LOOKED_AT	1000

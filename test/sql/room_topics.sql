@@ -34,6 +34,20 @@ EXCEPTION WHEN OTHERS THEN
 	RETURN QUERY SELECT SQLSTATE || ' ' || SQLERRM, NULL, NULL, NULL, NULL, NULL;
 END
 $$;
+-- the types of its events, when those of presence are there
+CREATE FUNCTION rt.show_types(asked text[], since text) RETURNS text
+LANGUAGE plpgsql AS $$
+DECLARE
+	types text;
+BEGIN
+	FOR i IN 1 .. 1000 LOOP
+		SELECT string_agg(s.type, ' ') INTO types FROM rt.show(asked, since) s;
+		EXIT WHEN types ~ 'leave';
+		PERFORM pg_sleep(0.01);
+	END LOOP;
+	RETURN types;
+END
+$$;
 CREATE FUNCTION rt.next(topic text, since text) RETURNS text
 LANGUAGE plpgsql AS $$
 BEGIN
@@ -131,6 +145,32 @@ CALL chatroom.wait('{room:2}', :'start', '0', acting_for => 'regress_rt_col');
 SELECT chatroom.listen('room:2', 'regress_rt_col');
 SELECT chatroom.listen('room:2', 'regress_rt_ann') IS NOT NULL;
 SELECT chatroom.unlisten('room:2');
+RESET ROLE;
+
+-- presence is for those who see the room
+SELECT chatroom.snapshot_cursor() AS start \gset
+SET ROLE regress_rt_ben;
+SELECT chatroom.track('room:2', 'regress_rt_ben', '{}', '1 min') IS NOT NULL AS tracked;
+SELECT e.key, json_array_length(e.value->'metas') FROM json_each(chatroom.presence('room:2')) e;
+SELECT chatroom.untrack('room:2', 'regress_rt_ben');
+SELECT rt.show_types('{room:2}', :'start');
+SET ROLE regress_rt_col;
+\set VERBOSITY terse
+SELECT chatroom.track('room:2', 'regress_rt_col');
+SELECT chatroom.track('room:3', 'regress_rt_col');
+SELECT chatroom.presence('room:2');
+SELECT chatroom.presence('room:3');
+SELECT chatroom.presence('missing/room:2');
+SELECT chatroom.untrack('room:2', 'regress_rt_ben');
+SELECT type FROM rt.show('{chat/*}', :'start');
+SET ROLE regress_rt_owner;
+REVOKE SELECT ON chat.rooms FROM regress_rt_ben;
+SET ROLE regress_rt_ben;
+SELECT chatroom.presence('room:1');
+SELECT chatroom.track('room:1', 'regress_rt_ben');
+SET ROLE regress_rt_owner;
+GRANT SELECT ON chat.rooms TO regress_rt_ben;
+\set VERBOSITY default
 RESET ROLE;
 
 -- a message that moves from room to room
