@@ -3,9 +3,11 @@
  * client.h
  *	  The terminal client: what its parts are to each other.
  *
- * main.c reads the options, and hands over to tail.c or status.c.
+ * main.c reads the options, and hands over to join.c, tail.c or status.c.
  * connection.c keeps connections that come back by themselves, json.c reads
  * answers, text.c makes of what others wrote something that is safe to print.
+ * Of a room, chat.c knows what has been shown, people.c who is there, and
+ * screen.c has the terminal with the line that is being edited.
  *
  * One thread does all of it, but for connecting: see connection.c.
  *
@@ -47,6 +49,13 @@ typedef struct Options
 	const char *user;
 	int			password;		/* -1: never ask, 1: ask, 0: if need be */
 
+	/* join */
+	const char *room;
+	const char *as;
+	const char *prefix;
+	bool		create;
+	bool		act_as;
+
 	/* tail */
 	char	  **topics;
 	int			ntopics;
@@ -58,6 +67,7 @@ typedef struct Options
 	bool		json;
 } Options;
 
+extern int	join_room(const Options *options);
 extern int	tail_topics(const Options *options);
 extern int	show_status(const Options *options);
 
@@ -130,5 +140,48 @@ extern const char *result_state(const PGresult *result);
 extern char *result_error(const PGresult *result);
 extern bool result_passes(const PGresult *result);
 extern char *text_array(int n, char *const *texts);
+
+/*
+ * screen.c: lines go above the one that is being edited, if there is one.  All
+ * text is escaped there.
+ */
+extern void screen_open(const char *name);
+extern void screen_close(void);
+extern bool screen_interactive(void);
+extern void screen_note(const char *format, ...)
+	__attribute__((format(printf, 1, 2)));
+extern void screen_trouble(const char *format, ...)
+	__attribute__((format(printf, 1, 2)));
+extern void screen_message(const char *time, const char *id,
+						   const char *name, const char *verb,
+						   const char *text);
+extern void screen_status(const char *status);
+extern bool screen_ended(void);
+extern void screen_read(void (*take_line) (char *line));
+extern bool screen_typing(bool *changed);
+extern void screen_resize(void);
+extern void screen_suspend(void);
+extern void screen_complete(const char *(*next_name) (int n));
+
+/* people.c: who is here, by the room's presence. */
+extern void people_reset(Json presence, bool tell, const char *me);
+extern void people_event(Json event, const char *type, const char *me);
+extern char *people_here(void);
+extern char *people_typing(const char *me);
+extern const char *people_name(int n);
+
+/* chat.c: what was shown of a room. */
+extern bool chat_begun(void);
+extern const char *chat_room_id(void);
+extern const char *chat_topic(void);
+extern const char *chat_older(void);
+extern const char *chat_own(const char *name);
+extern const char *chat_name(int n);
+extern bool chat_seen(const char *id);
+extern bool chat_joins(Json messages);
+extern void chat_room(Json answer);
+extern void chat_reload(Json *pages, int npages, bool complete);
+extern void chat_older_page(Json answer);
+extern bool chat_event(Json event);
 
 #endif							/* CHATROOM_CLIENT_H */

@@ -15,8 +15,15 @@
 	"chatroom is a terminal client for databases with the extension chatroom.\n" \
 	"\n" \
 	"Usage:\n" \
+	"  chatroom [OPTION]... join ROOM       take part in a room\n" \
 	"  chatroom [OPTION]... tail TOPIC...   print events as lines of JSON\n" \
 	"  chatroom [OPTION]... status          is the worker well?\n" \
+	"\n" \
+	"Options of join:\n" \
+	"      --as=USER            post under this name (default: the role's)\n" \
+	"      --prefix=PREFIX      schema of the chat's tables\n" \
+	"      --create             create the room if it isn't there\n" \
+	"      --act-as             act for USER, as application servers do\n" \
 	"\n" \
 	"Options of tail:\n" \
 	"      --since=CURSOR       start from there (default: from now)\n" \
@@ -38,26 +45,35 @@
 	"  -?, --help               print this, and end\n" \
 	"\n" \
 	"The environment variables of libpq (PGHOST, PGSERVICE, ...) count, too.\n" \
-	"Exit status: 0 all is well, 1 the worker doesn't run, 2 the server could not\n" \
-	"be asked.\n"
+	"Exit status: 0 all is well, 1 it was refused (a line; the worker doesn't\n" \
+	"run), 2 the server could not be asked.\n"
 
 /* Commands, as bits: which may have an option? */
 typedef enum Command
 {
-	TAIL = 1,
-	STATUS = 2,
-	ANY = TAIL | STATUS
+	JOIN = 1,
+	TAIL = 2,
+	STATUS = 4,
+	ANY = JOIN | TAIL | STATUS
 } Command;
 
 typedef enum OptionCode
 {
-	OPTION_SINCE = 256,
+	OPTION_AS = 256,
+	OPTION_PREFIX,
+	OPTION_CREATE,
+	OPTION_ACT_AS,
+	OPTION_SINCE,
 	OPTION_CURSOR_FILE,
 	OPTION_JSON,
 	OPTION_HELP
 } OptionCode;
 
 static const struct option long_options[] = {
+	{"as", required_argument, NULL, OPTION_AS},
+	{"prefix", required_argument, NULL, OPTION_PREFIX},
+	{"create", no_argument, NULL, OPTION_CREATE},
+	{"act-as", no_argument, NULL, OPTION_ACT_AS},
 	{"since", required_argument, NULL, OPTION_SINCE},
 	{"cursor-file", required_argument, NULL, OPTION_CURSOR_FILE},
 	{"count", required_argument, NULL, 'n'},
@@ -86,6 +102,11 @@ option_owner(int code)
 {
 	switch (code)
 	{
+		case OPTION_AS:
+		case OPTION_PREFIX:
+		case OPTION_CREATE:
+		case OPTION_ACT_AS:
+			return JOIN;
 		case OPTION_SINCE:
 		case OPTION_CURSOR_FILE:
 		case 'n':
@@ -117,6 +138,18 @@ take_option(Options *options, int code)
 {
 	switch (code)
 	{
+		case OPTION_AS:
+			options->as = optarg;
+			break;
+		case OPTION_PREFIX:
+			options->prefix = optarg;
+			break;
+		case OPTION_CREATE:
+			options->create = true;
+			break;
+		case OPTION_ACT_AS:
+			options->act_as = true;
+			break;
 		case OPTION_SINCE:
 			options->since = optarg;
 			break;
@@ -154,6 +187,8 @@ take_option(Options *options, int code)
 static Command
 find_command(const char *word)
 {
+	if (strcmp(word, "join") == 0)
+		return JOIN;
 	if (strcmp(word, "tail") == 0)
 		return TAIL;
 	if (strcmp(word, "status") == 0)
@@ -194,7 +229,7 @@ read_options(Options *options, int argc, char **argv)
 	}
 	if (optind == argc)
 	{
-		complain("what to do? tail or status");
+		complain("what to do? join, tail or status");
 		hint();
 	}
 	command = find_command(argv[optind++]);
@@ -205,17 +240,24 @@ read_options(Options *options, int argc, char **argv)
 				 argv[optind - 1]);
 		hint();
 	}
-	if (command == TAIL ? nargs < 1 : nargs > 0)
+	if (command == JOIN ? nargs != 1 : command == TAIL ? nargs < 1 : nargs > 0)
 	{
-		complain(command == TAIL ? "tail wants a topic" :
+		complain(command == JOIN ? "join wants the name of one room" :
+				 command == TAIL ? "tail wants a topic" :
 				 "status takes no arguments");
 		hint();
 	}
+	options->room = argv[optind];
 	options->topics = argv + optind;
 	options->ntopics = nargs;
 	if (options->since && options->cursor_file)
 	{
 		complain("--since and --cursor-file exclude each other");
+		hint();
+	}
+	if (options->act_as && options->as == NULL)
+	{
+		complain("--act-as wants --as");
 		hint();
 	}
 	return command;
@@ -231,5 +273,13 @@ main(int argc, char **argv)
 	srandom(now_ms());
 	command = read_options(&options, argc, argv);
 	link_options(&options);
-	return command == TAIL ? tail_topics(&options) : show_status(&options);
+	switch (command)
+	{
+		case JOIN:
+			return join_room(&options);
+		case TAIL:
+			return tail_topics(&options);
+		default:
+			return show_status(&options);
+	}
 }
