@@ -26,6 +26,7 @@ enum
 	INPUT_ANCHOR,
 	INPUT_HEADER,
 	INPUT_KEY,
+	INPUT_PRESENCE,
 	INPUTS
 };
 
@@ -280,6 +281,53 @@ take_anchor(const uint8_t *data, size_t size)
 }
 
 static void
+take_presence(const uint8_t *data, size_t size)
+{
+	ByteReader reader = reader_of(data, size);
+	PresenceMessage message;
+	PresenceMessage again;
+	StringInfoData buf;
+	StringInfoData built;
+
+	if (!chatroom_decode_presence(&reader, &message))
+		return;
+	initStringInfo(&buf);
+	chatroom_encode_presence(&buf, &message);
+	for (int i = 0; i < message.nitems; i++)
+	{
+		int before = buf.len;
+		const PresenceItem *item = &message.items[i];
+
+		chatroom_encode_presence_item(&buf, item);
+		CHECK(buf.len - before <= PRESENCE_ITEM_OVERHEAD + item->topic.len +
+			  item->key.len + item->meta.len);
+	}
+	reader = reader_of_buffer(&buf);
+	CHECK(chatroom_decode_presence(&reader, &again));
+	CHECK(again.action == message.action && again.at == message.at &&
+		  again.database == message.database &&
+		  again.as_of == message.as_of && again.nitems == message.nitems);
+	check_same_piece(&again.origin, &message.origin);
+	for (int i = 0; i < message.nitems; i++)
+	{
+		const PresenceItem *item = &message.items[i];
+		const PresenceItem *other = &again.items[i];
+
+		CHECK(item->id == other->id && item->ref == other->ref &&
+			  item->prev_ref == other->prev_ref &&
+			  item->slot == other->slot && item->ttl == other->ttl &&
+			  item->role == other->role);
+		check_same_piece(&item->topic, &other->topic);
+		check_same_piece(&item->key, &other->key);
+		check_same_piece(&item->meta, &other->meta);
+		initStringInfo(&built);
+		chatroom_build_presence(&built, &frame, message.action, item,
+								&message.origin);
+		check_event(&built);
+	}
+}
+
+static void
 take_header(const uint8_t *data, size_t size)
 {
 	ByteReader reader = reader_of(data, size);
@@ -345,6 +393,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		case INPUT_KEY:
 			take_key(data + 1, size - 1);
 			break;
+		case INPUT_PRESENCE:
+			take_presence(data + 1, size - 1);
+			break;
 	}
 	forget_memory();
 	return 0;
@@ -377,6 +428,10 @@ static Piece seed_old[] = {
 	PIECE("16"), PIECE("4"), PIECE("hi"), {NULL, PIECE_ABSENT}, PIECE("1.5")};
 
 static bool seed_changed[] = {true, true, true, false, true};
+
+static PresenceItem seed_items[] = {
+	{0x1122334455667788, 0x99aabbccddeeff00, 1, PRESENCE_SLOT_TYPING, 5000000, 10, PIECE("room:1"), PIECE("alice"), PIECE("{\"typing\": true}")},
+	{2, 2, 0, 0, 0, PG_UINT32_MAX, PIECE("lobby"), PIECE("b\"ob"), PIECE("{}")}};
 
 /* Start an input of a kind. */
 static void
@@ -420,6 +475,19 @@ write_audience_seed(void)
 	write_seed_of("audience", event);
 }
 
+static void
+write_presence_seed(const char *name, PresenceAction action, int n)
+{
+	PresenceMessage message = {action, 5, 7, 900, PIECE("me"), 0, NULL};
+	StringInfoData buf;
+
+	start_seed(&buf, INPUT_PRESENCE);
+	chatroom_encode_presence(&buf, &message);
+	for (int i = 0; i < n; i++)
+		chatroom_encode_presence_item(&buf, &seed_items[i]);
+	write_seed(name, buf.data, buf.len);
+}
+
 void
 write_seeds(void)
 {
@@ -450,6 +518,10 @@ write_seeds(void)
 	start_seed(&buf, INPUT_ANCHOR);
 	chatroom_encode_anchor(&buf, &anchor);
 	write_seed("anchor", buf.data, buf.len);
+	write_presence_seed("presence_join", PRESENCE_JOIN, 1);
+	write_presence_seed("presence_update", PRESENCE_UPDATE, 1);
+	write_presence_seed("presence_leave", PRESENCE_LEAVE, 2);
+	write_presence_seed("presence_state", PRESENCE_STATE, 2);
 	start_seed(&buf, INPUT_HEADER);
 	chatroom_put_header(&buf, MESSAGE_ROW);
 	write_seed("header", buf.data, buf.len);
