@@ -394,8 +394,8 @@ chatroom_topic_meaning(const char *topic, int len)
 /* --------------------------------------------------------- topics of rooms */
 
 /* May the caller select anything from a prefix' rooms? */
-static void
-check_rooms_allowed(const ChatTables *tables)
+void
+chatroom_check_rooms(const ChatTables *tables)
 {
 	Oid			user = GetUserId();
 
@@ -427,7 +427,7 @@ chatroom_topic_tables(const TopicMeaning *meaning, const char *topic, int len)
 		tables = chatroom_schema_tables(meaning->schema);
 	if (tables == NULL)
 		tables = chatroom_prefix(pstrdup(NameStr(meaning->prefix)));
-	check_rooms_allowed(tables);
+	chatroom_check_rooms(tables);
 	return tables;
 }
 

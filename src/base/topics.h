@@ -68,6 +68,9 @@ extern const ChatTables *chatroom_topic_tables(const TopicMeaning *meaning,
 extern int64 chatroom_topic_room_id(const char *topic, int len);
 extern int64 chatroom_require_room_id(const char *topic, int len);
 
+/* May the caller look for rooms at all?  42501. */
+extern void chatroom_check_rooms(const ChatTables *tables);
+
 /*
  * For presence: is a topic one of a room, which the caller may see?  False: it
  * is none's.  Raises what chatroom_topic_tables does, and P0002 where

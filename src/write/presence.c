@@ -22,6 +22,7 @@
 #include "base/presence.h"
 #include "base/rooms.h"
 #include "base/settings.h"
+#include "base/topics.h"
 #include "cache/demand.h"
 #include "cache/interest.h"
 #include "cache/presence.h"
@@ -481,11 +482,14 @@ static const ChatTables *
 named_prefix(FunctionCallInfo fcinfo)
 {
 	static const char *const names[] = {"room", "username", "typing"};
+	const ChatTables *tables;
 
 	for (int i = 0; i < lengthof(names); i++)
 		chatroom_require_argument(fcinfo, i, names[i]);
-	return chatroom_prefix(PG_ARGISNULL(3) ? NULL :
-						   text_to_cstring(PG_GETARG_TEXT_PP(3)));
+	tables = chatroom_prefix(PG_ARGISNULL(3) ? NULL :
+							 text_to_cstring(PG_GETARG_TEXT_PP(3)));
+	chatroom_check_rooms(tables);
+	return tables;
 }
 
 CHATROOM_FUNCTION(chatroom_typing);
