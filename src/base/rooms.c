@@ -506,6 +506,12 @@ chatroom_prefix(const char *prefix)
 		no_prefix(prefix, NULL);
 	kept = find_schema(schema);
 	if (!kept->is_prefix)
+	{
+		/* that a comment was set is nothing we are told of */
+		kept->valid = false;
+		refresh(kept);
+	}
+	if (!kept->is_prefix)
 		no_prefix(prefix, kept->problem);
 	return &kept->tables;
 }

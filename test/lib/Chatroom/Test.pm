@@ -84,8 +84,9 @@ SQL
 
 # Start pgbench clients that write to the log until they are told to stop or
 # the server goes away. Options: clients (8), rate (transactions a second, not
-# to take the machine from everybody else), db. Some transactions take turns,
-# others have several rows, or savepoints, or are aborted.
+# to take the machine from everybody else), db, scripts (others than these, by
+# name). Some transactions take turns, others have several rows, or savepoints,
+# or are aborted.
 my %scripts = (
 	turn => <<'SQL',
 BEGIN;
@@ -121,11 +122,12 @@ sub writers
 	my $dir = PostgreSQL::Test::Utils::tempdir();
 	my @files;
 	my $writers = { out => '', err => '' };
+	my $scripts = $options{scripts} // \%scripts;
 
-	foreach my $name (sort keys %scripts)
+	foreach my $name (sort keys %$scripts)
 	{
 		PostgreSQL::Test::Utils::append_to_file("$dir/$name",
-			$scripts{$name});
+			$scripts->{$name});
 		push @files, '-f', "$dir/$name";
 	}
 	$writers->{run} = IPC::Run::start(
