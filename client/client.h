@@ -85,6 +85,8 @@ extern int	catch_signals(const int *signals);
 extern int	caught_signal(void);
 extern void use_utf8(void);
 extern char *escape_text(const char *text, bool lines);
+extern size_t next_code(const char *text, int32_t *code);
+extern bool is_control(int32_t code);
 extern int	text_width(const char *text);
 extern size_t text_fit(const char *text, int width, bool words);
 
@@ -103,6 +105,7 @@ extern Json json_get(Json object, const char *key);
 extern bool json_next(Json array, Json *element);
 extern bool json_next_member(Json object, Json *key, Json *value);
 extern char *json_text(Json value);
+extern void json_print(Json value, FILE *to);
 extern bool json_is(Json value, const char *text);
 extern bool json_true(Json value);
 extern bool json_null(Json value);
@@ -134,7 +137,7 @@ extern LinkNews link_advance(Link *link, PGresult **result);
 extern void link_query(Link *link, const char *sql, int nparams,
 					   const char *const *params, int64_t patience);
 extern void link_drop(Link *link, const char *why, bool at_once);
-extern void link_pause(Link *link);
+extern void link_rest(Link *link, bool again);
 extern void link_close(Link *link);
 extern const char *result_state(const PGresult *result);
 extern char *result_error(const PGresult *result);
@@ -148,6 +151,7 @@ extern char *text_array(int n, char *const *texts);
 extern void screen_open(const char *name);
 extern void screen_close(void);
 extern bool screen_interactive(void);
+extern void screen_hold(bool hold);
 extern void screen_note(const char *format, ...)
 	__attribute__((format(printf, 1, 2)));
 extern void screen_trouble(const char *format, ...)

@@ -43,6 +43,8 @@ struct Link
 	int64_t		retry_at;		/* when to connect, as of now_ms() */
 	int64_t		pause;			/* ms; how long after the next failure */
 	int			pipe[2];		/* the thread writes its PGconn pointer */
+	int64_t		rest;			/* ms; the last rest, 0: none */
+	int64_t		rest_until;		/* no statement before, as of now_ms() */
 	bool		busy;			/* a statement runs */
 	int64_t		deadline;		/* until then it should have ended */
 	PGresult   *result;			/* what has come of its result */
@@ -292,7 +294,7 @@ link_connect(Link *link)
 bool
 link_ready(const Link *link)
 {
-	return link->state == UP && !link->busy;
+	return link->state == UP && !link->busy && now_ms() >= link->rest_until;
 }
 
 bool
@@ -339,6 +341,8 @@ link_poll(Link *link, struct pollfd *fd)
 				fd->events |= POLLOUT;
 			if (link->busy)
 				until = link->deadline;
+			else if (link->rest_until > 0)
+				until = link->rest_until;
 			break;
 	}
 	if (until < 0)
@@ -347,8 +351,19 @@ link_poll(Link *link, struct pollfd *fd)
 	return until < 0 ? 0 : until > 60000 ? 60000 : until;
 }
 
-/* Wait before the next attempt, each time longer, and not all at one time. */
+/*
+ * Ask nothing for a while, each time longer, if again; else be at it as ever.
+ */
 void
+link_rest(Link *link, bool again)
+{
+	link->rest = !again ? 0 : link->rest == 0 ? FIRST_PAUSE_MS :
+		2 * link->rest > LONGEST_PAUSE_MS ? LONGEST_PAUSE_MS : 2 * link->rest;
+	link->rest_until = again ? now_ms() + link->rest : 0;
+}
+
+/* Wait before the next attempt, each time longer, and not all at one time. */
+static void
 link_pause(Link *link)
 {
 	link->retry_at = now_ms() + link->pause + random() % (link->pause / 4 + 1);
@@ -504,6 +519,7 @@ link_query(Link *link, const char *sql, int nparams,
 		   const char *const *params, int64_t patience)
 {
 	link->busy = true;
+	link->rest_until = 0;
 	link->deadline = now_ms() + patience;
 	/* what goes wrong here, link_advance() finds */
 	PQsendQueryParams(link->conn, sql, nparams, NULL, params, NULL, NULL, 0);

@@ -74,6 +74,7 @@ static char *cursor;
 static PGresult *pages[MAX_PAGES];	/* of a reload, the newest first */
 static Json page_answers[MAX_PAGES];
 static int	npages;
+static bool was_reset;			/* the last answer was one */
 static bool told_lost;
 static bool tried_create;
 
@@ -391,7 +392,11 @@ take_command_result(PGresult *result)
 	if (queue->kind == POST && !screen_interactive())
 		await_message(answer);
 	if (queue->kind == HISTORY)
+	{
+		screen_hold(true);
 		chat_older_page(answer);
+		screen_hold(false);
+	}
 	remove_command();
 }
 
@@ -432,13 +437,16 @@ requeue(void)
 static void
 track(void)
 {
-	Command    *rest = queue;
+	Command   **place = sent ? &sent->next : &queue;
+	Command    *rest;
 
 	if (chat_topic() == NULL)
 		return;
-	queue = NULL;
+	/* one that runs is the first of the queue, and stays it */
+	rest = *place;
+	*place = NULL;
 	add_command(TRACK, NULL, NULL);
-	queue->next = rest;
+	(*place)->next = rest;
 }
 
 /* A server that can't be written to. */
@@ -538,6 +546,7 @@ show_reload(bool complete)
 	bool		first = cursor == NULL;
 	char	   *here;
 
+	screen_hold(true);
 	chat_reload(page_answers, npages, complete);
 	people_reset(json_get(answer, "presence"), !first, me);
 	set_cursor(answer);
@@ -552,6 +561,7 @@ show_reload(bool complete)
 		PQclear(pages[i]);
 	npages = 0;
 	finish_answer();
+	screen_hold(false);
 }
 
 /* A page came: do they reach back to what was shown? */
@@ -565,8 +575,6 @@ take_page(PGresult *result, Json answer)
 		show_reload(true);
 	else if (npages == MAX_PAGES)
 		show_reload(false);
-	else
-		ask_page();
 }
 
 /* The room as it is now. */
@@ -582,6 +590,8 @@ take_reset(PGresult *result, Json answer)
 		return;
 	}
 	chat_room(answer);
+	link_rest(follower, was_reset);
+	was_reset = true;
 	take_page(result, answer);
 	if (first)
 	{
@@ -603,6 +613,7 @@ take_events(Json answer)
 	Json		events = json_get(answer, "events");
 	Json		event = {NULL, 0};
 
+	screen_hold(true);
 	while (json_next(events, &event) && !done)
 	{
 		char	   *type = json_text(json_get(event, "type"));
@@ -618,7 +629,10 @@ take_events(Json answer)
 		free(type);
 	}
 	set_cursor(answer);
+	link_rest(follower, false);
+	was_reset = false;
 	finish_answer();
+	screen_hold(false);
 }
 
 /* An answer has been shown. */
@@ -741,7 +755,12 @@ advance_follower(void)
 			follower_lost();
 	}
 	if (!done && link_ready(follower))
-		ask_follow();
+	{
+		if (npages > 0)
+			ask_page();
+		else
+			ask_follow();
+	}
 }
 
 /* -------------------------------------------------------------- keyboard */

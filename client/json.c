@@ -313,3 +313,29 @@ json_same(Json a, Json b)
 	return a.text != NULL && b.text != NULL && a.len == b.len &&
 		memcmp(a.text, b.text, a.len) == 0;
 }
+
+/*
+ * Print a value and a line end, on one line: blanks between values may be line
+ * ends.  Characters that would steer a terminal become escapes, which mean the
+ * same; below U+0020 JSON has none.
+ */
+void
+json_print(Json value, FILE *to)
+{
+	const char *end = value.text + value.len;
+
+	for (const char *from = value.text; from < end;)
+	{
+		int32_t		code;
+		size_t		len = next_code(from, &code);
+
+		if (code == '\n' || code == '\r' || code == '\t')
+			fputc(' ', to);
+		else if (code >= 0 && code < 0x10000 && is_control(code))
+			fprintf(to, "\\u%04x", (unsigned int) code);
+		else
+			fwrite(from, 1, len, to);
+		from += len;
+	}
+	fputc('\n', to);
+}

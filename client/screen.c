@@ -42,6 +42,7 @@ static bool interactive;
 static bool colours;
 static bool ended;				/* no more input */
 static bool in_callback;		/* the edited line is not on the screen */
+static bool held;				/* the same, by screen_hold() */
 static char *own_name;			/* escaped */
 static char *status_text;		/* escaped, or NULL */
 static char *last_line;			/* what was edited when last asked */
@@ -93,18 +94,29 @@ screen_width(void)
 static void
 hide_line(void)
 {
-	if (interactive && !in_callback)
+	if (interactive && !in_callback && !held)
 		rl_clear_visible_line();
 }
 
 static void
 show_line(void)
 {
-	if (interactive && !in_callback)
+	if (interactive && !in_callback && !held)
 	{
 		rl_on_new_line();
 		rl_redisplay();
 	}
+}
+
+/* Much is about to be printed: draw the edited line once, after it. */
+void
+screen_hold(bool hold)
+{
+	if (hold)
+		hide_line();
+	held = hold;
+	if (!hold)
+		show_line();
 }
 
 /* Everything has been printed, or can't be. */
@@ -487,7 +499,7 @@ screen_close(void)
 {
 	if (!interactive)
 		return;
-	rl_clear_visible_line();
+	hide_line();
 	rl_callback_handler_remove();
 	interactive = false;
 	colours = false;

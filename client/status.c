@@ -197,6 +197,8 @@ print_database(Json row, const char *ago)
 	line("  reading", "%s look(s), %s with news; %s wait(s), %s waiting now",
 		 get(row, "syncs"), get(row, "syncs_with_news"), get(row, "waits"),
 		 get(row, "waiting"));
+	line("  presence", "%s of %s, %s refused", get(row, "present"),
+		 get(row, "presence_limit"), get(row, "presence_refused"));
 	line("  listening", "%s topic(s), %s notification(s) in %s"
 		 " transaction(s)", get(row, "interested"), get(row, "notifies"),
 		 get(row, "notify_batches"));
@@ -233,7 +235,7 @@ show_status(const Options *options)
 		/* a line for each database */
 		do
 		{
-			printf("%.*s\n", (int) row.len, row.text);
+			json_print(row, stdout);
 		} while (json_next(rows, &row));
 	}
 	else

@@ -30,6 +30,7 @@ typedef struct Tail
 	char	   *topics;			/* array literal */
 	char	   *cursor;
 	int64_t		printed;		/* events */
+	bool		reset;			/* the last answer was one */
 	bool		told;			/* that the connection is lost */
 	bool		done;
 	int			status;
@@ -114,19 +115,6 @@ move_on(Tail *tail, char *cursor)
 		write_cursor_file(tail->options->cursor_file, cursor);
 }
 
-/* Put an event on one line: blanks between values may be line ends. */
-static void
-write_line(FILE *lines, Json event)
-{
-	for (size_t i = 0; i < event.len; i++)
-	{
-		char		c = event.text[i];
-
-		fputc(c == '\n' || c == '\r' ? ' ' : c, lines);
-	}
-	fputc('\n', lines);
-}
-
 /*
  * Print an answer's events.  The count is kept to the event; with a file,
  * whose cursor can only point between transactions, to the transaction.
@@ -161,7 +149,7 @@ print_answer(Tail *tail, Json answer, char **last)
 			tail->done = true;
 			break;
 		}
-		write_line(lines, event);
+		json_print(event, lines);
 		tail->printed++;
 		before = cursor;
 	}
@@ -179,10 +167,15 @@ take_answer(Tail *tail, const char *text)
 {
 	Json		answer = json_value(text);
 	char	   *cursor = json_text(json_get(answer, "cursor"));
+	bool		reset = json_true(json_get(answer, "reset"));
 	char	   *last = NULL;
 
 	if (cursor == NULL)
 		return false;
+
+	/* where the worker is stopped, every answer is a reset, at once */
+	link_rest(tail->link, reset && tail->reset);
+	tail->reset = reset;
 	if (!print_answer(tail, answer, &last))
 	{
 		/* nobody reads: what was not read is not behind us */

@@ -172,8 +172,8 @@ use_utf8(void)
 }
 
 /* Would this code point steer the terminal, or hide in the line? */
-static bool
-is_control(utf8proc_int32_t code)
+bool
+is_control(int32_t code)
 {
 	switch (utf8proc_category(code))
 	{
@@ -191,8 +191,8 @@ is_control(utf8proc_int32_t code)
 }
 
 /* Read a code point; a byte that is none of UTF-8 comes as a negative one. */
-static size_t
-next_code(const char *text, utf8proc_int32_t *code)
+size_t
+next_code(const char *text, int32_t *code)
 {
 	utf8proc_ssize_t len = utf8proc_iterate((const utf8proc_uint8_t *) text,
 											-1, code);

@@ -23,10 +23,11 @@ sub terminal
 {
 	my ($name, $room, %options) = @_;
 	my $client = { name => $name, in => '', raw => '' };
+	my @command = ('chatroom', '-d', $options{db} // $db, 'join', $room);
 
-	$client->{run} = IPC::Run::start(
-		[ 'chatroom', '-d', $options{db} // $db, 'join', $room, '--as', $name ],
-		'<pty<', \$client->{in}, '>pty>', \$client->{raw});
+	push @command, '--as', $name, @{ $options{args} // [] };
+	$client->{run} = IPC::Run::start(\@command, '<pty<', \$client->{in},
+		'>pty>', \$client->{raw});
 	return $client;
 }
 
@@ -136,6 +137,30 @@ like($err, qr/nope/, 'is named');
 ($status, $out, $err) = piped("hi there\n", 'join', 'lobby');
 my $role = sql('SELECT current_user');
 like($out, qr/\Q$role\E: hi there$/m, 'without --as the role has its name');
+
+# Other tables: of version 1, which know no keys for posts, and with a prefix
+# that has to be quoted.
+sql(q{SELECT chatroom.migrate('old', 1), chatroom.migrate('My Chat')});
+foreach my $prefix ('old', 'My Chat')
+{
+	($status, $out, $err) = piped("one\ntwo\n", 'join', 'lobby', '--as',
+		'alice', '--prefix', $prefix, '--create');
+	is("$status $err", '0 ', "prefix $prefix");
+	is( join('|', $out =~ /alice: (.*)$/mg),
+		'one|two', 'messages come back from there');
+}
+
+# Acting for users: a private room is none for those who are not in it.
+sql(q{BEGIN; SELECT chatroom.act_as('alice');
+	SELECT chatroom.create_room('secret', true); COMMIT});
+($status, $out, $err) =
+  piped("psst\n", 'join', 'secret', '--as', 'alice', '--act-as');
+is("$status $err", '0 ', 'a private room, acting for its owner');
+like($out, qr/alice: psst$/m, 'posts are seen');
+($status, $out, $err) =
+  piped("what\n", 'join', 'secret', '--as', 'bobby', '--act-as');
+is($status, 1, 'acting for somebody else');
+like($err, qr/room "secret" does not exist/, 'there is no such room');
 
 SKIP:
 {
@@ -267,6 +292,21 @@ SKIP:
 	$alice->{run}->finish;
 	is($alice->{run}->full_result >> 8, 0, 'is the end of the client');
 
+	# Membership begins and ends.
+	sql(q{SELECT chatroom.add_member('secret', 'bobby')});
+	my $member =
+	  terminal('bobby', 'secret', args => ['--act-as']);
+	is_shown($member, qr/alice: psst$/, 'a member sees the private room');
+	sql(q{SELECT chatroom.add_member('secret', 'carla', 'guest')});
+	is_shown($member, qr/^\* carla is guest now$/, 'and who becomes one, too');
+	type($member, "psst, too\r");
+	is_shown($member, qr/bobby: psst, too$/, 'and posts');
+	sql(q{SELECT chatroom.remove_member('secret', 'bobby')});
+	is_shown($member, qr/^\* the room is gone, or you may not see it|^\* room "\w+" does not exist/,
+		'and is told when that ends');
+	$member->{run}->finish;
+	is($member->{run}->full_result >> 8, 1, 'which is no good end');
+
 	# A standby can be read, and becomes the primary.
 	sql(q{SELECT chatroom.create_room('hall')});
 	sql(q{SELECT chatroom.post('hall', 'carla', 'before')});
@@ -281,6 +321,15 @@ SKIP:
 	type($reader, "no way\r");
 	is_shown($reader, qr/^\* not posted: this server is a standby/,
 		'posting there is an error');
+	leave($reader);
+
+	# The first of two hosts is the standby: it is read, the other one written.
+	my $order = sprintf "host=%s,%s port=%d,%d dbname=postgres",
+	  $standby->host, $node->host, $standby->port, $node->port;
+	$reader = terminal('dora', 'hall', db => $order);
+	type($reader, "to the primary\r");
+	is_shown($reader, qr/dora: to the primary$/,
+		'a line finds the primary among the hosts');
 	leave($reader);
 
 	my $both = sprintf "host=%s,%s port=%d,%d dbname=postgres",
@@ -298,7 +347,7 @@ SKIP:
 		q{SELECT chatroom.post('hall', 'carla', 'all here')});
 	is_shown($anna, qr/carla: all here$/, 'and tells what happens');
 	is( join('|', messages($anna)),
-		'before|on the primary|in between|all here',
+		'before|to the primary|on the primary|in between|all here',
 		'nothing is lost, nothing comes twice');
 	leave($anna);
 	$standby->stop;
