@@ -1,91 +1,270 @@
-# What users' drivers tell of errors: programs of test/clients, each with a
-# real driver and run in its folder, with the server in the usual PG variables.
+# Users' drivers: programs of test/clients, each with a real driver and run in
+# its folder, with the server in the usual PG variables, and PGBOUNCER where
+# that one is PgBouncer in transaction mode.
 #
-# A program takes what it is to do as its argument: "check" prints what driver
-# it has, or fails; for any other, NAME.sql is loaded before, and each line
+# A program takes what it is to do as its arguments: "check" prints what driver
+# it has, or fails; "follow" prints what is said in the room "lobby" until
+# somebody says bye, over a restart of the server; and for any other, each line
 # "ok ..." or "not ok ..." that it prints is a test.
 use strict;
 use warnings;
 use Chatroom::Test;
 use Cwd qw(abs_path getcwd);
 use IPC::Run;
+use JSON::PP ();
+use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $folder = abs_path('test/clients');
+my $made = PostgreSQL::Test::Utils::tempdir();
 # Debian's Python is the one that has Debian's drivers.
 my $python = -x '/usr/bin/python3' ? '/usr/bin/python3' : 'python3';
 my @programs = (
-	[ 'psycopg', $python, 'psycopg3.py' ],
-	[ 'node pg', 'node', 'node_pg.js' ],
-	[ 'JDBC', 'java', 'Jdbc.java' ]);
-my @tasks = qw(errors);
+	{ name => 'psycopg', run => [ $python, 'psycopg3.py' ] },
+	{ name => 'asyncpg', run => [ $python, 'asyncpg_.py' ] },
+	{ name => 'node pg', run => [ 'node', 'node_pg.js' ] },
+	{
+		name => 'JDBC',
+		make => [ 'javac', '-d', $made, 'Jdbc.java' ],
+		run => [ 'java', 'Jdbc' ]
+	});
+
+# What a task prints.
+my %names = (
+	post => [
+		'post returns the message',
+		'the same client_key returns the same message',
+		'broken rules are told by field'
+	],
+	sync => [ 'sync returns what happened since the cursor', 'and nothing twice' ],
+	wait => [
+		'wait returns when something happens',
+		'wait returns without events at its timeout',
+		'wait refuses a transaction block'
+	],
+	listen => [
+		'a notification comes, with a cursor',
+		'and sync tells what happened'
+	],
+	errors => [
+		map { $_->{name} }
+		  @{ JSON::PP::decode_json(slurp_file("$folder/errors.json")) }
+	]);
 
 # JDBC knows no unix sockets.
 my $node = chatroom_node('clients', conf => "listen_addresses = '127.0.0.1'\n");
+my $user = $node->safe_psql('postgres', 'SELECT current_user');
 
-$ENV{CLASSPATH} = join ':', '/usr/share/java/postgresql.jar',
+$node->safe_psql('postgres',
+	"SELECT chatroom.migrate(), chatroom.create_room('lobby')");
+
+$ENV{CLASSPATH} = join ':', $made, '/usr/share/java/postgresql.jar',
   '/usr/share/java/gson.jar', $ENV{CLASSPATH} // ();
 $ENV{NODE_PATH} = join ':', '/usr/share/nodejs', $ENV{NODE_PATH} // ();
 
-# Run a program; what it printed, and its exit status.
-sub run_program
+# Start a command in the folder.
+sub start
 {
-	my ($command, $task) = @_;
+	my ($command, $printed, %env) = @_;
 	my $top = getcwd();
-	my $printed = '';
 	local %ENV = (
 		%ENV,
 		PGHOST => '127.0.0.1',
 		PGPORT => $node->port,
 		PGDATABASE => 'postgres',
-		PGUSER => $node->safe_psql('postgres', 'SELECT current_user'));
+		PGUSER => $user,
+		%env);
 
 	chdir $folder or die "$folder: $!";
-	my $status = eval {
-		IPC::Run::run([ @$command, $task ], '<', \undef, '>&', \$printed,
+	my $run = eval {
+		IPC::Run::start($command, '<', \undef, '>&', $printed,
 			IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
-		$?;
-	} // 255;
-	$printed .= $@ if $@;
+	};
+	$$printed .= $@ if $@;
 	chdir $top or die "$top: $!";
+	return $run;
+}
+
+# Run a command to its end; what it printed, and its exit status.
+sub run
+{
+	my ($command, %env) = @_;
+	my $printed = '';
+	my $run = start($command, \$printed, %env);
+	my $status = 255;
+
+	if ($run && eval { $run->finish; 1 })
+	{
+		$status = $?;
+	}
+	elsif ($run)
+	{
+		$printed .= $@;
+		eval { $run->kill_kill };
+	}
 	return ($printed, $status);
 }
 
+# Is the program's driver there?
+sub check
+{
+	my ($program) = @_;
+	my ($printed, $status) = ('', 0);
+
+	($printed, $status) = run($program->{make}) if $program->{make};
+	($printed, $status) = run([ @{ $program->{run} }, 'check' ])
+	  if $status == 0;
+	if ($status != 0)
+	{
+		my ($why) = $printed =~ /^(.*(?:[Ee]rror|cannot|not found).*)$/m;
+		$program->{missing} = $why // $printed;
+		return;
+	}
+	chomp $printed;
+	note $printed;
+}
+
+# Let a program do tasks; each of their names must come, and say ok.
+sub do_tasks
+{
+	my ($program, $through, $env, @tasks) = @_;
+	my $name = "$program->{name}$through";
+
+	$node->safe_psql('postgres', slurp_file("$folder/errors.sql"));
+	my ($printed, $status) = run([ @{ $program->{run} }, @tasks ], %$env);
+	my %seen;
+
+	$seen{$2} = $1 ? 'not ok' : 'ok'
+	  while $printed =~ /^(not )?ok (.*)$/mg;
+	my $good = $status == 0;
+	foreach my $what (map { @{ $names{$_} } } @tasks)
+	{
+		$good = 0
+		  unless is($seen{$what} // 'nothing', 'ok', "$name: $what");
+	}
+	ok($good, "$name: @tasks are done");
+	diag(join "\n", "exit status $status", grep { !/^ok / } split /\n/, $printed)
+	  unless $good;
+}
+
+# PgBouncer in transaction mode; its port, or nothing and the reason.
+my $bouncer;
+my $bouncer_printed = '';
+
+sub start_bouncer
+{
+	my ($program) = grep { -x } map { "$_/pgbouncer" } split(/:/, $ENV{PATH}),
+	  '/usr/sbin', '/usr/local/sbin';
+	return (undef, 'PgBouncer is not there') unless $program;
+
+	my $port = PostgreSQL::Test::Cluster::get_free_port();
+	append_to_file("$made/users", qq("$user" ""\n));
+	append_to_file("$made/pgbouncer.ini", <<"INI");
+[databases]
+postgres = host=127.0.0.1 port=@{[ $node->port ]}
+
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = $port
+unix_socket_dir =
+auth_type = trust
+auth_file = $made/users
+pool_mode = transaction
+# a follower that waits has one of these
+default_pool_size = 25
+# tried again soon after the server's restart
+server_login_retry = 1
+# JDBC sends it
+ignore_startup_parameters = extra_float_digits
+INI
+	$bouncer = IPC::Run::start([ $program, "$made/pgbouncer.ini" ],
+		'<', \undef, '>&', \$bouncer_printed);
+	poll_until('PgBouncer answers',
+		sub {
+			eval { $bouncer->pump_nb };
+			return $bouncer_printed =~ /process up/ || !$bouncer->pumpable;
+		});
+	return $bouncer->pumpable
+	  ? ($port)
+	  : (undef, "PgBouncer doesn't start: $bouncer_printed");
+}
+
+END
+{
+	local $?;
+	eval { $bouncer->kill_kill } if $bouncer;
+}
+
+check($_) foreach @programs;
+my ($port, $no_port) = start_bouncer();
+my %pooled = (PGPORT => $port, PGBOUNCER => 'transaction');
+
 foreach my $program (@programs)
 {
-	my ($name, @command) = @$program;
-
   SKIP:
 	{
-		my ($printed, $status) = run_program(\@command, 'check');
-
-		if ($status != 0)
-		{
-			my ($why) = $printed =~ /^(.*(?:[Ee]rror|cannot|not found).*)$/m;
-			skip "$name is not there: " . ($why // $printed), 1;
-		}
-		chomp $printed;
-		note $printed;
-		foreach my $task (@tasks)
-		{
-			$node->safe_psql('postgres', slurp_file("$folder/$task.sql"));
-			($printed, $status) = run_program(\@command, $task);
-			my @lines = split /\n/, $printed;
-			my $failed = 0;
-
-			foreach my $line (@lines)
-			{
-				my ($not, $what) = $line =~ /^(not )?ok (.*)/ or next;
-				ok(!$not, "$name: $what");
-				$failed++ if $not;
-			}
-			ok((grep { /^(not )?ok / } @lines) && ($status == 0 || $failed),
-				"$name: $task is done");
-			diag(join "\n", grep { !/^ok / } @lines)
-			  if $failed || $status != 0;
-		}
+		skip "$program->{name} is not there: $program->{missing}", 1
+		  if $program->{missing};
+		do_tasks($program, '', {}, qw(post sync wait listen errors));
+		skip $no_port, 1 unless $port;
+		do_tasks($program, ' through PgBouncer', \%pooled,
+			qw(post sync wait errors));
 	}
+}
+
+# All of them follow a room while the server is started anew.
+my @followers;
+
+sub said
+{
+	my ($text) = @_;
+
+	poll_until("all followers are told \"$text\"",
+		sub {
+			eval { $_->{run}->pump_nb } foreach @followers;
+			return !grep {
+				$_->{printed} !~ /^\Q$text\E/m && $_->{run}->pumpable
+			} @followers;
+		});
+}
+
+sub say_in_lobby
+{
+	my ($text) = @_;
+
+	$node->safe_psql('postgres',
+		"SELECT chatroom.post('lobby', 'carol', '$text')");
+	return;
+}
+
+foreach my $program (grep { !$_->{missing} } @programs)
+{
+	foreach my $env ({}, $port ? \%pooled : ())
+	{
+		my $follower = {
+			name => $program->{name} . (%$env ? ' through PgBouncer' : ''),
+			printed => ''
+		};
+		$follower->{run} = start([ @{ $program->{run} }, 'follow' ],
+			\$follower->{printed}, %$env);
+		push @followers, $follower;
+	}
+}
+said('loaded');
+say_in_lobby('before the restart');
+said('before the restart');
+$node->restart;
+say_in_lobby('after the restart');
+say_in_lobby('bye');
+said('bye');
+foreach my $follower (@followers)
+{
+	eval { $follower->{run}->finish };
+	is($?, 0, "$follower->{name}: the follower has ended");
+	is($follower->{printed} =~ s/^loaded \d+/loaded/r,
+		"loaded\nbefore the restart\nafter the restart\nbye\n",
+		"$follower->{name}: its cursor lives on over a restart");
 }
 
 $node->stop;
