@@ -36,8 +36,8 @@ static const ChatStatement insert_member = {
 };
 
 /*
- * Does the active snapshot show a user's row?  Yes, so that none is made, where
- * chatroom.migrate() took the table away just now.
+ * Does the active snapshot show a user's row?  Yes, so that none is made,
+ * where chatroom.migrate() took the table away just now.
  */
 static bool
 user_is_there(const ChatTables *tables, text *username)
