@@ -57,8 +57,10 @@
 
 /*
  * An anchor logged because of a checkpoint wants at least so many bytes of
- * WAL since the last: an idle server's checkpoints must not beget anchors,
- * which beget checkpoints.
+ * WAL since the last began: an idle server's checkpoints must not beget
+ * anchors, which beget checkpoints.  (Where so many are present that to log
+ * them takes as much, they do: a standby that starts at the checkpoint has to
+ * find all of it.)
  */
 #define REDO_ANCHOR_DISTANCE	(64 * 1024)
 
@@ -87,6 +89,7 @@ XLogRecPtr	chatroom_read_start = InvalidXLogRecPtr;
 static Anchor anchors[MAX_ANCHORS]; /* oldest first */
 static int	nanchors = 0;
 static XLogRecPtr last_anchor_logged = InvalidXLogRecPtr;
+static XLogRecPtr last_anchor_begin = InvalidXLogRecPtr;
 static XLogRecPtr start_floor;	/* of the anchor where reading started */
 
 /* ---------------------------------------------------------------- the slot */
@@ -365,7 +368,7 @@ chatroom_slot_start(XLogRecPtr *restart, XLogRecPtr *floor)
 	Anchor		start = {InvalidXLogRecPtr};
 
 	nanchors = 0;
-	last_anchor_logged = InvalidXLogRecPtr;
+	last_anchor_logged = last_anchor_begin = InvalidXLogRecPtr;
 	chatroom_partial_before = 0;
 	continue_from_slot(&start);
 	if (start.floor == InvalidXLogRecPtr)
@@ -502,7 +505,7 @@ chatroom_log_anchor(bool new_incarnation)
 		XLogRecPtr	redo = GetRedoRecPtr();
 
 		if (here < last_anchor_logged + quarter &&
-			redo < last_anchor_logged + REDO_ANCHOR_DISTANCE)
+			redo < last_anchor_begin + REDO_ANCHOR_DISTANCE)
 			return false;
 	}
 
@@ -541,6 +544,7 @@ chatroom_log_anchor(bool new_incarnation)
 	initStringInfo(&buf);
 	chatroom_put_header(&buf, MESSAGE_ANCHOR);
 	chatroom_encode_anchor(&buf, &anchor);
+	last_anchor_begin = here;
 	last_anchor_logged = chatroom_log_message(CHATROOM_PREFIX, buf.data,
 											  buf.len, false);
 	pfree(buf.data);
@@ -588,7 +592,8 @@ chatroom_read_anchor(const AnchorEvent *event, XLogRecPtr lsn)
 			Max(event->next_fxid, event->partial_before) :
 			event->partial_before;
 
-	if (event->presence)
+	/* of which the state was read from its beginning */
+	if (event->presence && event->begin >= chatroom_read_start)
 		chatroom_read_presence_anchor(event->begin, lsn);
 	take_incarnations(event, lsn);
 	remember_anchor(&anchor);

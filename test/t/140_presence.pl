@@ -119,7 +119,7 @@ sub result
 	return $answer;
 }
 
-my $node = chatroom_node('presence');
+my $node = chatroom_node('presence', conf => "chatroom.max_presence = 10100\n");
 $node->backup('base');
 my $standby = PostgreSQL::Test::Cluster->new('presence_standby');
 $standby->init_from_backup($node, 'base', has_streaming => 1);
@@ -178,21 +178,21 @@ present_is($node, 'lobby', 'nobody', 'and one end');
 
 # ------------------------------------------------------------- many entries
 
-$ben->query(q{SELECT count(chatroom.track('many', 'user' || n, jsonb_build_object('n', n, 'text', repeat('x', 100)), '1 hour')) FROM generate_series(1, 9900) n});
+$ben->query(q{SELECT count(chatroom.track('many', 'user' || n, jsonb_build_object('n', n, 'text', repeat('x', 100)), '1 hour')) FROM generate_series(1, 10000) n});
 my $many = "SELECT count(*) FROM json_each(chatroom.presence('many'))";
-is($node->safe_psql('postgres', $many), '9900', '9,900 are tracked');
-poll_until('the standby has them', sub { $standby->safe_psql('postgres', $many) eq '9900' });
+is($node->safe_psql('postgres', $many), '10000', '10,000 are tracked');
+poll_until('the standby has them', sub { $standby->safe_psql('postgres', $many) eq '10000' });
 $node->safe_psql('postgres', 'SELECT pg_terminate_backend(' . tailer_pid($node) . ')');
 poll_until('the worker is back', sub { status($node, 'state') eq 'running' && status($node, 'tailer_starts') > 1 });
-is($node->safe_psql('postgres', $many), '9900', 'a worker that is started again finds them');
-is($standby->safe_psql('postgres', $many), '9900', 'and the standby still has them');
+is($node->safe_psql('postgres', $many), '10000', 'a worker that is started again finds them');
+is($standby->safe_psql('postgres', $many), '10000', 'and the standby still has them');
 
 # Whoever starts to read at its anchor knows them from the state logged there.
 $node->backup('later');
 my $late = PostgreSQL::Test::Cluster->new('presence_late');
 $late->init_from_backup($node, 'later', has_streaming => 1);
 $late->start;
-poll_until('a new standby has them', sub { $late->safe_psql('postgres', $many) eq '9900' });
+poll_until('a new standby has them', sub { $late->safe_psql('postgres', $many) eq '10000' });
 is(told($late, 'many'), told($node, 'many'), 'a standby made now knows all, from the anchor');
 $late->stop('immediate');
 
@@ -204,7 +204,7 @@ agrees($_, 'before the crash') foreach $here, $there;
 crash($node);
 start_again($node);
 present_is($node, 'lobby', 'leased 5', 'after kill -9 of the server session entries have left, a lease is there');
-is($node->safe_psql('postgres', $many), '9900', 'and all the others');
+is($node->safe_psql('postgres', $many), '10000', 'and all the others');
 agrees($here, 'the follower goes on with its cursor');
 is($here->{resets} // 0, 0, 'without a reset');
 is_deeply($here->{count}, { presence_leave => 1 }, 'told of who left');
