@@ -701,6 +701,8 @@ my %method = (
 	  . ' tables that nobody watches, from two sessions at a time, held by the'
 	  . ' slot with chatroom.retain_wal = 4GB. The worker is started anew and'
 	  . ' timed until it is up to date; pg_waldump --stats reads the same range.',
+	presence => 'Leases under keys of their own, each of which ends after'
+	  . ' 100 ms. None of the sides waits for the disk.',
 	memory => "Private_Dirty of the sessions' processes, of 50 each.",
 	rules => 'The same table of messages with the four rules of a chat:'
 	  . ' username required, 4 to 20 characters; text required, 2 to 150.'
