@@ -109,20 +109,44 @@ event_table(Fold *fold, JsonbContainer *event)
 	return NULL;
 }
 
+/* Does an image lack some of these columns? */
+static bool
+lacks_columns(const TableInfo *table, JsonbContainer *image,
+			  const Bitmapset *columns)
+{
+	int			attnum = -1;
+	JsonbValue	value;
+
+	while ((attnum = bms_next_member(columns, attnum)) >= 0)
+	{
+		const TableColumn *column = &table->columns[attnum - 1];
+
+		if (getKeyJsonValueFromContainer(image, column->name,
+										 column->namelen, &value) == NULL)
+			return true;
+	}
+	return false;
+}
+
 /* Did an event change one of these columns, or may it have? */
 bool
 chatroom_fold_event_changed(FoldTable *table, JsonbContainer *event,
 							const Bitmapset *columns)
 {
 	JsonbContainer *changed;
+	JsonbContainer *row;
 	JsonbIterator *iterator;
 	JsonbIteratorToken token;
 	JsonbValue	name;
 
 	if (!is_type(chatroom_fold_type(event), "update"))
 		return true;
+	row = chatroom_fold_member(event, "row");
 	changed = list_member_of(event, "changed");
-	if (changed == NULL)
+
+	/* of columns that aren't shown it isn't told */
+	if (changed == NULL || row == NULL ||
+		lacks_columns(table->info, row, columns))
 		return true;
 	iterator = JsonbIteratorInit(changed);
 	while ((token = JsonbIteratorNext(&iterator, &name, true)) != WJB_DONE)
@@ -399,25 +423,6 @@ chatroom_fold_read_answer(Fold *fold, Jsonb *answer)
 }
 
 /* ---------------------------------------------------- rows and the value */
-
-/* Does an image lack some of these columns? */
-static bool
-lacks_columns(const TableInfo *table, JsonbContainer *image,
-			  const Bitmapset *columns)
-{
-	int			attnum = -1;
-	JsonbValue	value;
-
-	while ((attnum = bms_next_member(columns, attnum)) >= 0)
-	{
-		const TableColumn *column = &table->columns[attnum - 1];
-
-		if (getKeyJsonValueFromContainer(image, column->name,
-										 column->namelen, &value) == NULL)
-			return true;
-	}
-	return false;
-}
 
 /* Does an image lack columns that an object shows, and the caller may see? */
 static bool
