@@ -61,6 +61,7 @@ typedef struct FoldRow
 	bool		inserted;		/* came in by insert or enter */
 	bool		incomplete;		/* the image lacks columns that are needed */
 	bool		trusted;		/* what comes later would be told, too */
+	bool		renamed;		/* its key changed */
 	int			move;			/* 1: into the topics asked for, -1: out */
 	List	   *events;			/* JsonbContainer, in order */
 } FoldRow;
@@ -148,6 +149,7 @@ typedef struct FoldPair
 
 struct FoldLevel
 {
+	struct Fold *fold;
 	FoldTable  *table;
 	FoldBranch *branch;			/* that leads here; NULL: the root */
 	List	   *branches;		/* FoldBranch */
@@ -167,6 +169,7 @@ typedef struct Fold
 	FoldLevel  *root;
 	bool		list;			/* the value is a list */
 	FoldItems	items;			/* at the root */
+	int			big_numbers;	/* 1: strings, 0: numbers, 2: none, -1: ? */
 	bool		has_where;
 	RowFilter  *filter;			/* of the options; or NULL */
 	RowOrder   *order;			/* or NULL: as they come */

@@ -7,7 +7,8 @@
  * whether the row is there, and its newest image.  A row is known by the key
  * that it had before the answer (that's what the value has) and by the one
  * that it has after it; an event that changes the key moves it from one name
- * to another.
+ * to another.  What happens then under the new name need not be told, where
+ * the topics asked for knew the old one: such rows are loaded.
  *
  * The value knows nothing of join tables' rows: their events are kept as they
  * are, and looked through by the associations that go across the table.
@@ -313,6 +314,7 @@ event_row(FoldTable *table, JsonbContainer *event, const char *type,
 		row = current_row(table, old_key);
 		(void) fold_map_delete(table->current, old_key);
 		row->key = key;
+		row->renamed = true;
 		chatroom_fold_put(&table->current, key, row);
 		return row;
 	}
@@ -463,7 +465,7 @@ chatroom_fold_match(FoldLevel *level, FoldItem *item)
 	row = chatroom_fold_find(table->initial, item->key);
 	item->row = row;
 	if (row != NULL && !row->gone &&
-		(row->image == NULL ||
+		(row->image == NULL || (row->renamed && !row->trusted) ||
 		 lacks_members(table, row->image, item->object)))
 		row->incomplete = true;
 }

@@ -16,7 +16,8 @@
  * - many to many: a row began to meet the association's condition, or to be
  *	 visible, and the value doesn't know whose it is; or the join table may
  *	 have the same pair twice;
- * - a page lost a row: the next one comes in.
+ * - a page lost a row: the next one comes in;
+ * - the owner's key changed: topics asked for knew the old one.
  *
  *-------------------------------------------------------------------------
  */
@@ -584,6 +585,20 @@ belongs_here(const FoldBranch *branch, const FoldItem *item, FoldKey owner)
 		same_key(key, owner) && item_matches(branch->filter, item);
 }
 
+/* Was an item's key another before the answer?  Events knew just that one. */
+static bool
+owner_renamed(FoldBranch *branch, FoldItem *owner, FoldKey key)
+{
+	const Assoc *assoc = linitial(branch->steps);
+	JsonRow		before = {NULL, owner->object};
+	FoldKey		had;
+
+	return owner->image != NULL && owner->object != NULL &&
+		(chatroom_fold_key(branch->from->table->info, assoc->key.referenced,
+						   assoc->key.n, &before, &had) != FOLD_KEY_OK ||
+		 !same_key(had, key));
+}
+
 /* Has: the rows that refer to the item now. */
 static void
 apply_has(FoldBranch *branch, FoldItem *owner, Loads *loads)
@@ -603,9 +618,10 @@ apply_has(FoldBranch *branch, FoldItem *owner, Loads *loads)
 	if (!known)
 		return;
 
-	/* the one row of several that there may be: another takes its place */
-	if (branch->to_one && !assoc->unique && full &&
-		(items->n == 0 || first->image != NULL))
+	/* the one row of several that there may be: another may take its place */
+	if (owner_renamed(branch, owner, key) ||
+		(branch->to_one && !assoc->unique && full &&
+		 (items->n == 0 || first->image != NULL)))
 	{
 		chatroom_fold_append(&loads->anew, owner);
 		return;
@@ -687,7 +703,8 @@ apply_many_to_many(FoldBranch *branch, FoldItem *owner, Loads *loads)
 	List	   *pairs = known ? chatroom_fold_find(branch->changes, key) : NIL;
 	ListCell   *lc;
 
-	if (is_ambiguous(branch, items, pairs))
+	if (is_ambiguous(branch, items, pairs) ||
+		(known && owner_renamed(branch, owner, key)))
 	{
 		chatroom_fold_append(&loads->anew, owner);
 		return;

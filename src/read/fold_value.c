@@ -17,6 +17,7 @@
 #include "base/compat.h"
 #include "base/jsonb_writer.h"
 #include "base/watches.h"
+#include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "read/fold.h"
@@ -191,6 +192,7 @@ make_level(Fold *fold, Oid relid, FoldBranch *branch)
 {
 	FoldLevel  *level = palloc0(sizeof(FoldLevel));
 
+	level->fold = fold;
 	level->table = chatroom_fold_table(fold, relid);
 	level->table->shown = true;
 	level->table->levels = lappend(level->table->levels, level);
@@ -305,6 +307,7 @@ chatroom_fold_root(Fold *fold, Oid relid, ArrayType *preload)
 	ListCell   *lc;
 	ListCell   *ln;
 
+	fold->big_numbers = -1;
 	foreach(lc, chatroom_array_texts(preload, "preload"))
 	{
 		FoldLevel  *level = root;
@@ -573,6 +576,89 @@ is_changed(const FoldLevel *level, FoldItem *item)
 	return item->written > 0;
 }
 
+/* Is a column's type one that watches may show as strings? */
+static bool
+is_big_number(const TableColumn *column)
+{
+	return column->caster.base == INT8OID ||
+		column->caster.base == NUMERICOID;
+}
+
+/* Is this a number written as a string? */
+static bool
+is_number_string(const JsonbValue *value)
+{
+	return value->type == jbvString && value->val.string.len > 0 &&
+		strspn(pnstrdup(value->val.string.val, value->val.string.len),
+			   "-+0123456789.eE") == value->val.string.len;
+}
+
+/* How do the value's rows have big numbers?  1: as strings, -1: no telling. */
+static int
+find_big_numbers(const FoldLevel *level)
+{
+	const TableInfo *table = level->table->info;
+	int			result = -1;
+	JsonbValue	value;
+	ListCell   *lc;
+
+	for (int i = 0; i < table->natts && level->all.n > 0 && result < 0; i++)
+	{
+		const TableColumn *column = &table->columns[i];
+
+		if (column->dropped || !is_big_number(column) ||
+			getKeyJsonValueFromContainer(level->all.items[0]->object,
+										 column->name, column->namelen,
+										 &value) == NULL)
+			continue;
+		if (value.type == jbvNumeric)
+			result = 0;
+		else if (is_number_string(&value))
+			result = 1;
+	}
+	foreach(lc, level->branches)
+		if (result < 0)
+			result = find_big_numbers(((FoldBranch *) lfirst(lc))->level);
+	return result;
+}
+
+/* Write a big number as the value has them, whatever the watch does. */
+static void
+fit_number(FoldLevel *level, const TableColumn *column, JsonbValue *value)
+{
+	Fold	   *fold = level->fold;
+	Datum		datum;
+
+	if (!is_big_number(column) ||
+		(value->type != jbvNumeric && !is_number_string(value)))
+		return;
+	if (fold->big_numbers < 0)
+	{
+		fold->big_numbers = find_big_numbers(fold->root);
+		if (fold->big_numbers < 0)
+			fold->big_numbers = 2;
+	}
+	if (fold->big_numbers > 0 && value->type == jbvNumeric)
+	{
+		Piece		piece = chatroom_fold_piece(value);
+
+		value->type = jbvString;
+		value->val.string.val = (char *) piece.data;
+		value->val.string.len = piece.len;
+	}
+	else if (fold->big_numbers == 0 && value->type == jbvString)
+	{
+		char	   *text = pnstrdup(value->val.string.val,
+									value->val.string.len);
+
+		datum = DirectFunctionCall3(numeric_in, CStringGetDatum(text),
+									ObjectIdGetDatum(InvalidOid),
+									Int32GetDatum(-1));
+		value->type = jbvNumeric;
+		value->val.numeric = DatumGetNumeric(datum);
+	}
+}
+
 /* One pair of an object that is written. */
 typedef struct Pair
 {
@@ -611,7 +697,7 @@ named_branch(const FoldLevel *level, const char *name, int len)
 
 /* The pairs of an object as it stood, with newer values. */
 static int
-object_pairs(const FoldLevel *level, const FoldItem *item, Pair *pairs)
+object_pairs(FoldLevel *level, const FoldItem *item, Pair *pairs)
 {
 	JsonbIterator *iterator = JsonbIteratorInit(item->object);
 	JsonbIteratorToken token;
@@ -636,9 +722,12 @@ object_pairs(const FoldLevel *level, const FoldItem *item, Pair *pairs)
 			continue;
 		column = chatroom_column(level->table->info, pair->name,
 								 pair->namelen);
-		if (column != NULL &&
-			!getKeyJsonValueFromContainer(item->image, pair->name,
-										  pair->namelen, &pair->value))
+		if (column == NULL)
+			continue;
+		if (getKeyJsonValueFromContainer(item->image, pair->name,
+										 pair->namelen, &pair->value))
+			fit_number(level, column, &pair->value);
+		else
 			n--;				/* the caller may not see it any more */
 	}
 	return n;
@@ -667,6 +756,7 @@ image_pairs(FoldLevel *level, const FoldItem *item, Pair *pairs)
 			continue;
 		pairs[n].name = key.val.string.val;
 		pairs[n].namelen = key.val.string.len;
+		fit_number(level, column, &pairs[n].value);
 		pairs[n++].branch = NULL;
 	}
 	return n;
