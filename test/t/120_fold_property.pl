@@ -319,5 +319,5 @@ while ($done < $rounds && $failed < 3)
 note(sprintf('%d rounds in %.0f s, %d folds, of which %d changed the value',
 		$done, time() - $began, $folds, $changes));
 is($failed, 0, "what fold makes of a value is what preload loads ($rounds rounds, CHATROOM_SEED=$seed)");
-cmp_ok($changes, '>', $rounds / 2, 'values changed');
+cmp_ok($changes, '>', $rounds / 5, 'values changed');
 done_testing();
