@@ -638,7 +638,7 @@ fit_number(FoldLevel *level, const TableColumn *column, JsonbValue *value)
 		if (fold->big_numbers < 0)
 			fold->big_numbers = 2;
 	}
-	if (fold->big_numbers > 0 && value->type == jbvNumeric)
+	if (fold->big_numbers == 1 && value->type == jbvNumeric)
 	{
 		Piece		piece = chatroom_fold_piece(value);
 
