@@ -25,14 +25,30 @@ sub run_psql
 	return $out;
 }
 
-# Examples: all of a page's in one session, in a database of their own.
+# Examples: all of a page's in one session, in a database of their own. Those
+# marked "prints" must print what stands behind them.
 foreach my $page (sort grep { m{^docs/} } keys %pages)
 {
-	my @blocks =
-	  $pages{$page} =~ /^<!-- test: run -->\n```sql\n(.*?)^```/gms;
-	next unless @blocks;
+	my (@code, @expected);
+
+	while ($pages{$page} =~
+		/^<!-- test: (run|prints) -->\n```sql\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?/gms)
+	{
+		push @code, "$2;\n\\echo ---- end of block\n";
+		push @expected, $1 eq 'prints' ? $3 // 'a block of text' : undef;
+	}
+	next unless @code;
 	$node->safe_psql('postgres', 'CREATE DATABASE example');
-	run_psql('example', join('', @blocks), "examples of $page");
+	my @printed = split /^---- end of block\n/m,
+	  run_psql('example', join('', "\\set QUIET on\n", @code),
+		"examples of $page");
+	foreach my $i (grep { defined $expected[$_] } 0 .. $#expected)
+	{
+		my ($title) = $code[$i] =~ /\A(.*)/;
+
+		is($printed[$i] =~ s/^\n//mgr, $expected[$i],
+			"$page prints what it says: $title");
+	}
 	$node->safe_psql('postgres', 'DROP DATABASE example');
 }
 
