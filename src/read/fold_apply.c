@@ -585,18 +585,25 @@ belongs_here(const FoldBranch *branch, const FoldItem *item, FoldKey owner)
 		same_key(key, owner) && item_matches(branch->filter, item);
 }
 
-/* Was an item's key another before the answer?  Events knew just that one. */
+/* Does an item have its rows by other values than before the answer? */
 static bool
-owner_renamed(FoldBranch *branch, FoldItem *owner, FoldKey key)
+owner_changed(FoldBranch *branch, FoldItem *owner)
 {
 	const Assoc *assoc = linitial(branch->steps);
+	const TableInfo *table = branch->from->table->info;
+	const AttrNumber *columns = assoc->kind == ASSOC_BELONGS_TO ?
+		assoc->key.referencing : assoc->key.referenced;
 	JsonRow		before = {NULL, owner->object};
 	FoldKey		had;
+	FoldKey		has;
+	FoldKeyResult known;
+	bool		now;
 
-	return owner->image != NULL && owner->object != NULL &&
-		(chatroom_fold_key(branch->from->table->info, assoc->key.referenced,
-						   assoc->key.n, &before, &had) != FOLD_KEY_OK ||
-		 !same_key(had, key));
+	if (owner->image == NULL || owner->object == NULL)
+		return false;
+	known = chatroom_fold_key(table, columns, assoc->key.n, &before, &had);
+	now = chatroom_fold_owner_key(branch, owner, &has);
+	return now != (known == FOLD_KEY_OK) || (now && !same_key(had, has));
 }
 
 /* Has: the rows that refer to the item now. */
@@ -619,7 +626,7 @@ apply_has(FoldBranch *branch, FoldItem *owner, Loads *loads)
 		return;
 
 	/* the one row of several that there may be: another may take its place */
-	if (owner_renamed(branch, owner, key) ||
+	if (owner_changed(branch, owner) ||
 		(branch->to_one && !assoc->unique && full &&
 		 (items->n == 0 || first->image != NULL)))
 	{
@@ -704,7 +711,7 @@ apply_many_to_many(FoldBranch *branch, FoldItem *owner, Loads *loads)
 	ListCell   *lc;
 
 	if (is_ambiguous(branch, items, pairs) ||
-		(known && owner_renamed(branch, owner, key)))
+		(known && owner_changed(branch, owner)))
 	{
 		chatroom_fold_append(&loads->anew, owner);
 		return;
@@ -734,10 +741,15 @@ apply_many_to_many(FoldBranch *branch, FoldItem *owner, Loads *loads)
 
 /* Through others, where nothing moved: rows may still be gone. */
 static void
-apply_through(FoldBranch *branch, FoldItem *owner)
+apply_through(FoldBranch *branch, FoldItem *owner, Loads *loads)
 {
 	FoldItems  *items = &owner->assocs[branch->number];
 
+	if (owner_changed(branch, owner))
+	{
+		chatroom_fold_append(&loads->anew, owner);
+		return;
+	}
 	for (int i = items->n - 1; i >= 0; i--)
 		if (is_gone(branch->level, items->items[i]))
 			remove_item(items, i);
@@ -774,7 +786,7 @@ apply_item(FoldBranch *branch, FoldItem *owner, Loads *loads)
 	else if (!items->parsed)
 		chatroom_fold_append(&loads->anew, owner);
 	else if (list_length(branch->steps) > 1)
-		apply_through(branch, owner);
+		apply_through(branch, owner, loads);
 	else if (assoc->kind == ASSOC_BELONGS_TO)
 		apply_belongs_to(branch, owner, loads);
 	else if (assoc->kind == ASSOC_MANY_TO_MANY)
