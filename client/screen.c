@@ -42,7 +42,8 @@ static bool interactive;
 static bool colours;
 static bool ended;				/* no more input */
 static bool in_callback;		/* the edited line is not on the screen */
-static bool held;				/* the same, by screen_hold() */
+static bool held;				/* when it is taken off, it stays off ... */
+static bool hidden;				/* ... and was */
 static char *own_name;			/* escaped */
 static char *status_text;		/* escaped, or NULL */
 static char *last_line;			/* what was edited when last asked */
@@ -94,8 +95,9 @@ screen_width(void)
 static void
 hide_line(void)
 {
-	if (interactive && !in_callback && !held)
+	if (interactive && !in_callback && !hidden)
 		rl_clear_visible_line();
+	hidden = held;
 }
 
 static void
@@ -108,15 +110,16 @@ show_line(void)
 	}
 }
 
-/* Much is about to be printed: draw the edited line once, after it. */
+/* Much may be printed: draw the edited line once, after all of it. */
 void
 screen_hold(bool hold)
 {
-	if (hold)
-		hide_line();
 	held = hold;
-	if (!hold)
+	if (!hold && hidden)
+	{
+		hidden = false;
 		show_line();
+	}
 }
 
 /* Everything has been printed, or can't be. */

@@ -61,7 +61,7 @@ sub finish
 			return !$tail->{run}->pumpable;
 		});
 	$tail->{run}->finish;
-	return $tail->{run}->full_result >> 8;
+	return $tail->{run}->full_result(0) >> 8;
 }
 
 # Until its waiting session is seen, tail has no cursor.

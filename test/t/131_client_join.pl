@@ -91,7 +91,7 @@ sub leave
 
 	type($client, "\cD");
 	$client->{run}->finish;
-	is($client->{run}->full_result >> 8, 0, $name // "$client->{name} leaves");
+	is($client->{run}->full_result(0) >> 8, 0, $name // "$client->{name} leaves");
 }
 
 # Run a client with pipes: status, output, errors.
@@ -290,7 +290,7 @@ SKIP:
 	sql(q{SELECT chatroom.delete_room('cave')});
 	is_shown($alice, qr/^\* the room was deleted$/, 'the end of a room');
 	$alice->{run}->finish;
-	is($alice->{run}->full_result >> 8, 0, 'is the end of the client');
+	is($alice->{run}->full_result(0) >> 8, 0, 'is the end of the client');
 
 	# Membership begins and ends.
 	sql(q{SELECT chatroom.add_member('secret', 'bobby')});
@@ -305,7 +305,7 @@ SKIP:
 	is_shown($member, qr/^\* the room is gone, or you may not see it|^\* room "\w+" does not exist/,
 		'and is told when that ends');
 	$member->{run}->finish;
-	is($member->{run}->full_result >> 8, 1, 'which is no good end');
+	is($member->{run}->full_result(0) >> 8, 1, 'which is no good end');
 
 	# A standby can be read, and becomes the primary.
 	sql(q{SELECT chatroom.create_room('hall')});
