@@ -96,6 +96,25 @@ CREATE FUNCTION chatroom.watch_chat(relation text, topics text[],
 COMMENT ON FUNCTION chatroom.watch_chat(text, text[], text[]) IS
 	'part of chatroom.migrate(): watch a chat table, with the topics of rooms';
 
+CREATE FUNCTION chatroom.chat_watch(prefix text, relation text)
+	RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM chatroom.watch_chat(format('%I.%I', prefix, relation),
+		CASE relation WHEN 'rooms' THEN '{room:id,rooms,*}'
+			WHEN 'messages' THEN '{room:room_id,*}'
+			WHEN 'members' THEN '{room:room_id,*}'
+			ELSE '{*}' END::text[],
+		CASE relation WHEN 'invites' THEN
+			'{id,room_id,role,username,expires_at,max_uses,uses,inserted_at,updated_at}'
+			END::text[]);
+END
+$$;
+COMMENT ON FUNCTION chatroom.chat_watch(text, text) IS
+	'part of chatroom.migrate(): the watch of a chat table';
+
 CREATE FUNCTION chatroom.chat_policies(prefix text, relation text)
 	RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -187,14 +206,7 @@ BEGIN
 			|| format(' EXECUTE FUNCTION chatroom.%I()', piece.function);
 	END LOOP;
 
-	PERFORM chatroom.watch_chat(target,
-		CASE relation WHEN 'rooms' THEN '{room:id,rooms,*}'
-			WHEN 'messages' THEN '{room:room_id,*}'
-			WHEN 'members' THEN '{room:room_id,*}'
-			ELSE '{*}' END::text[],
-		CASE relation WHEN 'invites' THEN
-			'{id,room_id,role,username,expires_at,max_uses,uses,inserted_at,updated_at}'
-			END::text[]);
+	PERFORM chatroom.chat_watch(prefix, relation);
 	IF version >= 2 THEN
 		PERFORM chatroom.chat_policies(prefix, relation);
 	END IF;
@@ -487,6 +499,13 @@ BEGIN
 			AND tgfoid = 'chatroom.touch()'::regprocedure)
 		THEN
 			PERFORM chatroom.chat_attach(prefix, relation, wanted);
+		ELSIF NOT EXISTS (
+			SELECT FROM pg_trigger
+			WHERE tgrelid = format('%I.%I', prefix, relation)::regclass
+			AND tgfoid = 'chatroom.emit()'::regprocedure
+			AND encode(tgargs, 'escape') LIKE '%topic=*%')
+		THEN
+			PERFORM chatroom.chat_watch(prefix, relation);
 		END IF;
 	END LOOP;
 	RETURN wanted;

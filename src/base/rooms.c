@@ -298,17 +298,18 @@ static bool
 load_rooms(KeptSchema *kept)
 {
 	ChatTables *tables = &kept->tables;
-	Relation	rooms = open_chat_table(kept->schema, "rooms", InvalidOid,
-										&tables->rooms);
+	Oid			relid = get_relname_relid("rooms", kept->schema);
+	Relation	rooms;
 	bool		ok;
 
+	/* before it is opened: nobody shall wait for a table that is none of ours */
+	if (!OidIsValid(relid) ||
+		!read_comment(relid, &tables->version, &tables->members_mode))
+		return false;
+	rooms = open_chat_table(kept->schema, "rooms", InvalidOid,
+							&tables->rooms);
 	if (rooms == NULL)
 		return false;
-	if (!read_comment(tables->rooms, &tables->version, &tables->members_mode))
-	{
-		relation_close(rooms, AccessShareLock);
-		return false;
-	}
 	tables->owner = rooms->rd_rel->relowner;
 	kept->rooms_id = find_column(rooms, "id", INT8OID);
 	kept->rooms_name = find_column(rooms, "name", TEXTOID);

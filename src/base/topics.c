@@ -153,6 +153,20 @@ chatroom_refuse_reserved(const char *topic, int len)
 
 /* ------------------------------------------------------ what a topic means */
 
+/* Does what a topic means depend on a table? */
+static bool
+depends_on(const TopicMeaning *meaning, Oid relid)
+{
+	if (!OidIsValid(relid) || meaning->kind == TOPIC_FREE)
+		return true;
+	if (!topic_of_prefix(meaning->kind))
+		return meaning->relid == relid;
+	for (int i = 0; i < lengthof(meaning->tables); i++)
+		if (meaning->tables[i] == relid)
+			return true;
+	return !meaning->published;
+}
+
 /* A table changed: what was known of its topics, and of free ones, is void. */
 static void
 forget_topics_of(Datum arg, Oid relid)
@@ -164,8 +178,7 @@ forget_topics_of(Datum arg, Oid relid)
 		return;
 	hash_seq_init(&status, kept_topics);
 	while ((kept = hash_seq_search(&status)) != NULL)
-		if (!OidIsValid(relid) || kept->meaning.relid == relid ||
-			kept->meaning.kind == TOPIC_FREE)
+		if (depends_on(&kept->meaning, relid))
 			kept->valid = false;
 }
 
@@ -271,6 +284,38 @@ is_word(const char *text, const char *end, const char *word)
 	return end - text == strlen(word) && memcmp(text, word, end - text) == 0;
 }
 
+/* Does a table publish in the topics of rooms? */
+static bool
+publishes(Oid relid)
+{
+	WatchInfo	watch;
+
+	if (!chatroom_relation_watch(relid, NULL, &watch) || !watch.enabled)
+		return false;
+	for (int i = 0; i < watch.nextra; i++)
+		if (strcmp(watch.extra[i].name, "room:") == 0)
+			return true;
+	return false;
+}
+
+/* Do a prefix' tables publish what its topics are to show? */
+static void
+find_publishers(TopicMeaning *meaning)
+{
+	const ChatTables *tables = OidIsValid(meaning->schema) ?
+		chatroom_schema_tables(meaning->schema) : NULL;
+
+	if (tables == NULL)
+		return;
+	meaning->tables[0] = tables->rooms;
+	meaning->tables[1] = tables->messages;
+	meaning->tables[2] = tables->members;
+	meaning->published = true;
+	for (int i = 0; i < lengthof(meaning->tables); i++)
+		if (OidIsValid(meaning->tables[i]) && !publishes(meaning->tables[i]))
+			meaning->published = false;
+}
+
 /*
  * Find out what topics with a stem mean to a prefix; false for those that are
  * none's.  The form alone decides that.
@@ -314,7 +359,11 @@ find_meaning(const char *topic, int len, TopicMeaning *meaning)
 
 	memset(meaning, 0, sizeof(*meaning));
 	if (find_prefix_meaning(topic, len, meaning))
+	{
+		if (topic_of_prefix(meaning->kind))
+			find_publishers(meaning);
 		return;
+	}
 	split_topic(topic, len, &colon, &dot);
 	base_len = colon < 0 ? len : colon;
 	meaning->kind = TOPIC_WATCH;
@@ -428,6 +477,15 @@ chatroom_topic_tables(const TopicMeaning *meaning, const char *topic, int len)
 	if (tables == NULL)
 		tables = chatroom_prefix(pstrdup(NameStr(meaning->prefix)));
 	chatroom_check_rooms(tables);
+	if (!meaning->published)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("nothing is published under topic \"%.*s\"",
+						len, topic),
+				 errdetail("Tables of prefix \"%s\" are not watched.",
+						   NameStr(meaning->prefix)),
+				 errhint("Have their owner call chatroom.migrate(%s).",
+						 quote_literal_cstr(NameStr(meaning->prefix)))));
 	return tables;
 }
 

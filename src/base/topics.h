@@ -36,6 +36,8 @@ typedef struct TopicMeaning
 	bool		names_relation; /* TOPIC_FREE: one that is not watched so */
 	Oid			schema;			/* of a prefix: may be missing, or no prefix */
 	NameData	prefix;			/* of a prefix: the schema's name */
+	bool		published;		/* of a prefix: its tables are watched ... */
+	Oid			tables[3];		/* ... namely these */
 } TopicMeaning;
 
 /*
@@ -59,7 +61,8 @@ extern void chatroom_refuse_reserved(const char *topic, int len);
 /*
  * The tables of the prefix that a topic is of, which the caller may know:
  * raises 22023 for TOPIC_NOTHING, 3F000 where there is no such prefix, 42501
- * where the caller may select nothing from its rooms.
+ * where the caller may select nothing from its rooms, 55000 where its tables
+ * aren't watched.
  */
 extern const ChatTables *chatroom_topic_tables(const TopicMeaning *meaning,
 											   const char *topic, int len);

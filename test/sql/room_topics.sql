@@ -422,6 +422,22 @@ SELECT type FROM rt.show('{first_chat.messages}', :'start');
 RESET ROLE;
 SELECT type, key FROM rt.show('{first_chat/room:1}', :'start');
 
+-- where the tables publish nothing, nobody is to think that nothing happens
+ALTER TABLE first_chat.messages DISABLE TRIGGER chatroom_emit;
+SELECT type FROM rt.show('{first_chat/room:1}', :'start');
+SELECT type FROM rt.show('{first_chat/rooms}', :'start');
+SELECT type FROM rt.show('{first_chat/*}', :'start');
+ALTER TABLE first_chat.messages ENABLE TRIGGER chatroom_emit;
+SELECT type FROM rt.show('{first_chat/room:1}', :'start');
+SELECT chatroom.unwatch('first_chat.members');
+SELECT type FROM rt.show('{first_chat/room:1}', :'start');
+SELECT chatroom.watch('first_chat.members');
+SELECT type FROM rt.show('{first_chat/room:1}', :'start');
+SET ROLE regress_rt_owner;
+SELECT chatroom.migrate('first_chat');
+RESET ROLE;
+SELECT type FROM rt.show('{first_chat/room:1}', :'start');
+
 -- version 1: no private rooms, no users
 SET ROLE regress_rt_owner;
 SELECT chatroom.migrate('first_chat', 1, true);
