@@ -679,13 +679,26 @@ look_up_role(KeptSchema *kept, int64 room_id, const char *username,
 	return role;
 }
 
-/* Look a room up; a missing room costs what a hidden one does. */
+/* What the caller is to a room, whether or not there is such a room. */
+static RoomRole
+look_up_own_role(KeptSchema *kept, int64 room_id, Snapshot snapshot)
+{
+	const char *username = chatroom_identity();
+
+	if (username == NULL || kept->tables.version < 2)
+		return ROOM_NONE;
+	return look_up_role(kept, room_id, username, snapshot);
+}
+
+/*
+ * Look a room up, in which the caller has that role; a missing room costs what
+ * a hidden one does.
+ */
 static void
-look_up_room(KeptSchema *kept, int64 room_id, Snapshot snapshot,
-			 RoomAccess *access)
+look_up_room(KeptSchema *kept, int64 room_id, RoomRole role,
+			 Snapshot snapshot, RoomAccess *access)
 {
 	Relation	rooms = open_known_table(kept, &kept->tables.rooms);
-	const char *username = chatroom_identity();
 	bool		versioned = kept->tables.version >= 2;
 	ScanKeyData key;
 	Datum		value;
@@ -700,10 +713,8 @@ look_up_room(KeptSchema *kept, int64 room_id, Snapshot snapshot,
 	access->exempt = chatroom_exempt(&kept->tables);
 	access->governed = access->private ||
 		(versioned && kept->tables.members_mode);
-	if (versioned && username != NULL)
-		access->role = look_up_role(kept, room_id, username, snapshot);
-	if (!access->exists)
-		access->role = ROOM_NONE;
+	if (access->exists)
+		access->role = role;
 	access->visible = access->exists &&
 		(!access->private || access->exempt || access->role != ROOM_NONE);
 }
@@ -724,7 +735,29 @@ void
 chatroom_room_access(const ChatTables *tables, int64 room_id,
 					 RoomAccess *access)
 {
-	look_up_room(kept_of(tables), room_id, GetActiveSnapshot(), access);
+	KeptSchema *kept = kept_of(tables);
+	Snapshot	snapshot = GetActiveSnapshot();
+
+	look_up_room(kept, room_id, look_up_own_role(kept, room_id, snapshot),
+				 snapshot, access);
+}
+
+/*
+ * May the caller see a room?  The same, without a look at the room of whoever
+ * is in it: there is no member without a room.
+ */
+bool
+chatroom_room_visible(const ChatTables *tables, int64 room_id)
+{
+	KeptSchema *kept = kept_of(tables);
+	Snapshot	snapshot = GetActiveSnapshot();
+	RoomRole	role = look_up_own_role(kept, room_id, snapshot);
+	RoomAccess	access;
+
+	if (role != ROOM_NONE)
+		return true;
+	look_up_room(kept, room_id, role, snapshot, &access);
+	return access.visible;
 }
 
 /*
@@ -735,7 +768,10 @@ void
 chatroom_room_access_now(const ChatTables *tables, int64 room_id,
 						 RoomAccess *access)
 {
-	look_up_room(kept_of(tables), room_id, SnapshotSelf, access);
+	KeptSchema *kept = kept_of(tables);
+
+	look_up_room(kept, room_id, look_up_own_role(kept, room_id, SnapshotSelf),
+				 SnapshotSelf, access);
 }
 
 /* What a user is to a room. */
@@ -799,11 +835,13 @@ chatroom_find_room(const ChatTables *tables, const text *room,
 	KeptSchema *kept = kept_of(tables);
 	const char *data = VARDATA_ANY(room);
 	int			len = VARSIZE_ANY_EXHDR(room);
+	Snapshot	snapshot = GetActiveSnapshot();
 	int64		room_id;
 
 	room_id = all_digits(data, len) ? digits_id(data, len) :
 		look_up_name(kept, room);
-	look_up_room(kept, room_id, GetActiveSnapshot(), access);
+	look_up_room(kept, room_id, look_up_own_role(kept, room_id, snapshot),
+				 snapshot, access);
 	return access->visible ? room_id : 0;
 }
 

@@ -93,6 +93,9 @@ extern void chatroom_room_access(const ChatTables *tables, int64 room_id,
 extern void chatroom_room_access_now(const ChatTables *tables, int64 room_id,
 									 RoomAccess *access);
 
+/* May the caller see a room, with the active snapshot? */
+extern bool chatroom_room_visible(const ChatTables *tables, int64 room_id);
+
 /* What a user is to a room, with the active snapshot. */
 extern RoomRole chatroom_room_role(const ChatTables *tables, int64 room_id,
 								   const char *username);

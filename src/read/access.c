@@ -74,7 +74,6 @@ check_prefix_topic(const TopicMeaning *meaning, const char *topic, int len,
 				   ResolvedTopic *resolved)
 {
 	const ChatTables *tables;
-	RoomAccess	access;
 
 	if (meaning->kind == TOPIC_ROOM)
 		resolved->room_id = chatroom_require_room_id(topic, len);
@@ -83,8 +82,7 @@ check_prefix_topic(const TopicMeaning *meaning, const char *topic, int len,
 	resolved->base_len = chatroom_identifier_len(topic, len);
 	if (meaning->kind != TOPIC_ROOM)
 		return;
-	chatroom_room_access(tables, resolved->room_id, &access);
-	resolved->hidden = !access.visible;
+	resolved->hidden = !chatroom_room_visible(tables, resolved->room_id);
 }
 
 /* Refuse rooms that the caller can't see. */

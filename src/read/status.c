@@ -357,7 +357,6 @@ prefix_topic_shown(const TopicMeaning *meaning, const TopicStat *stat)
 	const ChatTables *tables = OidIsValid(meaning->schema) ?
 		chatroom_schema_tables(meaning->schema) : NULL;
 	RelationAccess access;
-	RoomAccess	room;
 	int64		room_id;
 	bool		exempt;
 
@@ -370,10 +369,7 @@ prefix_topic_shown(const TopicMeaning *meaning, const TopicStat *stat)
 	if (meaning->kind != TOPIC_ROOM)
 		return exempt || (tables->version < 2 && !access.policies);
 	room_id = chatroom_topic_room_id(stat->topic, stat->len);
-	if (room_id == 0)
-		return false;
-	chatroom_room_access(tables, room_id, &room);
-	return room.visible;
+	return room_id != 0 && chatroom_room_visible(tables, room_id);
 }
 
 /*
