@@ -255,7 +255,9 @@ has_plain_policies(Relation relation, Oid rooms, int ncolumns,
 	bool		found = false;
 	ListCell   *lc;
 
-	if (!relation->rd_rel->relrowsecurity || relation->rd_rsdesc == NULL)
+	if (!relation->rd_rel->relrowsecurity || relation->rd_rsdesc == NULL ||
+		row_security_policy_hook_permissive != NULL ||
+		row_security_policy_hook_restrictive != NULL)
 		return false;
 	foreach(lc, relation->rd_rsdesc->policies)
 	{
@@ -760,10 +762,7 @@ chatroom_room_visible(const ChatTables *tables, int64 room_id)
 	return access.visible;
 }
 
-/*
- * The same as of now, for rooms and members that the active snapshot can't see
- * yet: made by this very command, or committed since.
- */
+/* The same as of now: with what this command made, or others committed. */
 void
 chatroom_room_access_now(const ChatTables *tables, int64 room_id,
 						 RoomAccess *access)
@@ -783,6 +782,14 @@ chatroom_room_role(const ChatTables *tables, int64 room_id,
 		return ROOM_NONE;
 	return look_up_role(kept_of(tables), room_id, username,
 						GetActiveSnapshot());
+}
+
+/* The same as of now. */
+RoomRole
+chatroom_room_role_now(const ChatTables *tables, int64 room_id,
+					   const char *username)
+{
+	return look_up_role(kept_of(tables), room_id, username, SnapshotSelf);
 }
 
 /* The id of a room by its name; 0: there is none. */

@@ -86,19 +86,21 @@ typedef struct RoomAccess
 extern void chatroom_room_access(const ChatTables *tables, int64 room_id,
 								 RoomAccess *access);
 
-/*
- * The same with what this very command made, or others committed since the
- * active snapshot.
- */
-extern void chatroom_room_access_now(const ChatTables *tables, int64 room_id,
-									 RoomAccess *access);
-
 /* May the caller see a room, with the active snapshot? */
 extern bool chatroom_room_visible(const ChatTables *tables, int64 room_id);
 
 /* What a user is to a room, with the active snapshot. */
 extern RoomRole chatroom_room_role(const ChatTables *tables, int64 room_id,
 								   const char *username);
+
+/*
+ * The same as of now, whatever the active snapshot is: with what this very
+ * command made, and what others committed.
+ */
+extern void chatroom_room_access_now(const ChatTables *tables, int64 room_id,
+									 RoomAccess *access);
+extern RoomRole chatroom_room_role_now(const ChatTables *tables,
+									   int64 room_id, const char *username);
 
 /*
  * A room's id by the text that callers give: all digits is an id, all else a

@@ -9,7 +9,8 @@
  * the owner's rights.  Roles count in every room, whatever the access mode is.
  *
  * Locking: the room's row first, then members.  What the caller is to the room
- * is looked up again under that lock: it may have changed while waiting.
+ * is looked up again under that lock, as of now whatever the isolation level:
+ * it may have changed while waiting, or since the transaction's snapshot.
  *
  *-------------------------------------------------------------------------
  */
@@ -27,7 +28,6 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/snapmgr.h"
 
 static const ChatStatement lock_room = {
 	"SELECT 1 FROM %s.rooms WHERE id OPERATOR(pg_catalog.=) $1 "
@@ -168,11 +168,7 @@ chatroom_lock_room(RoomCall *call)
 	bool		there = chatroom_lock_any_room(&call->tables, call->id);
 
 	if (there)
-	{
-		PushActiveSnapshot(GetTransactionSnapshot());
-		chatroom_room_access(&call->tables, call->id, &call->access);
-		PopActiveSnapshot();
-	}
+		chatroom_room_access_now(&call->tables, call->id, &call->access);
 	if (!there || !call->access.visible)
 		chatroom_no_such_room(call->room);
 }
@@ -181,13 +177,8 @@ chatroom_lock_room(RoomCall *call)
 RoomRole
 chatroom_role_now(const RoomCall *call, const text *username)
 {
-	RoomRole	role;
-
-	PushActiveSnapshot(GetTransactionSnapshot());
-	role = chatroom_room_role(&call->tables, call->id,
-							  text_to_cstring(username));
-	PopActiveSnapshot();
-	return role;
+	return chatroom_room_role_now(&call->tables, call->id,
+								  text_to_cstring(username));
 }
 
 /* Raise that a user is no member. */

@@ -141,6 +141,27 @@ SELECT chatroom.accept_invite('x');
 SELECT chatroom.delete_user('members_nobody');
 RESET ROLE;
 
+-- whoever may listen no more must not know the channels' next names
+SELECT chatroom.create_room('heard', private => true) ->> 'id' AS heard \gset
+SELECT chatroom.add_member('heard', 'mary') -> 'role', chatroom.add_member('room 1', 'peter') -> 'role';
+SELECT chatroom.channel('room:' || :heard) AS name \gset
+SELECT chatroom.channel('room:' || :heard) = :'name' AS "same name";
+SELECT chatroom.remove_member('room 1', 'peter') -> 'role' AS "left a public room";
+SELECT chatroom.channel('room:' || :heard) = :'name' AS "same name";
+BEGIN;
+SELECT chatroom.remove_member('heard', 'mary') -> 'role' AS "stays after all";
+ROLLBACK;
+SELECT chatroom.channel('room:' || :heard) = :'name' AS "same name";
+SELECT chatroom.remove_member('heard', 'mary') -> 'role' AS "left a private room";
+SELECT chatroom.channel('room:' || :heard) = :'name' AS "same name";
+SELECT chatroom.channel('room:' || :heard) AS name \gset
+UPDATE chat.rooms SET private = true WHERE name = 'room 1';
+SELECT chatroom.channel('room:' || :heard) = :'name' AS "same name";
+SELECT chatroom.channel('room:' || :heard) AS name \gset
+UPDATE chat.rooms SET private = false WHERE name = 'room 1';
+DELETE FROM chat.rooms WHERE name = 'room 1';
+SELECT chatroom.channel('room:' || :heard) = :'name' AS "same name";
+
 -- tables of version 1 have no members
 SELECT chatroom.migrate('old', 1);
 SELECT chatroom.add_member('1', 'mary', prefix => 'old');

@@ -153,8 +153,27 @@ SELECT prefix, owner FROM chatroom.migrations WHERE owner = 'mig_owner';
 SELECT chatroom.migrate('chat', 1);
 SELECT chatroom.migrate('theirs', 0);
 SELECT chatroom.set_access('members', 'chat');
+SELECT chatroom.migrate('theirs', 1);
 RESET ROLE;
-DROP SCHEMA theirs;
+-- a superuser may as well; the tables stay their owner's
+SELECT chatroom.migrate('theirs');
+SELECT DISTINCT relowner::regrole FROM pg_class WHERE relnamespace = 'theirs'::regnamespace;
+SET ROLE mig_owner;
+SELECT chatroom.create_room('my own', true, 'theirs') -> 'id' AS id;
+RESET ROLE;
+DROP SCHEMA theirs CASCADE;
+
+-- tables that are not what they say are not even counted
+CREATE SCHEMA trap AUTHORIZATION mig_owner;
+SET ROLE mig_owner;
+CREATE FUNCTION trap.spring() RETURNS int LANGUAGE plpgsql AS $$ BEGIN RAISE 'sprung as %', current_user; END $$;
+CREATE TABLE trap.rooms (id bigint, name text);
+COMMENT ON TABLE trap.rooms IS 'chatroom: rooms, version 1';
+CREATE VIEW trap.messages AS SELECT trap.spring() AS id;
+RESET ROLE;
+SELECT chatroom.migrate('trap', 0);
+SELECT chatroom.list_rooms(prefix => 'trap');
+DROP SCHEMA trap CASCADE;
 
 -- set_access
 SELECT chatroom.set_access('closed');
