@@ -304,7 +304,7 @@ load_rooms(KeptSchema *kept)
 	Relation	rooms;
 	bool		ok;
 
-	/* before it is opened: nobody shall wait for a table that is none of ours */
+	/* before it is opened: don't wait for a table that is none of ours */
 	if (!OidIsValid(relid) ||
 		!read_comment(relid, &tables->version, &tables->members_mode))
 		return false;
