@@ -21,6 +21,16 @@ my $made = PostgreSQL::Test::Utils::tempdir();
 # Debian's Python is the one that has Debian's drivers.
 my $python = -x '/usr/bin/python3' ? '/usr/bin/python3' : 'python3';
 my @programs = (
+	# psql tells what an error consists of as text.
+	{ name => 'psql', run => [ 'bash', 'psql.sh' ], no_errors => 1 },
+	{
+		name => 'libpq',
+		make => [
+			split(' ', $ENV{CC} // 'cc'), '-Wall', '-Wextra', '-o', "$made/libpq",
+			'libpq.c', split(' ', $ENV{CHATROOM_LIBPQ} // '-lpq'), '-ljansson'
+		],
+		run => ["$made/libpq"]
+	},
 	{ name => 'psycopg', run => [ $python, 'psycopg3.py' ] },
 	{ name => 'asyncpg', run => [ $python, 'asyncpg_.py' ] },
 	{ name => 'node pg', run => [ 'node', 'node_pg.js' ] },
@@ -28,7 +38,14 @@ my @programs = (
 		name => 'JDBC',
 		make => [ 'javac', '-d', $made, 'Jdbc.java' ],
 		run => [ 'java', 'Jdbc' ]
-	});
+	},
+	{
+		name => 'pgx',
+		make => [ 'go', 'build', '-o', "$made/pgx", 'pgx.go' ],
+		run => ["$made/pgx"]
+	},
+	{ name => 'DBD::Pg', run => [ $^X, 'dbd_pg.pl' ] },
+	{ name => 'Ruby pg', run => [ 'ruby', 'ruby_pg.rb' ] });
 
 # What a task prints.
 my %names = (
@@ -61,12 +78,17 @@ $node->safe_psql('postgres',
 
 $ENV{CLASSPATH} = join ':', $made, '/usr/share/java/postgresql.jar',
   '/usr/share/java/gson.jar', $ENV{CLASSPATH} // ();
+# Go's packages are those that Debian brings, and come from nowhere else.
+$ENV{GOPATH} = '/usr/share/gocode';
+$ENV{GO111MODULE} = 'off';
+$ENV{GOCACHE} = "$made/go";
 $ENV{NODE_PATH} = join ':', '/usr/share/nodejs', $ENV{NODE_PATH} // ();
 
-# Start a command in the folder.
+# Start a command in the folder. What it prints, also on stderr, goes to two
+# strings, which may be the same.
 sub start
 {
-	my ($command, $printed, %env) = @_;
+	my ($command, $printed, $errors, %env) = @_;
 	my $top = getcwd();
 	local %ENV = (
 		%ENV,
@@ -78,10 +100,14 @@ sub start
 
 	chdir $folder or die "$folder: $!";
 	my $run = eval {
-		IPC::Run::start($command, '<', \undef, '>&', $printed,
+		IPC::Run::start(
+			$command, '<', \undef,
+			$printed == $errors
+			? ('>&', $printed)
+			: ('>', $printed, '2>', $errors),
 			IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
 	};
-	$$printed .= $@ if $@;
+	$$errors .= $@ if $@;
 	chdir $top or die "$top: $!";
 	return $run;
 }
@@ -91,7 +117,7 @@ sub run
 {
 	my ($command, %env) = @_;
 	my $printed = '';
-	my $run = start($command, \$printed, %env);
+	my $run = start($command, \$printed, \$printed, %env);
 	my $status = 255;
 
 	if ($run && eval { $run->finish; 1 })
@@ -206,10 +232,11 @@ foreach my $program (@programs)
 	{
 		skip "$program->{name} is not there: $program->{missing}", 1
 		  if $program->{missing};
-		do_tasks($program, '', {}, qw(post sync wait listen errors));
+		my @errors = $program->{no_errors} ? () : 'errors';
+		do_tasks($program, '', {}, qw(post sync wait listen), @errors);
 		skip $no_port, 1 unless $port;
 		do_tasks($program, ' through PgBouncer', \%pooled,
-			qw(post sync wait errors));
+			qw(post sync wait), @errors);
 	}
 }
 
@@ -244,10 +271,11 @@ foreach my $program (grep { !$_->{missing} } @programs)
 	{
 		my $follower = {
 			name => $program->{name} . (%$env ? ' through PgBouncer' : ''),
-			printed => ''
+			printed => '',
+			errors => ''
 		};
 		$follower->{run} = start([ @{ $program->{run} }, 'follow' ],
-			\$follower->{printed}, %$env);
+			\$follower->{printed}, \$follower->{errors}, %$env);
 		push @followers, $follower;
 	}
 }
@@ -261,10 +289,12 @@ said('bye');
 foreach my $follower (@followers)
 {
 	eval { $follower->{run}->finish };
-	is($?, 0, "$follower->{name}: the follower has ended");
+	my ($status) = eval { $follower->{run}->full_results };
+	is($status, 0, "$follower->{name}: the follower has ended");
 	is($follower->{printed} =~ s/^loaded \d+/loaded/r,
 		"loaded\nbefore the restart\nafter the restart\nbye\n",
-		"$follower->{name}: its cursor lives on over a restart");
+		"$follower->{name}: its cursor lives on over a restart")
+	  or diag($follower->{errors});
 }
 
 $node->stop;
