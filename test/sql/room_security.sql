@@ -147,6 +147,19 @@ INSERT INTO pairs (hidden, missing) VALUES
 	 $$INSERT INTO chat.members (room_id, username) VALUES (9, 'stranger')$$);
 SELECT left(hidden, 50) AS call, h = replace(replace(replace(m, '"9"', '"2"'), 'room:9', 'room:2'), 'message 9', 'message 2') AS same, h AS answer
 FROM pairs, LATERAL (SELECT try('stranger', hidden) AS h, try('stranger', missing) AS m) x ORDER BY n;
+-- and procedures, which a function can't call
+SET ROLE sec_app;
+\set VERBOSITY default
+CALL chatroom.follow_room('den', acting_for => 'stranger');
+CALL chatroom.follow_room('cot', acting_for => 'stranger');
+CALL chatroom.follow_room('2', acting_for => 'stranger');
+CALL chatroom.follow_room('9', acting_for => 'stranger');
+CALL chatroom.wait('{room:2}', NULL, '0', acting_for => 'stranger');
+CALL chatroom.wait('{room:9}', NULL, '0', acting_for => 'stranger');
+CALL chatroom.follow_room('den', acting_for => 'mary') \gset
+SELECT :'answer'::json #>> '{room,name}' AS "a member's";
+\set VERBOSITY terse
+RESET ROLE;
 -- lists have nothing of it
 SELECT try('stranger', $$SELECT 1 WHERE chatroom.list_rooms()::text ~ 'den'$$) AS rooms,
 	try('stranger', $$SELECT 1 WHERE chatroom.list_messages_by('mary')::text ~ 'den'$$) AS messages,
