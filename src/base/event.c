@@ -1015,6 +1015,13 @@ chatroom_append_json_value(StringInfo buf, uint8 column_flags,
 		chatroom_append_json_string(buf, value->data, value->len);
 }
 
+/* Append a phx_ref: 16 hexadecimal digits. */
+void
+chatroom_append_ref(StringInfo buf, uint64 ref)
+{
+	appendStringInfo(buf, "%08x%08x", (uint32) (ref >> 32), (uint32) ref);
+}
+
 /*
  * Append a presence entry's meta as it is shown, with its phx_ref: the id of
  * this meta, by which clients know it again.
@@ -1026,9 +1033,14 @@ chatroom_append_presence_meta(StringInfo buf, const Piece *meta, uint64 ref,
 	appendBinaryStringInfo(buf, meta->data, meta->len - 1);
 	if (meta->len > 2)
 		appendStringInfoString(buf, ", ");
-	appendStringInfo(buf, "\"phx_ref\": \"%016" INT64_MODIFIER "x\"", ref);
+	appendStringInfoString(buf, "\"phx_ref\": \"");
+	chatroom_append_ref(buf, ref);
+	appendStringInfoCharMacro(buf, '"');
 	if (prev_ref != 0)
-		appendStringInfo(buf, ", \"phx_ref_prev\": \"%016" INT64_MODIFIER
-						 "x\"", prev_ref);
+	{
+		appendStringInfoString(buf, ", \"phx_ref_prev\": \"");
+		chatroom_append_ref(buf, prev_ref);
+		appendStringInfoCharMacro(buf, '"');
+	}
 	appendStringInfoCharMacro(buf, '}');
 }

@@ -384,6 +384,8 @@ extern void chatroom_append_json_string(StringInfo buf, const char *data,
 extern void chatroom_append_json_value(StringInfo buf, uint8 column_flags,
 									   const Piece *value);
 
+extern void chatroom_append_ref(StringInfo buf, uint64 ref);
+
 /* A presence entry's meta as it is shown; prev_ref 0: without it. */
 extern void chatroom_append_presence_meta(StringInfo buf, const Piece *meta,
 										  uint64 ref, uint64 prev_ref);

@@ -737,6 +737,33 @@ chatroom_presence_end_session(Cache *cache, uint64 session)
 	return ended;
 }
 
+/* End all entries of a topic, or (unless NULL) of a key there. */
+bool
+chatroom_presence_end_all(Cache *cache, const Piece *topic, const Piece *key)
+{
+	PresenceTable *table = presence_table(cache);
+	Place		place = place_of(cache, topic, key);
+	bool		ended = false;
+	uint32		next;
+
+	LWLockAcquire(&table->lock, LW_EXCLUSIVE);
+	next = key != NULL ? *key_bucket(table, place.key_hash) :
+		*topic_bucket(table, place.topic_hash);
+	while (next != NONE && table->open)
+	{
+		uint32		index = next;
+		PresenceEntry *entry = &entries(table)[index];
+
+		next = key != NULL ? entry->by_key.next : entry->by_topic.next;
+		if (entry->leaving || !entry_is_of(table, entry, place, topic, key))
+			continue;
+		end_entry(table, index);
+		ended = true;
+	}
+	LWLockRelease(&table->lock);
+	return ended;
+}
+
 /*
  * Copy the entries of a topic into a buffer, while they fit; returns the bytes
  * that all of them take.

@@ -84,6 +84,10 @@ extern bool chatroom_presence_end_lease(Cache *cache, const Piece *topic,
 										const Piece *key, uint64 slot);
 extern bool chatroom_presence_end_session(Cache *cache, uint64 session);
 
+/* All of a topic, or (unless NULL) of a key there, whosever they are. */
+extern bool chatroom_presence_end_all(Cache *cache, const Piece *topic,
+									  const Piece *key);
+
 /* An entry as it is read: followed by its key and meta. */
 typedef struct PresenceCopy
 {

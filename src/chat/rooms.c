@@ -25,6 +25,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "write/preload.h"
+#include "write/presence.h"
 
 static const ChatStatement insert_room = {
 	"INSERT INTO %s.rooms (name) VALUES ($1) RETURNING %c",
@@ -170,6 +171,7 @@ delete_it(FunctionCallInfo fcinfo, RoomArgument how)
 	RoomCall	call;
 	Datum		values[1];
 	Jsonb	   *row;
+	char	   *topic;
 
 	chatroom_room_argument(fcinfo, how, 1, &call);
 	chatroom_require_role(&call, ROOM_OWNER, "Its owner may delete it.");
@@ -177,6 +179,8 @@ delete_it(FunctionCallInfo fcinfo, RoomArgument how)
 	chatroom_spi_connect();
 	row = room_row(&call, &delete_room, values, 0);
 	chatroom_spi_finish();
+	topic = chatroom_room_topic(&call.tables, call.id);
+	chatroom_end_presence_at_commit(topic, NULL);
 	PG_RETURN_JSONB_P(row);
 }
 

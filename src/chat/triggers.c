@@ -27,6 +27,7 @@
 #include "utils/builtins.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
+#include "write/presence.h"
 
 /* Refuse a call that no trigger made. */
 static TriggerData *
@@ -225,6 +226,8 @@ member_went(const ChatTables *tables, const Member *old, const Member *new)
 	if (DatumGetBool(SPI_getbinval(rows.tuples->vals[0],
 								   rows.tuples->tupdesc, 1, &isnull)))
 		chatroom_rename_channels_at_commit();
+	chatroom_end_presence_at_commit(chatroom_room_topic(tables, old->room_id),
+									old->username);
 	if (new != NULL && new->room_id == old->room_id)
 		change_invites(tables, &rename_invites, old, new->username);
 	else

@@ -14,6 +14,7 @@
 #include "postgres.h"
 
 #include "access/detoast.h"
+#include "access/xact.h"
 #include "access/xlog.h"
 #include "base/arguments.h"
 #include "base/compat.h"
@@ -35,6 +36,7 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 #include "write/presence.h"
@@ -271,6 +273,95 @@ read_ttl(const Interval *interval)
 	return ttl;
 }
 
+/* ----------------------------------------------------------- ends at commit */
+
+/* Who leaves when the transaction commits. */
+typedef struct Ending
+{
+	SubTransactionId subid;
+	Piece		topic;
+	Piece		key;			/* len < 0: all keys */
+} Ending;
+
+static List *endings = NIL;		/* in TopTransactionContext */
+
+/* The end of a transaction: they leave, unless it is rolled back. */
+static void
+end_at_commit(XactEvent event, void *arg)
+{
+	Cache	   *cache;
+	bool		current;
+	bool		ended = false;
+	ListCell   *lc;
+
+	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_PREPARE &&
+		event != XACT_EVENT_ABORT)
+		return;
+	cache = endings == NIL ? NULL : chatroom_mapped_cache(&current);
+	if (cache != NULL && current && event != XACT_EVENT_ABORT)
+		foreach(lc, endings)
+		{
+			Ending	   *ending = (Ending *) lfirst(lc);
+
+			if (chatroom_presence_end_all(cache, &ending->topic,
+										  ending->key.len < 0 ? NULL :
+										  &ending->key))
+				ended = true;
+		}
+	if (ended)
+		chatroom_wake_tailer();
+	endings = NIL;
+}
+
+/* Of a subtransaction: it is its parent's from now on, or nothing. */
+static void
+end_at_subcommit(SubXactEvent event, SubTransactionId mine,
+				 SubTransactionId parent, void *arg)
+{
+	ListCell   *lc;
+
+	if (event != SUBXACT_EVENT_COMMIT_SUB && event != SUBXACT_EVENT_ABORT_SUB)
+		return;
+	foreach(lc, endings)
+	{
+		Ending	   *ending = (Ending *) lfirst(lc);
+
+		if (ending->subid != mine)
+			continue;
+		if (event == SUBXACT_EVENT_COMMIT_SUB)
+			ending->subid = parent;
+		else
+			endings = foreach_delete_current(endings, lc);
+	}
+}
+
+/* Who is present as a key leaves at commit; see write/presence.h. */
+void
+chatroom_end_presence_at_commit(const char *topic, const char *key)
+{
+	static bool registered = false;
+	MemoryContext old;
+	Ending	   *ending;
+
+	if (!registered)
+	{
+		RegisterXactCallback(end_at_commit, NULL);
+		RegisterSubXactCallback(end_at_subcommit, NULL);
+		registered = true;
+	}
+	chatroom_attach_control();
+	(void) chatroom_my_cache();
+	old = MemoryContextSwitchTo(TopTransactionContext);
+	ending = palloc(sizeof(Ending));
+	ending->subid = GetCurrentSubTransactionId();
+	ending->topic.data = pstrdup(topic);
+	ending->topic.len = strlen(topic);
+	ending->key.data = key != NULL ? pstrdup(key) : NULL;
+	ending->key.len = key != NULL ? (int) strlen(key) : PIECE_NULL;
+	endings = lappend(endings, ending);
+	MemoryContextSwitchTo(old);
+}
+
 /* -------------------------------------------------------------- tracking */
 
 /* There was no room, of one kind or another. */
@@ -378,6 +469,7 @@ chatroom_track(PG_FUNCTION_ARGS)
 {
 	static const char *const names[] = {"topic", "key", "meta"};
 	PresenceClaim claim = {0};
+	StringInfoData ref;
 	Jsonb	   *meta;
 
 	for (int i = 0; i < lengthof(names); i++)
@@ -396,8 +488,9 @@ chatroom_track(PG_FUNCTION_ARGS)
 		claim.item.slot = meta_slot(meta);
 	}
 	track(&claim);
-	PG_RETURN_TEXT_P(cstring_to_text(psprintf("%016" INT64_MODIFIER "x",
-											  claim.item.ref)));
+	initStringInfo(&ref);
+	chatroom_append_ref(&ref, claim.item.ref);
+	PG_RETURN_TEXT_P(cstring_to_text_with_len(ref.data, ref.len));
 }
 
 CHATROOM_FUNCTION(chatroom_untrack);

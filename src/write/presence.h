@@ -18,4 +18,11 @@
 extern void chatroom_end_typing(const char *topic, int topic_len,
 								const char *username, int username_len);
 
+/*
+ * When the transaction commits, whatever is present on a topic as a key (NULL:
+ * as any) leaves: a member was removed, or the room.
+ */
+extern void chatroom_end_presence_at_commit(const char *topic,
+											const char *key);
+
 #endif							/* CHATROOM_WRITE_PRESENCE_H */

@@ -97,6 +97,35 @@ ROLLBACK TO a;
 COMMIT;
 SELECT chatroom.presence('room:3');
 
+-- who is removed, or leaves, is no longer there from the commit on
+RESET ROLE;
+INSERT INTO chat.users (username) VALUES ('bobby') ON CONFLICT DO NOTHING;
+INSERT INTO chat.members (room_id, username) VALUES (3, 'bobby');
+SELECT chatroom.track('room:3', 'bobby', '{"id": 1}', '1 hour') IS NOT NULL AS tracked, chatroom.track('room:3', 'bobby') IS NOT NULL AS tracked;
+BEGIN;
+SAVEPOINT a;
+DELETE FROM chat.members WHERE username = 'bobby';
+ROLLBACK TO a;
+SAVEPOINT b;
+DELETE FROM chat.members WHERE username = 'alice';
+RELEASE b;
+SELECT * FROM present('room:3');
+COMMIT;
+SELECT * FROM present('room:3');
+BEGIN;
+DELETE FROM chat.members WHERE username = 'bobby';
+ROLLBACK;
+SELECT * FROM present('room:3');
+-- so is everybody when the room is deleted
+BEGIN;
+SELECT chatroom.delete_room('den')->'id' AS deleted;
+ROLLBACK;
+SELECT * FROM present('room:3');
+SELECT chatroom.untrack('room:1', 'alice'), chatroom.untrack('room:1', 'anybody');
+SELECT present AS before FROM chatroom.status \gset
+SELECT chatroom.delete_room('den')->'id' AS deleted;
+SELECT :before - present AS ended FROM chatroom.status;
+
 -- set_access('members'): one's own name in all rooms
 RESET ROLE;
 SELECT chatroom.set_access('members');
