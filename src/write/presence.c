@@ -273,7 +273,7 @@ read_ttl(const Interval *interval)
 	return ttl;
 }
 
-/* ----------------------------------------------------------- ends at commit */
+/* --------------------------------------------------------- ends at commit */
 
 /* Who leaves when the transaction commits. */
 typedef struct Ending
