@@ -228,7 +228,7 @@ chatroom_accept_invite(PG_FUNCTION_ARGS)
 	Jsonb	   *row;
 
 	chatroom_prefix_argument(fcinfo, 1, &call.tables);
-	chatroom_require_tables(&call.tables);
+	chatroom_require_version(&call.tables, 2);
 	values[1] = TimestampTzGetDatum(GetCurrentTimestamp());
 	chatroom_spi_connect();
 	role = look_at_invite(&call, values, false);

@@ -19,15 +19,11 @@
 #include "base/arguments.h"
 #include "base/compat.h"
 #include "base/identity.h"
-#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "chat/members.h"
 #include "chat/people.h"
 #include "chat/query.h"
-#include "miscadmin.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
 
 static const ChatStatement lock_room = {
 	"SELECT 1 FROM %s.rooms WHERE id OPERATOR(pg_catalog.=) $1 "
@@ -120,22 +116,6 @@ chatroom_rank(const RoomAccess *access)
 
 /* ------------------------------------------------------------- the caller */
 
-/* Refuse those who may not use a prefix' tables at all. */
-void
-chatroom_require_tables(const ChatTables *tables)
-{
-	Oid			user = GetUserId();
-
-	if (!ChatroomSchemaUsable(tables->schema, user))
-		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_SCHEMA, tables->prefix);
-	if (pg_class_aclcheck(tables->rooms, user, ACL_SELECT) != ACLCHECK_OK &&
-		pg_attribute_aclcheck_all(tables->rooms, user, ACL_SELECT,
-								  ACLMASK_ANY) != ACLCHECK_OK)
-		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE,
-					   get_rel_name(tables->rooms));
-	chatroom_require_version(tables, 2);
-}
-
 /* Find the room that a function was called for; see members.h. */
 void
 chatroom_find_member_room(FunctionCallInfo fcinfo, RoomArgument how,
@@ -143,9 +123,8 @@ chatroom_find_member_room(FunctionCallInfo fcinfo, RoomArgument how,
 {
 	ChatTables	tables;
 
-	/* rights first: they must not tell which rooms there are */
 	chatroom_prefix_argument(fcinfo, prefix_argument, &tables);
-	chatroom_require_tables(&tables);
+	chatroom_require_version(&tables, 2);
 	chatroom_room_argument(fcinfo, how, prefix_argument, call);
 }
 

@@ -19,13 +19,7 @@ extern RoomRole chatroom_role_named(const char *name, int len);
 /* The same of an argument: 22023 for what is none to give, as owner. */
 extern RoomRole chatroom_role_to_give(const text *name);
 
-/* Refuse those who may not use a prefix' tables at all: 42501. */
-extern void chatroom_require_tables(const ChatTables *tables);
-
-/*
- * Find the room that argument 0 names, for a caller who has these rights; see
- * chatroom_room_argument.
- */
+/* Find the room that argument 0 names, of tables that have members. */
 extern void chatroom_find_member_room(FunctionCallInfo fcinfo,
 									  RoomArgument how, int prefix_argument,
 									  RoomCall *call);

@@ -15,6 +15,7 @@
 #include "catalog/pg_class.h"
 #include "commands/comment.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
@@ -84,9 +85,9 @@ Datum
 chatroom_set_access(PG_FUNCTION_ARGS)
 {
 	char	   *mode = text_to_cstring(chatroom_text_arg(fcinfo, 0, "mode"));
-	const ChatTables *tables =
-		chatroom_prefix(PG_ARGISNULL(1) ? NULL :
-						text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	char	   *prefix = PG_ARGISNULL(1) ? NULL :
+		text_to_cstring(PG_GETARG_TEXT_PP(1));
+	const ChatTables *tables = chatroom_prefix(prefix);
 	bool		members = strcmp(mode, "members") == 0;
 
 	PreventCommandIfReadOnly("chatroom.set_access()");
@@ -96,6 +97,11 @@ chatroom_set_access(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("unknown access mode \"%s\"", mode),
 				 errhint("Modes are open and members.")));
+	check_owner(tables);
+
+	/* as COMMENT does; another, or migrate(), may be at it */
+	LockRelationOid(tables->rooms, ShareUpdateExclusiveLock);
+	tables = chatroom_prefix(prefix);
 	check_owner(tables);
 	chatroom_require_version(tables, 2);
 	if (tables->members_mode == members)

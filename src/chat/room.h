@@ -31,7 +31,8 @@ typedef struct RoomCall
 
 /*
  * The tables of the prefix that an argument names, NULL: the setting's.  A
- * copy, for those of the catalog may go with any command.
+ * copy, for those of the catalog may go with any command.  Raises 42501 for
+ * who has not USAGE on the schema, and SELECT on any column of rooms.
  */
 extern void chatroom_prefix_argument(FunctionCallInfo fcinfo, int argument,
 									 ChatTables *tables);

@@ -53,7 +53,7 @@ static const ChatStatement delete_user = {
 static void
 check_user(const ChatTables *tables, const text *username)
 {
-	chatroom_require_tables(tables);
+	chatroom_require_version(tables, 2);
 	if (chatroom_is_caller(username) || chatroom_exempt(tables))
 		return;
 	ereport(ERROR,
