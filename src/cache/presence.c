@@ -888,7 +888,8 @@ chatroom_presence_apply(Cache *cache, const PresenceMessage *message,
 				Place		place = place_of(cache, &item->topic, &item->key);
 				uint32		index = find_id(table, place, item->id);
 
-				if (index != NONE)
+				/* one that is leaving is told of, and freed, by the list */
+				if (index != NONE && !entries(table)[index].leaving)
 					remove_entry(table, index);
 			}
 		}
@@ -898,11 +899,10 @@ chatroom_presence_apply(Cache *cache, const PresenceMessage *message,
 }
 
 /* What a state did not name, and came before, leaves; see presence.h. */
-bool
+void
 chatroom_presence_sweep(Cache *cache, XLogRecPtr as_of, XLogRecPtr lsn)
 {
 	PresenceTable *table = presence_table(cache);
-	bool		ended = false;
 
 	LWLockAcquire(&table->lock, LW_EXCLUSIVE);
 	if (!table->open && lsn > table->applied)
@@ -915,20 +915,17 @@ chatroom_presence_sweep(Cache *cache, XLogRecPtr as_of, XLogRecPtr lsn)
 				entry->named == as_of)
 				continue;
 			end_entry(table, i);
-			ended = true;
 		}
 		table->applied = lsn;
 	}
 	LWLockRelease(&table->lock);
-	return ended;
 }
 
 /* Have sessions write from now on; see presence.h. */
-bool
+void
 chatroom_presence_open(Cache *cache)
 {
 	PresenceTable *table = presence_table(cache);
-	bool		ended = false;
 
 	LWLockAcquire(&table->lock, LW_EXCLUSIVE);
 	for (uint32 i = 0; i < table->used && !table->open; i++)
@@ -940,14 +937,10 @@ chatroom_presence_open(Cache *cache)
 		if (entry->ttl > 0)
 			renew(table, i, entry->ttl);
 		else
-		{
 			end_entry(table, i);
-			ended = true;
-		}
 	}
 	table->open = true;
 	LWLockRelease(&table->lock);
-	return ended;
 }
 
 bool

@@ -118,11 +118,11 @@ extern void chatroom_presence_apply(Cache *cache,
 									XLogRecPtr lsn);
 
 /* What came up to as_of, and the state of then did not name, leaves. */
-extern bool chatroom_presence_sweep(Cache *cache, XLogRecPtr as_of,
+extern void chatroom_presence_sweep(Cache *cache, XLogRecPtr as_of,
 									XLogRecPtr lsn);
 
 /* Session entries of earlier sessions leave; leases have a full ttl. */
-extern bool chatroom_presence_open(Cache *cache);
+extern void chatroom_presence_open(Cache *cache);
 extern bool chatroom_presence_is_open(Cache *cache);
 
 /* The cache is given up. */

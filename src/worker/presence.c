@@ -142,9 +142,9 @@ sweep(TailerDatabase *db, void *arg)
 	TimestampTz now = GetCurrentTimestamp();
 	Leaving		leaving;
 
-	if (db->cache == NULL ||
-		!chatroom_presence_sweep(db->cache, anchor->as_of, anchor->lsn))
+	if (db->cache == NULL || chatroom_presence_is_open(db->cache))
 		return;
+	chatroom_presence_sweep(db->cache, anchor->as_of, anchor->lsn);
 	while (take_leaving(db, &leaving, now))
 	{
 		publish_items(db->dboid, leaving.buf.data + leaving.body,
@@ -209,9 +209,8 @@ chatroom_log_presence(XLogRecPtr as_of)
 void
 chatroom_open_presence(TailerDatabase *db)
 {
-	if (taken_over && db->cache != NULL &&
-		!chatroom_presence_is_open(db->cache))
-		(void) chatroom_presence_open(db->cache);
+	if (taken_over && db->cache != NULL)
+		chatroom_presence_open(db->cache);
 }
 
 static void
