@@ -575,7 +575,7 @@ chatroom_exempt(const ChatTables *tables)
 
 /*
  * Open one of a prefix' tables.  That may bring news of the prefix: what is
- * kept is right afterwards.
+ * kept is right afterwards.  NULL: it has no such table any more.
  */
 static Relation
 open_known_table(KeptSchema *kept, const Oid *relid)
@@ -583,13 +583,14 @@ open_known_table(KeptSchema *kept, const Oid *relid)
 	for (;;)
 	{
 		Oid			opened = *relid;
-		Relation	relation = try_relation_open(opened, AccessShareLock);
+		Relation	relation = OidIsValid(opened) ?
+			try_relation_open(opened, AccessShareLock) : NULL;
 
 		if (!kept->valid)
 			refresh(kept);
 		if (!kept->is_prefix)
 			no_prefix(NameStr(kept->name), kept->problem);
-		if (relation != NULL && opened == *relid)
+		if (opened == *relid && (relation != NULL || !OidIsValid(opened)))
 			return relation;
 		if (relation != NULL)
 			relation_close(relation, AccessShareLock);
@@ -664,8 +665,11 @@ look_up_role(KeptSchema *kept, int64 room_id, const char *username,
 	ScanKeyData keys[2];
 	Datum		value;
 	RoomRole	role = ROOM_NONE;
-	text	   *name = cstring_to_text(username);
+	text	   *name;
 
+	if (members == NULL)
+		return ROOM_NONE;
+	name = cstring_to_text(username);
 	set_key(&keys[0], members, kept->members_room, F_INT8EQ,
 			Int64GetDatum(room_id));
 	set_key(&keys[1], members, kept->members_username, F_TEXTEQ,
