@@ -17,6 +17,7 @@
 #include <time.h>
 
 #define MAX_MESSAGES	5000
+#define MAX_DELETED		10		/* deletions that are shown one by one */
 #define MAX_NAMES		200		/* messages whose authors are completed */
 
 typedef struct Message
@@ -327,16 +328,40 @@ list_begin(Json list, int64_t *at, int64_t *id)
 	return true;
 }
 
-/* Is nothing missing between what was shown and this list? */
+/* Does this list begin margin (us) before the end of what was shown? */
 bool
-chat_joins(Json list)
+chat_joins(Json list, int64_t margin)
 {
 	int64_t		at;
 	int64_t		id;
 
 	if (nmessages == 0 || !list_begin(list, &at, &id))
 		return true;
-	return !is_before(&messages[nmessages - 1], at, id);
+	return !is_before(&messages[nmessages - 1], at + margin, id);
+}
+
+/*
+ * What should be in the pages of a reload, which begin at a place, or have all
+ * there is, and isn't, was deleted.
+ */
+static void
+take_unlisted(bool all, int64_t at, int64_t id)
+{
+	int			n = 0;
+
+	for (int i = 0; i < nmessages; i++)
+	{
+		Message    *message = &messages[i];
+
+		if (message->listed || message->gone ||
+			(!all && is_before(message, at, id)))
+			continue;
+		if (n++ < MAX_DELETED)
+			take_away(message->id, (Json){NULL, 0});
+		message->gone = true;
+	}
+	if (n > MAX_DELETED)
+		screen_note("and %d more were deleted", n - MAX_DELETED);
 }
 
 /*
@@ -366,13 +391,7 @@ chat_reload(Json *pages, int npages, bool complete)
 		while (json_next(list, &row))
 			take_row(row, 0);
 	}
-	/* what should be in the list, and isn't, was deleted */
-	for (int i = 0; i < nmessages; i++)
-	{
-		if (!messages[i].listed &&
-			(begins || !is_before(&messages[i], at, id)))
-			take_away(messages[i].id, (Json){NULL, 0});
-	}
+	take_unlisted(begins, at, id);
 	if (first || !complete)
 	{
 		set_text(&older, json_text(json_get(oldest, "next")));

@@ -6,7 +6,8 @@
  * main.c reads the options, and hands over to join.c, tail.c or status.c.
  * connection.c keeps connections that come back by themselves, json.c reads
  * answers, text.c makes of what others wrote something that is safe to print.
- * Of a room, chat.c knows what has been shown, people.c who is there, and
+ * For join.c, follow.c hears what happens in a room, chat.c knows what of it
+ * has been shown, people.c who is there, post.c does what is typed, and
  * screen.c has the terminal with the line that is being edited.
  *
  * One thread does all of it, but for connecting: see connection.c.
@@ -182,10 +183,55 @@ extern const char *chat_older(void);
 extern const char *chat_own(const char *name);
 extern const char *chat_name(int n);
 extern bool chat_seen(const char *id);
-extern bool chat_joins(Json messages);
+extern bool chat_joins(Json messages, int64_t margin);
 extern void chat_room(Json answer);
 extern void chat_reload(Json *pages, int npages, bool complete);
 extern void chat_older_page(Json answer);
 extern bool chat_event(Json event);
+
+/* join.c: what follow.c and post.c share. */
+typedef struct Session
+{
+	const Options *options;
+	const char *me;				/* who we are to others */
+	bool		connected;		/* the room is followed */
+	bool		gone;			/* it can't be any more */
+	int			exit_status;
+} Session;
+
+extern Session session;
+
+/* How many parameters send_call() takes; leave place for one more. */
+#define MAX_CALL_PARAMS	6
+#define PATIENCE_MS		30000	/* for an answer */
+
+extern void send_call(Link *link, const char *call, int nparams,
+					  const char **params);
+extern bool is_read_only(const Link *link);
+extern void note_refusal(void);
+
+/* follow.c */
+extern void follow_open(void);
+extern void follow_begin(void);
+extern int	follow_poll(struct pollfd *fd);
+extern void follow_advance(void);
+extern void follow_close(void);
+
+/* post.c */
+extern void post_open(void);
+extern int	post_poll(struct pollfd *fd);
+extern void post_advance(void);
+extern void post_begin(void);
+extern void post_promoted(void);
+extern void post_read_only(void);
+extern void post_check_awaited(void);
+extern void post_line(const char *text);
+extern void post_edit(char *id, const char *text);
+extern void post_delete(char *id);
+extern void post_history(void);
+extern bool post_typing(bool typing);
+extern bool post_wants_more(void);
+extern bool post_idle(void);
+extern void post_close(void);
 
 #endif							/* CHATROOM_CLIENT_H */

@@ -528,6 +528,7 @@ take_lines(bool at_end)
 	char	   *from = input;
 	char	   *end = input + input_len;
 	char	   *newline;
+	size_t		len;
 
 	while (from < end)
 	{
@@ -538,10 +539,11 @@ take_lines(bool at_end)
 				break;
 			newline = end;
 		}
-		*newline = '\0';
-		if (newline > from && newline[-1] == '\r')
-			newline[-1] = '\0';
-		line_taker(from);
+		len = newline - from;
+		if (len > 0 && from[len - 1] == '\r')
+			len--;
+		from[len] = '\0';
+		line_taker(strlen(from) < len ? NULL : from);
 		from = newline + 1;
 	}
 	input_len = from < end ? end - from : 0;

@@ -12,8 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PATIENCE_MS		30000
-
 #define NAME_WIDTH		14
 
 /* This database first. */

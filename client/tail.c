@@ -21,8 +21,6 @@
 
 #define MAX_EVENTS		1000
 #define WAIT			"10s"
-#define PATIENCE_MS		30000
-
 typedef struct Tail
 {
 	const Options *options;

@@ -27,7 +27,7 @@ sub terminal
 
 	push @command, '--as', $name, @{ $options{args} // [] };
 	$client->{run} = IPC::Run::start(\@command, '<pty<', \$client->{in},
-		'>pty>', \$client->{raw});
+		'>pty>', \$client->{raw}, '2>&1');
 	return $client;
 }
 
@@ -37,7 +37,8 @@ sub screen
 {
 	my ($client) = @_;
 
-	eval { $client->{run}->pump_nb };
+	# to pump one that has ended would start it again
+	eval { $client->{run}->pump_nb } unless defined $client->{status};
 	my @lines = split /\n/, $client->{raw}, -1;
 	foreach my $line (@lines)
 	{
@@ -85,13 +86,24 @@ sub messages
 	return map { /^[\d:]+ #\d+ \w+: (.*)/ ? $1 : () } screen($client);
 }
 
+# Wait for the client's end: its status.
+sub finish
+{
+	my ($client) = @_;
+
+	poll_until("$client->{name} ends",
+		sub { eval { $client->{run}->pump_nb }; !$client->{run}->pumpable })
+	  or $client->{run}->kill_kill;
+	$client->{run}->finish;
+	return $client->{status} = $client->{run}->full_result(0) >> 8;
+}
+
 sub leave
 {
 	my ($client, $name) = @_;
 
 	type($client, "\cD");
-	$client->{run}->finish;
-	is($client->{run}->full_result(0) >> 8, 0, $name // "$client->{name} leaves");
+	is(finish($client), 0, $name // "$client->{name} leaves");
 }
 
 # Run a client with pipes: status, output, errors.
@@ -121,6 +133,8 @@ is( $out =~ s/^[-\d]+ [\d:]+ #\d+ //mgr,
 is(sql('SELECT count(*) FROM chat.messages'), 4, 'each once');
 ($status, $out, $err) = piped("x\nfine\n", 'join', 'lobby', '--as', 'alice');
 is($status, 1, 'a line that breaks a rule is an error');
+($status) = piped("nu\0ll\n", 'join', 'lobby', '--as', 'alice');
+is($status, 1, 'so is one with a null byte');
 like($err, qr/not posted: text should be at least 2 character/, 'told so');
 like($out, qr/alice: fine$/m, 'and the others are posted');
 ($status, $out, $err) = piped(join('', map { "line $_\n" } 1 .. 200),
@@ -227,11 +241,18 @@ SKIP:
 	leave($bobby);
 	is_shown($alice, qr/^\* bobby left$/, 'who goes is shown');
 
+	my $quitter = terminal('fritz', 'den');
+	is_shown($quitter, qr/here: alice/, 'one more');
+
 	# The server restarts; what is said meanwhile waits.
 	$node->stop('immediate');
 	is_prompt($alice, qr/^\[not connected\] alice> $/, 'a lost connection');
+	type($quitter, "never to be\r\cD");
+	is(finish($quitter), 1, 'leaving without connection');
+	is_shown($quitter, qr/^chatroom: not posted: never to be$/,
+		'tells what was not posted');
 	type($alice, "said in the dark\r");
-	is_shown($alice, qr/^\* not connected: that is done as soon/,
+	is_shown($alice, qr/^\* not connected, to be posted later: said in the dark/,
 		'is told of what is typed');
 	$node->start;
 	sql(q{SELECT chatroom.post('den', 'carla', 'after ' || i)}
@@ -284,13 +305,19 @@ SKIP:
 	is(scalar(grep { $_ eq 'exactly once' } messages($alice)),
 		1, 'and shown once');
 
+	# Leaving at once loses nothing that was typed; without a connection it is
+	# said.
+	my $hasty = terminal('emil', 'den');
+	type($hasty, "that was all\r/quit\r");
+	is(finish($hasty), 0, 'a short visit');
+	is_shown($alice, qr/emil: that was all$/, 'the last line before /quit');
+
 	# The room is renamed, and goes.
 	sql(q{SELECT chatroom.rename_room('den', 'cave')});
 	is_shown($alice, qr/^\* the room is called cave now$/, 'a new name');
 	sql(q{SELECT chatroom.delete_room('cave')});
 	is_shown($alice, qr/^\* the room was deleted$/, 'the end of a room');
-	$alice->{run}->finish;
-	is($alice->{run}->full_result(0) >> 8, 0, 'is the end of the client');
+	is(finish($alice), 0, 'is the end of the client');
 
 	# Membership begins and ends.
 	sql(q{SELECT chatroom.add_member('secret', 'bobby')});
@@ -304,8 +331,7 @@ SKIP:
 	sql(q{SELECT chatroom.remove_member('secret', 'bobby')});
 	is_shown($member, qr/^\* the room is gone, or you may not see it|^\* room "\w+" does not exist/,
 		'and is told when that ends');
-	$member->{run}->finish;
-	is($member->{run}->full_result(0) >> 8, 1, 'which is no good end');
+	is(finish($member), 1, 'which is no good end');
 
 	# A standby can be read, and becomes the primary.
 	sql(q{SELECT chatroom.create_room('hall')});
