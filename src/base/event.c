@@ -1019,7 +1019,12 @@ chatroom_append_json_value(StringInfo buf, uint8 column_flags,
 void
 chatroom_append_ref(StringInfo buf, uint64 ref)
 {
-	appendStringInfo(buf, "%08x%08x", (uint32) (ref >> 32), (uint32) ref);
+	static const char digits[] = "0123456789abcdef";
+	char		text[16];
+
+	for (int i = 0; i < sizeof(text); i++)
+		text[i] = digits[(ref >> (60 - 4 * i)) & 0x0F];
+	appendBinaryStringInfo(buf, text, sizeof(text));
 }
 
 /*

@@ -61,6 +61,9 @@ typedef struct PresenceEntry
 	bool		leaving;
 } PresenceEntry;
 
+/* Topics share this many counts of changes. */
+#define CHANGE_STRIPES	1024
+
 /* Its arrays follow it, in the order of the functions below. */
 typedef struct PresenceTable
 {
@@ -79,6 +82,8 @@ typedef struct PresenceTable
 	uint32		free_chunks;	/* their number */
 	uint32		first_leaving;
 	uint32		last_leaving;
+	uint64		last_change;
+	uint64		changes[CHANGE_STRIPES];	/* of topics, by hash */
 	/* but for this: when the first lease ends, or before */
 	pg_atomic_uint64 next_expiry;
 } PresenceTable;
@@ -149,10 +154,19 @@ chatroom_presence_bytes(uint32 nentries)
 						  2 * sizeof(uint32) * pg_nextpower2_32(nentries));
 }
 
+/* What is shown of a topic has changed. */
+static void
+note_change(PresenceTable *table, uint64 topic_hash)
+{
+	table->changes[topic_hash % CHANGE_STRIPES] = ++table->last_change;
+}
+
 /* Make the table empty. */
 static void
 clear_table(PresenceTable *table)
 {
+	for (uint64 i = 0; i < CHANGE_STRIPES; i++)
+		note_change(table, i);
 	table->applied = InvalidXLogRecPtr;
 	table->count = table->used = 0;
 	table->first_leaving = table->last_leaving = NONE;
@@ -472,6 +486,7 @@ enter(PresenceTable *table, Place place, const PresenceItem *item)
 	roles(table)[index] = item->role;
 	sessions(table)[index] = 0;
 	pg_atomic_write_u64(&expiries(table)[index], 0);
+	note_change(table, place.topic_hash);
 	return index;
 }
 
@@ -482,6 +497,7 @@ end_entry(PresenceTable *table, uint32 index)
 	PresenceEntry *entry = &entries(table)[index];
 
 	entry->leaving = true;
+	note_change(table, entry->topic_hash);
 	table->count--;
 	sessions(table)[index] = 0;
 	pg_atomic_write_u64(&expiries(table)[index], 0);
@@ -504,7 +520,10 @@ remove_entry(PresenceTable *table, uint32 index)
 	unlink_entry(table, key_bucket(table, entry->key_hash), index, by_key);
 	free_text(table, entry);
 	if (!entry->leaving)
+	{
+		note_change(table, entry->topic_hash);
 		table->count--;
+	}
 	sessions(table)[index] = 0;
 	roles(table)[index] = InvalidOid;
 	pg_atomic_write_u64(&expiries(table)[index], 0);
@@ -590,6 +609,7 @@ change_entry(PresenceTable *table, uint32 index, PresenceClaim *claim,
 		entry->ref = item->ref;
 		entry->lsn = *lsn;
 		set_text(table, entry, item);
+		note_change(table, entry->topic_hash);
 		result = PRESENCE_TOLD;
 	}
 	entry->ttl = item->ttl;
@@ -805,7 +825,7 @@ copy_topic(PresenceTable *table, Place place, const Piece *topic,
 /* Who is present on a topic; see presence.h. */
 int
 chatroom_presence_of_topic(Cache *cache, const Piece *topic,
-						   StringInfo copies)
+						   StringInfo copies, uint64 *changes)
 {
 	PresenceTable *table = presence_table(cache);
 	Place		place = place_of(cache, topic, NULL);
@@ -817,12 +837,27 @@ chatroom_presence_of_topic(Cache *cache, const Piece *topic,
 
 		LWLockAcquire(&table->lock, LW_SHARED);
 		needed = copy_topic(table, place, topic, copies, &n);
+		*changes = table->changes[place.topic_hash % CHANGE_STRIPES];
 		LWLockRelease(&table->lock);
 		if (needed <= copies->maxlen)
 			return n;
 		copies->len = 0;
 		enlargeStringInfo(copies, needed + needed / 8);
 	}
+}
+
+/* What tells whether a topic has changed; see presence.h. */
+uint64
+chatroom_presence_changes(Cache *cache, const Piece *topic)
+{
+	PresenceTable *table = presence_table(cache);
+	Place		place = place_of(cache, topic, NULL);
+	uint64		changes;
+
+	LWLockAcquire(&table->lock, LW_SHARED);
+	changes = table->changes[place.topic_hash % CHANGE_STRIPES];
+	LWLockRelease(&table->lock);
+	return changes;
 }
 
 /* Entries that are there. */
@@ -862,6 +897,7 @@ apply_item(Cache *cache, PresenceTable *table, const PresenceMessage *message,
 		entry->ref = item->ref;
 		entry->ttl = item->ttl;
 		entry->lsn = lsn;
+		note_change(table, entry->topic_hash);
 	}
 	if (message->action == PRESENCE_STATE)
 		entry->named = message->as_of;

@@ -99,10 +99,12 @@ typedef struct PresenceCopy
 
 /*
  * Append PresenceCopies of a topic's entries, each MAXALIGNed, to an empty
- * buffer; returns their number.
+ * buffer; returns their number.  *changes: a number that is another one once
+ * they have changed, which the other function asks for.
  */
 extern int	chatroom_presence_of_topic(Cache *cache, const Piece *topic,
-									   StringInfo copies);
+									   StringInfo copies, uint64 *changes);
+extern uint64 chatroom_presence_changes(Cache *cache, const Piece *topic);
 
 /* Entries that are there, and room for how many there is. */
 extern uint32 chatroom_presence_count(Cache *cache);
