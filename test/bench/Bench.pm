@@ -724,7 +724,11 @@ my %method = (
 	private => '1,000 private rooms of 101 members each, asked about by one'
 	  . ' of them who is neither owner of the tables nor superuser, in slices'
 	  . ' of 2 s. The table that it is compared with has the same columns and'
-	  . ' events, and an association topic for its rooms.');
+	  . ' events, and an association topic for its rooms.',
+	chat => 'The tables of chatroom.migrate(), 1,000 rooms, in slices of 2 s.'
+	  . ' The functions, and the INSERT, are called by an ordinary role under'
+	  . ' the row-level security of these tables; the other plain queries by'
+	  . ' their owner, without. All are watched and the worker runs.');
 
 # Print all, and write it down.
 sub report
