@@ -230,8 +230,8 @@ public class Jdbc {
 				json(connection, "SELECT chatroom.sync(?, ?)", get(room, "topic"), since);
 
 			report("a notification comes, with a cursor",
-				differences(object("payload", notified[0].getParameter()),
-					object("payload", get(answer, "cursor"))));
+				differences(firstEvent(answer),
+					object("cursor", notified[0].getParameter())));
 			report("and sync tells what happened",
 				differences(firstEvent(answer).getAsJsonObject("row"),
 					object("username", "bobby", "text", "ring")));

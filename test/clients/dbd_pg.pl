@@ -195,10 +195,8 @@ sub listen_room
 	my ($channel, $pid, $payload) = @$notification;
 	my $answer =
 	  value($dbh, 'SELECT chatroom.sync(?, ?)', $room->{topic}, $since);
-	report(
-		'a notification comes, with a cursor',
-		{ payload => $payload },
-		{ payload => $answer->{cursor} });
+	report('a notification comes, with a cursor',
+		$answer->{events}[0], { cursor => $payload });
 	report('and sync tells what happened',
 		$answer->{events}[0]{row}, { username => 'bobby', text => 'ring' });
 	return;

@@ -348,8 +348,8 @@ listen_room(void)
 	answer = value(conn, run(conn, "SELECT chatroom.sync($1, $2)", 2,
 							 get(room, "topic"), json_string_value(since)));
 	report("a notification comes, with a cursor",
-		   json_pack("{s:s}", "payload", notify->extra),
-		   json_pack("{s:s}", "payload", get(answer, "cursor")));
+		   json_incref(first_event(answer)),
+		   json_pack("{s:s}", "cursor", notify->extra));
 	report("and sync tells what happened",
 		   json_incref(json_object_get(first_event(answer), "row")),
 		   json_pack("{s:s, s:s}", "username", "bobby", "text", "ring"));

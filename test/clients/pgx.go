@@ -230,7 +230,7 @@ func sync() {
 }
 
 func wait() {
-	const call = "CALL chatroom.wait($1, $2, $3::text::interval)"
+	const call = "CALL chatroom.wait($1, $2, $3)"
 	var news, none answer
 	var refused *pgconn.PgError
 	conn := mustConnect()
@@ -263,7 +263,7 @@ func listen() {
 	notification, err := conn.WaitForNotification(ctx)
 	must(err)
 	news := syncOnce(conn, lobby.Topic, since)
-	report("a notification comes, with a cursor", notification.Payload, news.Cursor)
+	report("a notification comes, with a cursor", notification.Payload, news.Events[0].Cursor)
 	report("and sync tells what happened", firstMessage(news).Text, "ring")
 }
 

@@ -158,7 +158,7 @@ listen()
 
 	answer=$(ask -v topic="$topic" -v since="$since" <<'SQL'
 SELECT chatroom.sync(:'topic', :'since') AS answer \gset
-SELECT :'answer'::json ->> 'cursor', :'answer'::json #>> '{events,0,row,text}';
+SELECT :'answer'::json #>> '{events,0,cursor}', :'answer'::json #>> '{events,0,row,text}';
 SQL
 	)
 	[ "${answer%|*}" = "$payload" ] && payload=t

@@ -139,8 +139,7 @@ def listen
     payload = nil
     connection.wait_for_notify { |_channel, _pid, text| payload = text }
     answer = value(connection, 'SELECT chatroom.sync($1, $2)', room['topic'], since)
-    report 'a notification comes, with a cursor', { 'payload' => payload },
-           { 'payload' => answer['cursor'] }
+    report 'a notification comes, with a cursor', answer['events'][0], { 'cursor' => payload }
     report 'and sync tells what happened', answer['events'][0]['row'],
            { 'username' => 'bobby', 'text' => 'ring' }
   end
