@@ -27,6 +27,19 @@ SQL
 # twice, and all of it happens on the same cores.
 my $join = "SELECT chatroom.track('bench', :n::text, '{\"status\": \"online\"}', '100 ms')";
 
+# Bytes of WAL that a call makes.
+sub wal_bytes
+{
+	my ($call) = @_;
+
+	return sql(<<"SQL");
+SELECT (b - a) / 1000 FROM
+	(SELECT pg_current_wal_insert_lsn() AS a OFFSET 0) AS x,
+	LATERAL (SELECT count(chatroom.$call) AS n FROM generate_series(1, 1000) AS n WHERE a IS NOT NULL OFFSET 0) AS y,
+	LATERAL (SELECT pg_current_wal_insert_lsn() AS b WHERE y.n = 1000 OFFSET 0) AS z
+SQL
+}
+
 sub bench_presence
 {
 	my ($reps, $seconds) = @_;
@@ -92,6 +105,13 @@ sub bench_presence
 		name   => 'the same: joins and leaves told',
 		unit   => 'events/s',
 		values => \@events);
+
+	# of a thousand that come, and go, at once
+	my @wal = map { wal_bytes("track('full', 'user' || n, '{\"status\": \"online\"}')") } 1 .. $reps;
+	note(
+		name   => 'WAL of a join',
+		unit   => 'bytes',
+		values => \@wal);
 
 	sql("SELECT count(chatroom.track('full', 'user' || n, '{\"status\": \"online\"}', '1 hour')) FROM generate_series(1, 1000) n");
 	note(

@@ -218,6 +218,28 @@ is(result($some, q{SELECT chatroom.track('lobby', 'some2', jsonb_build_object('x
 is(result($some, q{SELECT chatroom.track('lobby', 'some3', jsonb_build_object('x', repeat('x', 3000)), '1 hour')}), '53400', 'which is limited');
 like($some->error, qr/no room is left for presence metas/, 'as it is told');
 present_is($node, 'lobby', join(', ', sort 'more', map { "some$_" } 1 .. 17), 'and nobody lost anything');
+
+# ------------------------------------------------- databases, the kill switch
+
+$node->safe_psql('postgres', 'CREATE DATABASE elsewhere');
+$node->safe_psql('elsewhere', 'CREATE EXTENSION chatroom');
+$ben = Chatroom::Session->new($node, 'elsewhere');
+is(result($ben, q{SELECT count(chatroom.track('lobby', 'there' || n, '{}', '1 hour')) FROM generate_series(1, 20) n}), '20', 'another database has a table of its own');
+is(result($some, q{SELECT count(*) FROM json_each(chatroom.presence('lobby'))}), '18', 'which this one does not show');
+$ben->close;
+$node->safe_psql('postgres', 'DROP DATABASE elsewhere');
+pass('and with leases in it can be dropped');
+$node->safe_psql('postgres', 'CREATE DATABASE elsewhere');
+$node->safe_psql('elsewhere', 'CREATE EXTENSION chatroom');
+is($node->safe_psql('elsewhere', q{SELECT chatroom.presence('lobby')}), '{}', 'they are gone with it');
+
+$node->append_conf('postgresql.conf', 'chatroom.emit = off');
+$node->reload;
+poll_until('the setting is there', sub { result($some, 'SHOW chatroom.emit') eq 'off' });
+is(result($some, q{SELECT chatroom.track('lobby', 'some1', '{"n": 1}', '1 hour')}), '55000', 'events off: nobody comes');
+is(result($some, q{SELECT chatroom.untrack('lobby', 'some1')}), '', 'but may go');
+$node->append_conf('postgresql.conf', 'chatroom.emit = on');
+$node->reload;
 $node->stop;
 
 done_testing();
