@@ -131,6 +131,8 @@ typedef struct FoldBranch
 
 	/* while events are applied */
 	bool		affected;		/* the answer may change it, or what's below */
+	bool		selective;		/* but only for these owners: */
+	fold_map_hash *owners;		/* by owner's key: anything */
 	bool		reload;			/* load it anew for all rows */
 	bool		join_truncated;
 	fold_map_hash *changes;		/* by owner: List of FoldRow or FoldPair */
@@ -165,6 +167,7 @@ typedef struct Fold
 	MemoryContext context;
 	bool		connected;		/* to SPI */
 	bool		reset;			/* all is to be loaded anew */
+	bool		prepared;		/* rows have their newest images */
 	List	   *tables;			/* FoldTable */
 	FoldLevel  *root;
 	bool		list;			/* the value is a list */

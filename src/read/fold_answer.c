@@ -468,6 +468,8 @@ chatroom_fold_match(FoldLevel *level, FoldItem *item)
 		(row->image == NULL || (row->renamed && !row->trusted) ||
 		 lacks_members(table, row->image, item->object)))
 		row->incomplete = true;
+	if (row != NULL && level->fold->prepared)
+		item->image = row->image;
 }
 
 /* Load the rows of which the answer doesn't tell all that is needed. */
@@ -540,9 +542,110 @@ mark_affected(Fold *fold, FoldLevel *level)
 	return any;
 }
 
+/* The owner that a row has by an association, as an event tells it. */
+static void
+note_owner(FoldBranch *branch, const Assoc *assoc, JsonRow row)
+{
+	FoldKey		key;
+
+	switch (chatroom_fold_key(branch->level->table->info,
+							  assoc->key.referencing, assoc->key.n, &row,
+							  &key))
+	{
+		case FOLD_KEY_OK:
+			chatroom_fold_put(&branch->owners, key, branch);
+			break;
+		case FOLD_KEY_MISSING:
+			branch->selective = false;
+			break;
+		default:
+			break;
+	}
+}
+
+/* Has: whose lists are the events about?  Those before and after each. */
+static void
+note_owners(FoldBranch *branch)
+{
+	const Assoc *assoc = linitial(branch->steps);
+	FoldTable  *table = branch->level->table;
+	Bitmapset  *columns = NULL;
+	ListCell   *lc;
+
+	for (int i = 0; i < assoc->key.n; i++)
+		columns = bms_add_member(columns, assoc->key.referencing[i]);
+	foreach(lc, table->events)
+	{
+		JsonbContainer *event = lfirst(lc);
+		const char *type = chatroom_fold_type(event);
+		JsonRow		before = {chatroom_fold_member(event, "old"), NULL};
+		JsonRow		after = {chatroom_fold_member(event, "row"), NULL};
+
+		if (!is_type(type, "delete") && !is_type(type, "leave"))
+			note_owner(branch, assoc, after);
+		if (is_type(type, "insert") || is_type(type, "enter"))
+			continue;
+		if (!is_type(type, "update"))
+			note_owner(branch, assoc, before);
+		else if (chatroom_fold_event_changed(table, event, columns))
+		{
+			/* of a key of several columns, not all that changed is told */
+			if (assoc->key.n > 1)
+				branch->selective = false;
+			note_owner(branch, assoc, before);
+		}
+	}
+}
+
+/* Belongs to: whose rows are the events about?  Those that refer to them. */
+static void
+note_referrers(FoldBranch *branch)
+{
+	const Assoc *assoc = linitial(branch->steps);
+	FoldTable  *table = branch->level->table;
+	ListCell   *lc;
+
+	if (table->info->nkeys != 1 || assoc->key.n != 1 ||
+		assoc->key.referenced[0] != table->info->keys[0])
+	{
+		branch->selective = false;
+		return;
+	}
+	foreach(lc, table->rows)
+	{
+		FoldRow    *row = lfirst(lc);
+
+		chatroom_fold_put(&branch->owners, row->key, branch);
+		if (row->renamed)
+			branch->selective = false;
+	}
+}
+
+/* Can the parts be told that the answer may change, without looking at all? */
+static void
+select_owners(Fold *fold, FoldBranch *branch)
+{
+	const Assoc *assoc = linitial(branch->steps);
+	FoldTable  *table = branch->level->table;
+	ListCell   *lc;
+
+	branch->selective = !fold->reset && !table->truncated && !table->blind &&
+		list_length(branch->steps) == 1 &&
+		assoc->kind != ASSOC_MANY_TO_MANY;
+	foreach(lc, branch->level->branches)
+		if (((FoldBranch *) lfirst(lc))->affected)
+			branch->selective = false;
+	if (!branch->selective)
+		return;
+	if (assoc->kind == ASSOC_BELONGS_TO)
+		note_referrers(branch);
+	else
+		note_owners(branch);
+}
+
 /* Take the parts of the value that the answer may change. */
 static void
-parse_affected(FoldLevel *level)
+parse_affected(Fold *fold, FoldLevel *level)
 {
 	ListCell   *lc;
 
@@ -552,8 +655,11 @@ parse_affected(FoldLevel *level)
 
 		if (!branch->affected)
 			continue;
+		select_owners(fold, branch);
+		if (branch->selective)
+			continue;
 		chatroom_fold_parse(branch->level);
-		parse_affected(branch->level);
+		parse_affected(fold, branch->level);
 	}
 }
 
@@ -581,7 +687,7 @@ chatroom_fold_prepare(Fold *fold)
 	ListCell   *lc;
 
 	(void) mark_affected(fold, fold->root);
-	parse_affected(fold->root);
+	parse_affected(fold, fold->root);
 	foreach(lc, fold->tables)
 	{
 		FoldTable  *table = lfirst(lc);
@@ -590,4 +696,5 @@ chatroom_fold_prepare(Fold *fold)
 			complete_rows(fold, table);
 	}
 	give_images(fold->root);
+	fold->prepared = true;
 }

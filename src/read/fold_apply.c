@@ -207,14 +207,19 @@ level_index(FoldLevel *level)
 static FoldItem *
 told_item(FoldLevel *level, FoldRow *row)
 {
-	FoldItem   *item = chatroom_fold_find(level_index(level), row->key);
+	FoldItem   *item = NULL;
 
+	/* one that was just inserted is at no other place */
+	if (level->index != NULL || row->events == NIL ||
+		strcmp(chatroom_fold_type(linitial(row->events)), "insert") != 0)
+		item = chatroom_fold_find(level_index(level), row->key);
 	if (item == NULL)
 	{
 		item = chatroom_fold_new_item(level, row->image);
 		item->row = row;
 		item->key = row->key;
-		chatroom_fold_put(&level->index, item->key, item);
+		if (level->index != NULL)
+			chatroom_fold_put(&level->index, item->key, item);
 	}
 	item->image = row->image;
 	return item;
@@ -755,6 +760,25 @@ apply_through(FoldBranch *branch, FoldItem *owner, Loads *loads)
 			remove_item(items, i);
 }
 
+/* Does what an item has of an association stay as it stood in the value? */
+static bool
+stays_as_it_is(FoldBranch *branch, FoldItem *owner)
+{
+	JsonbValue	value;
+	FoldKey		key;
+
+	if (owner->object == NULL || owner->assocs[branch->number].parsed ||
+		getKeyJsonValueFromContainer(owner->object, branch->name,
+									 branch->namelen, &value) == NULL)
+		return false;
+	if (!branch->affected)
+		return true;
+	return branch->selective && !branch->reload && owner->image == NULL &&
+		(!chatroom_fold_owner_key(branch, owner, &key) ||
+		 (chatroom_fold_find(branch->owners, key) == NULL &&
+		  chatroom_fold_find(branch->changes, key) == NULL));
+}
+
 /* Apply the answer to what one item has. */
 static void
 apply_item(FoldBranch *branch, FoldItem *owner, Loads *loads)
@@ -763,17 +787,9 @@ apply_item(FoldBranch *branch, FoldItem *owner, Loads *loads)
 	FoldItems  *items = &owner->assocs[branch->number];
 	FoldKey		key;
 
-	if (branch->affected)
-		chatroom_fold_parse_items(branch, owner);
-	if (!branch->affected && !items->parsed && owner->object != NULL)
-	{
-		JsonbValue	value;
-
-		/* as it stood */
-		if (getKeyJsonValueFromContainer(owner->object, branch->name,
-										 branch->namelen, &value) != NULL)
-			return;
-	}
+	if (stays_as_it_is(branch, owner))
+		return;
+	chatroom_fold_parse_items(branch, owner);
 	if (branch->reload || (!items->parsed && list_length(branch->steps) > 1))
 		chatroom_fold_append(&loads->anew, owner);
 	else if (!items->parsed && assoc->kind == ASSOC_BELONGS_TO)
@@ -785,6 +801,8 @@ apply_item(FoldBranch *branch, FoldItem *owner, Loads *loads)
 	}
 	else if (!items->parsed)
 		chatroom_fold_append(&loads->anew, owner);
+	else if (!branch->affected)
+		return;
 	else if (list_length(branch->steps) > 1)
 		apply_through(branch, owner, loads);
 	else if (assoc->kind == ASSOC_BELONGS_TO)

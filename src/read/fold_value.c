@@ -318,23 +318,69 @@ chatroom_fold_root(Fold *fold, Oid relid, ArrayType *preload)
 	return root;
 }
 
+/* The first object at the end of a path that an object leads to, or NULL. */
+static JsonbContainer *
+first_below(JsonbContainer *object, List *path, int depth)
+{
+	FoldBranch *branch;
+	JsonbIterator *iterator;
+	JsonbIteratorToken token;
+	JsonbContainer *found = NULL;
+	JsonbValue	value;
+
+	check_stack_depth();
+	if (depth == list_length(path))
+		return object;
+	branch = list_nth(path, depth);
+	if (getKeyJsonValueFromContainer(object, branch->name, branch->namelen,
+									 &value) == NULL ||
+		value.type != jbvBinary)
+		return NULL;
+	if (JsonContainerIsObject(value.val.binary.data))
+		return first_below(value.val.binary.data, path, depth + 1);
+	iterator = JsonbIteratorInit(value.val.binary.data);
+	while (found == NULL &&
+		   (token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
+		if (token == WJB_ELEM && value.type == jbvBinary &&
+			JsonContainerIsObject(value.val.binary.data))
+			found = first_below(value.val.binary.data, path, depth + 1);
+	return found;
+}
+
+/* The first object that the value has at a level, or NULL. */
+static JsonbContainer *
+first_object(const FoldLevel *level)
+{
+	const FoldItems *roots = &level->fold->root->all;
+	JsonbContainer *found = NULL;
+	List	   *path = NIL;
+
+	for (; level->branch != NULL; level = level->branch->from)
+		path = lcons(level->branch, path);
+	for (int i = 0; i < roots->n && found == NULL; i++)
+		found = first_below(roots->items[i]->object, path, 0);
+	return found;
+}
+
 /* The columns that rows which come into a level show. */
 Bitmapset *
 chatroom_fold_columns(FoldLevel *level)
 {
 	const TableInfo *table = level->table->info;
+	JsonbContainer *object;
 	JsonbIterator *iterator;
 	JsonbIteratorToken token;
 	JsonbValue	key;
 
 	if (level->columns != NULL)
 		return level->columns;
-	chatroom_fold_parse(level);
-	level->columns = level->table->readable;
-	if (level->all.n == 0)
+	object = first_object(level);
+	if (object == NULL)
+	{
+		level->columns = level->table->readable;
 		return level->columns;
-	level->columns = NULL;
-	iterator = JsonbIteratorInit(level->all.items[0]->object);
+	}
+	iterator = JsonbIteratorInit(object);
 	while ((token = JsonbIteratorNext(&iterator, &key, true)) != WJB_DONE)
 	{
 		TableColumn *column;
@@ -598,18 +644,18 @@ static int
 find_big_numbers(const FoldLevel *level)
 {
 	const TableInfo *table = level->table->info;
+	JsonbContainer *object = first_object(level);
 	int			result = -1;
 	JsonbValue	value;
 	ListCell   *lc;
 
-	for (int i = 0; i < table->natts && level->all.n > 0 && result < 0; i++)
+	for (int i = 0; i < table->natts && object != NULL && result < 0; i++)
 	{
 		const TableColumn *column = &table->columns[i];
 
 		if (column->dropped || !is_big_number(column) ||
-			getKeyJsonValueFromContainer(level->all.items[0]->object,
-										 column->name, column->namelen,
-										 &value) == NULL)
+			getKeyJsonValueFromContainer(object, column->name,
+										 column->namelen, &value) == NULL)
 			continue;
 		if (value.type == jbvNumeric)
 			result = 0;

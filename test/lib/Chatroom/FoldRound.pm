@@ -404,9 +404,10 @@ sub choose_value
 	my $kind = rand();
 	my (@options, $where, $limit);
 
-	@columns = grep { $_ ne 'at' } @columns if chance(0.15);
+	# a list that is empty doesn't tell which columns it is of
 	if ($kind < 0.2)
 	{
+		@columns = grep { $_ ne 'at' } @columns if chance(0.3);
 		$round->{single} = 1;
 		$where = where_keys($table, 1 + int rand 4);
 	}
