@@ -703,6 +703,11 @@ my %method = (
 	  . ' timed until it is up to date; pg_waldump --stats reads the same range.',
 	presence => 'Leases under keys of their own, each of which ends after'
 	  . ' 100 ms. None of the sides waits for the disk.',
+	fold => 'One client; 100 calls in a statement, on values that are in'
+	  . ' memory as jsonb: 30 messages, or 30 posts with 10 comments and 3'
+	  . ' tags each, and an answer with one event. Queries are the scans that'
+	  . ' pg_stat_user_tables counts while 1,000 clients, 50 at a time, fold'
+	  . ' once each.',
 	memory => "Private_Dirty of the sessions' processes, of 50 each.",
 	rules => 'The same table of messages with the four rules of a chat:'
 	  . ' username required, 4 to 20 characters; text required, 2 to 150.'
