@@ -772,7 +772,7 @@ stays_as_it_is(FoldBranch *branch, FoldItem *owner)
 									 branch->namelen, &value) == NULL)
 		return false;
 	if (!branch->affected)
-		return true;
+		return !owner_changed(branch, owner);
 	return branch->selective && !branch->reload && owner->image == NULL &&
 		(!chatroom_fold_owner_key(branch, owner, &key) ||
 		 (chatroom_fold_find(branch->owners, key) == NULL &&
@@ -790,7 +790,9 @@ apply_item(FoldBranch *branch, FoldItem *owner, Loads *loads)
 	if (stays_as_it_is(branch, owner))
 		return;
 	chatroom_fold_parse_items(branch, owner);
-	if (branch->reload || (!items->parsed && list_length(branch->steps) > 1))
+	if (branch->reload ||
+		(!items->parsed && list_length(branch->steps) > 1) ||
+		(!branch->affected && items->parsed && owner_changed(branch, owner)))
 		chatroom_fold_append(&loads->anew, owner);
 	else if (!items->parsed && assoc->kind == ASSOC_BELONGS_TO)
 	{

@@ -385,7 +385,10 @@ sub write_something
 	return insert_row($table,
 		$round->{reuse} && chance(0.3) ? old_id($table) : $table->{next}++)
 	  if $what < 0.35;
-	return update_row($table, 1) if $what < 0.83;
+
+	# a single row is lost when its key changes twice from answer to answer
+	return update_row($table, !$round->{single} || !$round->{keys_changed}++)
+	  if $what < 0.83;
 	return "DELETE FROM $table->{name} WHERE "
 	  . where_keys($table, map { old_id($table) } 1 .. pick(1, 1, 2))
 	  if $what < 0.99;
