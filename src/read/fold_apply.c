@@ -665,6 +665,30 @@ find_target(const FoldBranch *branch, const FoldItems *items, FoldKey target)
 	return -1;
 }
 
+/*
+ * Take out the row of a pair that is gone.  When that went, the row may have
+ * had the key that it has now, or the one before.
+ */
+static void
+remove_target(const FoldBranch *branch, FoldItems *items, FoldKey target)
+{
+	const TableInfo *table = branch->level->table->info;
+
+	for (int i = items->n - 1; i >= 0; i--)
+	{
+		JsonRow		before = {NULL, items->items[i]->object};
+		FoldKey		key;
+
+		if ((target_key(branch, items->items[i], &key) &&
+			 same_key(key, target)) ||
+			(before.object != NULL &&
+			 chatroom_fold_key(table, branch->targets, branch->ntargets,
+							   &before, &key) == FOLD_KEY_OK &&
+			 same_key(key, target)))
+			remove_item(items, i);
+	}
+}
+
 /* Many to many, where the join table may have the same pair twice. */
 static bool
 is_ambiguous(const FoldBranch *branch, const FoldItems *items, List *pairs)
@@ -732,15 +756,15 @@ apply_many_to_many(FoldBranch *branch, FoldItem *owner, Loads *loads)
 	}
 	settle_order(branch->level, items, branch->order);
 	foreach(lc, pairs)
+		if (!((FoldPair *) lfirst(lc))->present)
+			remove_target(branch, items, ((FoldPair *) lfirst(lc))->target);
+	foreach(lc, pairs)
 	{
 		FoldPair   *pair = lfirst(lc);
-		int			i = find_target(branch, items, pair->target);
 
-		if (pair->present && i < 0)
+		if (pair->present && find_target(branch, items, pair->target) < 0)
 			want_row(loads, owner, pair->target, pair->source,
 					 branch->join->info, assoc->join_key.referencing);
-		else if (!pair->present && i >= 0)
-			remove_item(items, i);
 	}
 }
 
