@@ -20,6 +20,7 @@
 #define SEARCH_MS		30000	/* how long to look for a primary */
 #define SEEN_MS			60000	/* how long to wait for what was posted */
 #define MAX_TRIES		10
+#define MAX_TOLD		300		/* columns of a line that is told of */
 
 typedef enum Kind
 {
@@ -200,6 +201,15 @@ post_check_awaited(void)
 	nawaited = left;
 }
 
+/* A line that is told of, which may be a whole file.  malloc'd. */
+static char *
+begin_of(const char *text)
+{
+	size_t		fits = text_fit(text, MAX_TOLD, false);
+
+	return format_text("%.*s%s", (int) fits, text, text[fits] ? "…" : "");
+}
+
 /* The command can't be done; say what and why. */
 static void
 refuse(const PGresult *result)
@@ -223,7 +233,12 @@ refuse(const PGresult *result)
 							  "only");
 		}
 		if (command->kind == POST)
-			screen_trouble("not posted: %s\n%s", error, command->text);
+		{
+			char	   *text = begin_of(command->text);
+
+			screen_trouble("not posted: %s\n%s", error, text);
+			free(text);
+		}
 		else
 			screen_trouble("not done: %s", error);
 		note_refusal();
@@ -309,8 +324,11 @@ requeue(void)
 
 	if (sent && sent->kind == POST && no_keys)
 	{
+		char	   *text = begin_of(sent->text);
+
 		screen_trouble("the connection was lost: this is posted, or not:\n%s",
-					   sent->text);
+					   text);
+		free(text);
 		note_refusal();
 		remove_command();
 	}
@@ -506,10 +524,14 @@ post_close(void)
 {
 	for (Command *command = queue; command; command = command->next)
 	{
+		char	   *text;
+
 		if (command->kind != POST)
 			continue;
+		text = begin_of(command->text);
 		complain("%s: %s", command == sent ? "perhaps not posted" :
-				 "not posted", command->text);
+				 "not posted", text);
+		free(text);
 		session.exit_status = EXIT_REFUSED;
 	}
 	link_close(poster);

@@ -133,10 +133,14 @@ is( $out =~ s/^[-\d]+ [\d:]+ #\d+ //mgr,
 is(sql('SELECT count(*) FROM chat.messages'), 4, 'each once');
 ($status, $out, $err) = piped("x\nfine\n", 'join', 'lobby', '--as', 'alice');
 is($status, 1, 'a line that breaks a rule is an error');
-($status) = piped("nu\0ll\n", 'join', 'lobby', '--as', 'alice');
-is($status, 1, 'so is one with a null byte');
 like($err, qr/not posted: text should be at least 2 character/, 'told so');
 like($out, qr/alice: fine$/m, 'and the others are posted');
+($status, $out, $err) =
+  piped('long ' x 100_000, 'join', 'lobby', '--as', 'alice');
+is($status, 1, 'and one that is too long');
+cmp_ok(length $err, '<', 1000, 'which is not told of at length');
+($status) = piped("nu\0ll\n", 'join', 'lobby', '--as', 'alice');
+is($status, 1, 'so is one with a null byte');
 ($status, $out, $err) = piped(join('', map { "line $_\n" } 1 .. 200),
 	'join', 'lobby', '--as', 'alice');
 is($status, 0, 'many lines');
