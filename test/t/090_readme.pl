@@ -81,6 +81,13 @@ my %programs = (
 		check => [ 'node', '-e', 'require("pg")' ],
 		run   => [ 'node', 'follow.js' ]
 	},
+	# Debian has an older pgx, which differs in nothing that matters here.
+	go => {
+		file  => 'follow.go',
+		edit  => sub { s{jackc/pgx/v5}{jackc/pgx/v4} },
+		check => [ 'go', 'build', 'github.com/jackc/pgx/v4' ],
+		run   => [ 'sh', '-c', 'go build -o follow follow.go && exec ./follow' ]
+	},
 	java => {
 		file  => 'Follow.java',
 		check => [ 'java', '--source', '11', 'Check.java' ],
@@ -102,7 +109,11 @@ public class Check {
 JAVA
 my $jar = '/usr/share/java/postgresql.jar';
 $ENV{CLASSPATH} //= $jar if -e $jar;
-$ENV{NODE_PATH} //= '/usr/share/nodejs';
+$ENV{NODE_PATH} //= getcwd() . '/test/clients/node_modules:/usr/share/nodejs';
+# Go's packages are those that Debian brings, and come from nowhere else.
+$ENV{GOPATH} = '/usr/share/gocode';
+$ENV{GO111MODULE} = 'off';
+$ENV{GOCACHE} = "$ENV{CHATROOM_OUT}/go";
 $ENV{PGHOST} = $node->host;
 $ENV{PGPORT} = $node->port;
 $ENV{PGDATABASE} = 'postgres';
@@ -144,6 +155,7 @@ foreach my $name (sort keys %programs)
 
 		my $printed = '';
 		unlink "$dir/$program->{file}";
+		$program->{edit}->() foreach $program->{edit} ? $block->{code} : ();
 		append_to_file("$dir/$program->{file}", $block->{code});
 		my $run = start($program->{run}, \$printed);
 		my $until = sub {

@@ -81,7 +81,7 @@ $ENV{CLASSPATH} = join ':', $made, '/usr/share/java/postgresql.jar',
 # Go's packages are those that Debian brings, and come from nowhere else.
 $ENV{GOPATH} = '/usr/share/gocode';
 $ENV{GO111MODULE} = 'off';
-$ENV{GOCACHE} = "$made/go";
+$ENV{GOCACHE} = "$ENV{CHATROOM_OUT}/go";
 $ENV{NODE_PATH} = join ':', '/usr/share/nodejs', $ENV{NODE_PATH} // ();
 
 # Start a command in the folder. What it prints, also on stderr, goes to two
