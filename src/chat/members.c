@@ -125,7 +125,7 @@ chatroom_find_member_room(FunctionCallInfo fcinfo, RoomArgument how,
 
 	chatroom_prefix_argument(fcinfo, prefix_argument, &tables);
 	chatroom_require_version(&tables, 2);
-	chatroom_room_argument(fcinfo, how, prefix_argument, call);
+	chatroom_room_to_change(fcinfo, how, prefix_argument, call);
 }
 
 /* Lock a room, whether or not the caller may see it; false: there is none. */
@@ -360,7 +360,9 @@ list_members(FunctionCallInfo fcinfo, RoomArgument how)
 	ChatRows	rows;
 	Jsonb	   *list;
 
-	chatroom_find_member_room(fcinfo, how, 1, &call);
+	chatroom_prefix_argument(fcinfo, 1, &call.tables);
+	chatroom_require_version(&call.tables, 2);
+	chatroom_room_argument(fcinfo, how, 1, &call);
 	values[0] = Int64GetDatum(call.id);
 	chatroom_spi_connect();
 	chatroom_query(&call.tables, call.tables.members, &select_members, values,

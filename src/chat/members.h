@@ -19,7 +19,7 @@ extern RoomRole chatroom_role_named(const char *name, int len);
 /* The same of an argument: 22023 for what is none to give, as owner. */
 extern RoomRole chatroom_role_to_give(const text *name);
 
-/* Find the room that argument 0 names, of tables that have members. */
+/* The room that argument 0 names, whose members are to be changed. */
 extern void chatroom_find_member_room(FunctionCallInfo fcinfo,
 									  RoomArgument how, int prefix_argument,
 									  RoomCall *call);

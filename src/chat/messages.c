@@ -166,7 +166,7 @@ post_to_room(FunctionCallInfo fcinfo, RoomArgument how)
 	Post		post;
 	Jsonb	   *row;
 
-	chatroom_room_argument(fcinfo, how, 4, &call);
+	chatroom_room_to_change(fcinfo, how, 4, &call);
 	post.username = chatroom_text_arg(fcinfo, 1, "username");
 	post.text = chatroom_text_arg(fcinfo, 2, "text");
 	post.client_key = PG_ARGISNULL(3) ? NULL : PG_GETARG_TEXT_PP(3);
@@ -204,7 +204,7 @@ shout_in_room(FunctionCallInfo fcinfo, RoomArgument how)
 	Post		post;
 	Jsonb	   *row;
 
-	chatroom_room_argument(fcinfo, how, 3, &call);
+	chatroom_room_to_change(fcinfo, how, 3, &call);
 	post.username = chatroom_text_arg(fcinfo, 1, "username");
 	post.text = chatroom_text_arg(fcinfo, 2, "text");
 	post.client_key = NULL;
@@ -273,7 +273,7 @@ message_argument(FunctionCallInfo fcinfo, int prefix_argument,
 		no_such_message(call->id);
 	call->room.id = DatumGetInt64(chatroom_row_extra(&rows, 0, 0, &isnull));
 	call->room.room = psprintf(INT64_FORMAT, call->room.id);
-	chatroom_room_access(tables, call->room.id, &call->room.access);
+	chatroom_access_to_change(tables, call->room.id, &call->room.access);
 	if (!call->room.access.visible)
 		no_such_message(call->id);
 	username = chatroom_row_extra(&rows, 0, 1, &isnull);

@@ -18,6 +18,7 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
 
 /*
  * Refuse those who may not use a prefix' tables at all, before a look at any
@@ -94,6 +95,26 @@ chatroom_room_argument(FunctionCallInfo fcinfo, RoomArgument how,
 {
 	if (!chatroom_look_for_room(fcinfo, how, prefix_argument, call))
 		chatroom_no_such_room(call->room);
+}
+
+/* The room that argument 0 names, to be changed; see room.h. */
+void
+chatroom_room_to_change(FunctionCallInfo fcinfo, RoomArgument how,
+						int prefix_argument, RoomCall *call)
+{
+	PushActiveSnapshot(GetTransactionSnapshot());
+	chatroom_room_argument(fcinfo, how, prefix_argument, call);
+	PopActiveSnapshot();
+}
+
+/* What the caller is to a room that is to be changed. */
+void
+chatroom_access_to_change(const ChatTables *tables, int64 room_id,
+						  RoomAccess *access)
+{
+	PushActiveSnapshot(GetTransactionSnapshot());
+	chatroom_room_access(tables, room_id, access);
+	PopActiveSnapshot();
 }
 
 /* Refuse what takes more than seeing the room. */

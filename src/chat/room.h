@@ -45,6 +45,17 @@ extern void chatroom_room_argument(FunctionCallInfo fcinfo, RoomArgument how,
 								   int prefix_argument, RoomCall *call);
 
 /*
+ * The same for functions that change something.  They see what their own
+ * statement did before, a room that it made, as functions in SQL do: they have
+ * a snapshot of their own.
+ */
+extern void chatroom_room_to_change(FunctionCallInfo fcinfo,
+									RoomArgument how, int prefix_argument,
+									RoomCall *call);
+extern void chatroom_access_to_change(const ChatTables *tables,
+									  int64 room_id, RoomAccess *access);
+
+/*
  * The same without an error; false: there is none.  Then the id is the one
  * that was given, 0 for a name.
  */

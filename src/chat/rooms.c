@@ -139,7 +139,7 @@ rename_it(FunctionCallInfo fcinfo, RoomArgument how)
 	Jsonb	   *row;
 
 	values[1] = PointerGetDatum(chatroom_text_arg(fcinfo, 1, "name"));
-	chatroom_room_argument(fcinfo, how, 2, &call);
+	chatroom_room_to_change(fcinfo, how, 2, &call);
 	chatroom_require_role(&call, ROOM_ADMIN,
 						  "Its owner and admins may rename it.");
 	values[0] = Int64GetDatum(call.id);
@@ -173,7 +173,7 @@ delete_it(FunctionCallInfo fcinfo, RoomArgument how)
 	Jsonb	   *row;
 	char	   *topic;
 
-	chatroom_room_argument(fcinfo, how, 1, &call);
+	chatroom_room_to_change(fcinfo, how, 1, &call);
 	chatroom_require_role(&call, ROOM_OWNER, "Its owner may delete it.");
 	values[0] = Int64GetDatum(call.id);
 	chatroom_spi_connect();

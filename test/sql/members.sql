@@ -167,6 +167,12 @@ UPDATE chat.rooms SET private = false WHERE name = 'room 1';
 DELETE FROM chat.rooms WHERE name = 'room 1';
 SELECT chatroom.channel('room:' || :heard) = :'name' AS "same name";
 
+-- all in one statement
+SELECT chatroom.create_room('at once', true) ->> 'name', chatroom.add_member('at once', 'mary') ->> 'role',
+	chatroom.post('at once', 'mary', 'hello') ->> 'text', chatroom.rename_room('at once', 'after all') ->> 'name',
+	length(chatroom.create_invite('after all')), chatroom.remove_member('after all', 'mary') ->> 'username',
+	chatroom.delete_room('after all') ->> 'name';
+
 -- tables of version 1 have no members
 SELECT chatroom.migrate('old', 1);
 SELECT chatroom.add_member('1', 'mary', prefix => 'old');
