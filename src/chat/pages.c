@@ -27,7 +27,6 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
-#include "utils/rls.h"
 #include "utils/timestamp.h"
 
 /* What statements for pages have as parameters. */
@@ -243,19 +242,6 @@ chatroom_append_messages(StringInfo buf, const RoomCall *call,
 				Int64GetDatum(call->id));
 }
 
-/*
- * Must a statement ask for itself which rooms the caller sees?  Row-level
- * security does, but for those whom it does not bind, though they act for a
- * user.
- */
-static bool
-must_ask(const ChatTables *tables, Oid relid)
-{
-	return tables->version >= 2 &&
-		check_enable_rls(relid, InvalidOid, true) != RLS_ENABLED &&
-		!chatroom_exempt(tables);
-}
-
 /* Start an answer: JSON in a varlena. */
 static void
 start_answer(StringInfo buf)
@@ -324,7 +310,7 @@ chatroom_list_messages_by(PG_FUNCTION_ARGS)
 	start_answer(&buf);
 	chatroom_spi_connect();
 	append_page(&buf, &tables, tables.messages,
-				must_ask(&tables, tables.messages) ?
+				chatroom_unbound(&tables, tables.messages) ?
 				&seen_messages_by_user : &messages_by_user,
 				"messages", true, &before, max_rows,
 				PointerGetDatum(username));
@@ -348,8 +334,8 @@ chatroom_list_rooms(PG_FUNCTION_ARGS)
 	start_answer(&buf);
 	chatroom_spi_connect();
 	append_page(&buf, &tables, tables.rooms,
-				must_ask(&tables, tables.rooms) ? &seen_rooms : &all_rooms,
-				"rooms", false, &after, max_rows, (Datum) 0);
+				chatroom_unbound(&tables, tables.rooms) ?
+				&seen_rooms : &all_rooms, "rooms", false, &after, max_rows, (Datum) 0);
 	chatroom_spi_finish();
 	return end_answer(&buf);
 }

@@ -199,6 +199,37 @@ chatroom_delete_room_id(PG_FUNCTION_ARGS)
 	return delete_it(fcinfo, ROOM_BY_ID);
 }
 
+/*
+ * Refuse paths on which an unbound caller could come to rooms that the user
+ * whom it acts for can't see, or to invites that aren't for the user's eyes.
+ */
+static void
+check_paths(const RoomCall *call, const List *paths)
+{
+	static const char *const harmless[] = {"messages", "members", "users"};
+	ListCell   *lc;
+
+	foreach(lc, paths)
+	{
+		const char *path = lfirst(lc);
+		bool		allowed = strcmp(path, "invites") == 0 &&
+			(!call->access.governed || call->access.role >= ROOM_ADMIN);
+
+		for (int i = 0; i < lengthof(harmless) && !allowed; i++)
+			allowed = strcmp(path, harmless[i]) == 0;
+		if (!allowed)
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					 errmsg("permission denied to preload \"%s\" for a user",
+							path),
+					 errdetail("Row-level security, which would show what "
+							   "the user may see of it, does not bind this "
+							   "role."),
+					 errhint("Act for users as a role that is neither "
+							 "superuser nor has BYPASSRLS.")));
+	}
+}
+
 /* get_room(room, preload text[], prefix text) */
 static Datum
 get_it(FunctionCallInfo fcinfo, RoomArgument how)
@@ -211,6 +242,8 @@ get_it(FunctionCallInfo fcinfo, RoomArgument how)
 	chatroom_require_argument(fcinfo, 1, "preload");
 	paths = chatroom_array_texts(PG_GETARG_ARRAYTYPE_P(1), "preload");
 	chatroom_room_argument(fcinfo, how, 2, &call);
+	if (paths != NIL && chatroom_unbound(&call.tables, call.tables.rooms))
+		check_paths(&call, paths);
 	values[0] = Int64GetDatum(call.id);
 	chatroom_spi_connect();
 	row = room_row(&call, &select_room, values, CHAT_READ_ONLY);

@@ -128,6 +128,13 @@ SELECT acting('bobby', format($$SELECT chatroom.delete_message(%s)$$, :psst));
 SELECT acting('bobby', $$SELECT json_array_length(chatroom.list_messages_by('alice') -> 'messages')$$);
 SELECT acting('alice', $$SELECT json_array_length(chatroom.list_messages_by('alice') -> 'messages')$$);
 SELECT acting('alice', format($$SELECT chatroom.edit_message(%s, 'psssst') -> 'text'$$, :psst));
+-- a superuser that acts for a user sees no more than the user
+SELECT acting('alice', $$SELECT chatroom.add_member('private', 'bobby') IS NULL$$);
+SELECT acting('bobby', $$SELECT jsonb_array_length(chatroom.get_room('private', '{messages,users}') -> 'messages')$$);
+SELECT acting('bobby', $$SELECT chatroom.get_room('private', '{users.members}')$$);
+SELECT acting('bobby', $$SELECT chatroom.get_room('private', '{invites}')$$);
+SELECT acting('alice', $$SELECT chatroom.get_room('private', '{invites}') -> 'invites'$$);
+SELECT acting('alice', $$SELECT chatroom.remove_member('private', 'bobby') IS NULL$$);
 
 -- access members: one's own messages; owners and admins moderate
 SELECT chatroom.set_access('members');
