@@ -100,6 +100,42 @@ COMMIT;
 SELECT same('users', rows) AS truncated FROM all_users;
 SELECT folded('users');
 
+-- A list without where: by an association's topic, rows move in and out.
+SELECT chatroom.snapshot_cursor() AS since \gset
+INSERT INTO posts VALUES (5, 3, 'fifth'), (6, 3, 'sixth');
+UPDATE posts SET user_id = 1 WHERE id = 3;
+UPDATE posts SET user_id = 3 WHERE id = 2;
+DELETE FROM posts WHERE id = 6;
+SELECT chatroom.snapshot_cursor() IS NOT NULL AS published;
+SELECT chatroom.fold('[{"id": 3, "title": "third!", "user_id": 3}]', chatroom.sync('f.posts.user_id:3', :'since'), 'posts');
+-- followed by the table's topic, all that is inserted comes in
+SELECT chatroom.fold('[{"id": 3, "title": "third!", "user_id": 3}]', chatroom.sync('f.posts', :'since'), 'posts');
+-- by a row's topic, nothing else does; the same row twice
+SELECT chatroom.fold('[{"id": 3, "title": "third!"}, {"id": 3, "title": "third!"}]', chatroom.sync('f.posts:3', :'since'), 'posts');
+-- the first row that meets the condition, and no row that does
+SELECT chatroom.fold('null', chatroom.sync('f.posts', :'since'), 'posts', '{}', '{"where": {"user_id": 3}}');
+SELECT chatroom.fold('{"id": 3, "user_id": 3}', chatroom.sync('f.posts:3', :'since'), 'posts', '{}', '{"where": {"user_id": 3}}');
+-- what is not loaded yet is loaded
+SELECT chatroom.fold('{"id": 3, "user_id": 3}', chatroom.sync('f.posts:3', :'since'), 'posts', '{user,comments}');
+
+-- A watch with a label and a condition; partitions speak in the root's name.
+CREATE TABLE logs (id int, level int, text text, PRIMARY KEY (id, level)) PARTITION BY LIST (level);
+CREATE TABLE logs_1 PARTITION OF logs FOR VALUES IN (1);
+CREATE TABLE logs_2 PARTITION OF logs FOR VALUES IN (2);
+SELECT chatroom.watch('logs', 'severe', condition => 'level = 2');
+SELECT chatroom.snapshot_cursor() AS since \gset
+INSERT INTO logs VALUES (1, 1, 'a'), (2, 2, 'b');
+UPDATE logs SET level = 2 WHERE id = 1;
+SELECT chatroom.snapshot_cursor() AS next \gset
+UPDATE logs SET level = 1 WHERE id = 2;
+SELECT chatroom.snapshot_cursor() IS NOT NULL AS published;
+SELECT chatroom.fold('[]', chatroom.sync('severe', :'since', 1), 'logs') AS v \gset
+SELECT :'v';
+SELECT chatroom.fold(chatroom.fold(:'v', chatroom.sync('severe', :'since'), 'logs'), chatroom.sync('severe', :'next'), 'logs');
+SELECT chatroom.topics_for('[]', 'logs');
+SELECT chatroom.watch('logs');
+SELECT chatroom.topics_for('{"id": 1, "level": 2}', 'logs'), chatroom.topics_for('[]', 'logs');
+
 -- An answer of pending(), in a sandbox that never commits.
 BEGIN;
 INSERT INTO tags VALUES (4, 'pending');

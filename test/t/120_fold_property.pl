@@ -212,16 +212,21 @@ sub run_round
 			$writers[$session]->query("$sql;");
 			next;
 		}
+		$writers[$session]->send("$sql;") if $what eq 'race';
 		if ($what eq 'take')
 		{
 			$fault = $reader->query("BEGIN ISOLATION LEVEL REPEATABLE READ;\n"
 				  . "SELECT client.take($rows, $relation, $paths);\nCOMMIT;");
 			$taken = 1;
 		}
-		elsif ($what eq 'fold' && $taken)
+		elsif ($what eq 'fold' || $what eq 'race')
 		{
+			# where it isn't compared, it may load rows that are newer than
+			# the answer
 			$fault = $reader->query('SELECT CASE WHEN client.fold('
-				  . "$relation, $paths, $options, $mode, $rows) IS NOT NULL THEN 'ok' END;");
+				  . "$relation, $paths, $options, $mode, $rows) IS NOT NULL THEN 'ok' END;")
+			  if $taken;
+			$writers[$session]->answer if $what eq 'race';
 		}
 		elsif ($taken)
 		{

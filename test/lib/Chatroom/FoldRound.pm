@@ -10,6 +10,7 @@
 #   [ write => SESSION, SQL ]   SESSION 0 and 1 in transactions, 2 without
 #   [ take ]                    the client loads its value
 #   [ fold ]                    the client brings it up to date
+#   [ race => SESSION, SQL ]    both at the same time
 #   [ check ]                   the same, and compares
 package Chatroom::FoldRound;
 
@@ -512,6 +513,8 @@ sub round
 			push @steps,
 			  [ write => pick(0, 1, 2), write_something($schema, \%round) ];
 			push @steps, ['fold'] if chance(0.05);
+			push @steps, [ race => 2, write_something($schema, \%round) ]
+			  if chance(0.1);
 		}
 		push @steps, [ write => pick(0, 1), pick('COMMIT', 'COMMIT', 'ROLLBACK') ]
 		  if chance(0.7);
@@ -534,7 +537,9 @@ sub script
 	{
 		my ($what, $session, $sql) = @$step;
 
-		push @lines, $what eq 'write' ? "/* session $session */ $sql;"
+		push @lines, $what eq 'write' || $what eq 'race' ?
+		  "/* session $session"
+		  . ($what eq 'race' ? ', while the client folds' : '') . " */ $sql;"
 		  : $what eq 'take' ?
 		  "-- take: SELECT chatroom.preload(($round->{rows}), '$round->{table}{name}', '{$paths}'), chatroom.snapshot_cursor()"
 		  : "-- $what: chatroom.fold(value, chatroom.sync_many(topics_for(...), cursor), '$round->{table}{name}', '{$paths}', '$round->{options}')";
