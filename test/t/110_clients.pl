@@ -8,6 +8,7 @@
 # "ok ..." or "not ok ..." that it prints is a test.
 use strict;
 use warnings;
+use Chatroom::Bouncer;
 use Chatroom::Test;
 use Cwd qw(abs_path getcwd);
 use IPC::Run;
@@ -174,57 +175,10 @@ sub do_tasks
 	  unless $good;
 }
 
-# PgBouncer in transaction mode; its port, or nothing and the reason.
-my $bouncer;
-my $bouncer_printed = '';
-
-sub start_bouncer
-{
-	my ($program) = grep { -x } map { "$_/pgbouncer" } split(/:/, $ENV{PATH}),
-	  '/usr/sbin', '/usr/local/sbin';
-	return (undef, 'PgBouncer is not there') unless $program;
-
-	my $port = PostgreSQL::Test::Cluster::get_free_port();
-	append_to_file("$made/users", qq("$user" ""\n));
-	append_to_file("$made/pgbouncer.ini", <<"INI");
-[databases]
-postgres = host=127.0.0.1 port=@{[ $node->port ]}
-
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = $port
-unix_socket_dir =
-auth_type = trust
-auth_file = $made/users
-pool_mode = transaction
-# a follower that waits has one of these
-default_pool_size = 25
-# tried again soon after the server's restart
-server_login_retry = 1
-# JDBC sends it
-ignore_startup_parameters = extra_float_digits
-INI
-	$bouncer = IPC::Run::start([ $program, "$made/pgbouncer.ini" ],
-		'<', \undef, '>&', \$bouncer_printed);
-	poll_until('PgBouncer answers',
-		sub {
-			eval { $bouncer->pump_nb };
-			return $bouncer_printed =~ /process up/ || !$bouncer->pumpable;
-		});
-	return $bouncer->pumpable
-	  ? ($port)
-	  : (undef, "PgBouncer doesn't start: $bouncer_printed");
-}
-
-END
-{
-	local $?;
-	eval { $bouncer->kill_kill } if $bouncer;
-}
-
 check($_) foreach @programs;
-my ($port, $no_port) = start_bouncer();
-my %pooled = (PGPORT => $port, PGBOUNCER => 'transaction');
+my $no_bouncer = Chatroom::Bouncer->missing;
+my $bouncer = $no_bouncer ? undef : Chatroom::Bouncer->new($node);
+my %pooled = $bouncer ? (PGPORT => $bouncer->port, PGBOUNCER => 'yes') : ();
 
 foreach my $program (@programs)
 {
@@ -234,7 +188,7 @@ foreach my $program (@programs)
 		  if $program->{missing};
 		my @errors = $program->{no_errors} ? () : 'errors';
 		do_tasks($program, '', {}, qw(post sync wait listen), @errors);
-		skip $no_port, 1 unless $port;
+		skip $no_bouncer, 1 if $no_bouncer;
 		do_tasks($program, ' through PgBouncer', \%pooled,
 			qw(post sync wait), @errors);
 	}
@@ -267,7 +221,7 @@ sub say_in_lobby
 
 foreach my $program (grep { !$_->{missing} } @programs)
 {
-	foreach my $env ({}, $port ? \%pooled : ())
+	foreach my $env ({}, $bouncer ? \%pooled : ())
 	{
 		my $follower = {
 			name => $program->{name} . (%$env ? ' through PgBouncer' : ''),
@@ -297,5 +251,6 @@ foreach my $follower (@followers)
 	  or diag($follower->{errors});
 }
 
+$bouncer->stop if $bouncer;
 $node->stop;
 done_testing();
