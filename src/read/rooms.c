@@ -559,7 +559,12 @@ look_at_topic(Evidence *evidence, Cache *cache, const Horizon *horizon,
 
 	read.hash = chatroom_topic_hash(cache, topic, len);
 	LWLockAcquire(stripe, LW_SHARED);
-	chatroom_cache_newest(cache, &read, MAX_LOOKED_AT);
+	chatroom_cache_find(cache, &read, chatroom_cursor_begin(since));
+
+	/* where some were lost, or are too many, the newest tell most */
+	if (read.reset != RESET_REASON_NONE ||
+		(read.news && read.last_index - read.first_index >= MAX_LOOKED_AT))
+		chatroom_cache_newest(cache, &read, MAX_LOOKED_AT);
 	if (read.news)
 		n = chatroom_cache_positions(cache, &read, MAX_LOOKED_AT, positions);
 	LWLockRelease(stripe);

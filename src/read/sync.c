@@ -379,6 +379,13 @@ chatroom_event_visible(const Horizon *horizon, uint64 fxid)
 	return !XidInMVCCSnapshot((TransactionId) fxid, horizon->snapshot);
 }
 
+/* Up to where has the cursor's holder seen everything? */
+XLogRecPtr
+chatroom_cursor_begin(const Cursor *since)
+{
+	return since->nholes > 0 ? since->holes[0] - 1 : since->lsn;
+}
+
 /* Has the cursor's holder seen all of the transaction that ended here? */
 bool
 chatroom_already_seen(const Cursor *since, XLogRecPtr lsn)
@@ -681,7 +688,7 @@ find_since(SyncTopics *topics, Cache *cache, const Cursor *since,
 		   int max_events, SyncAnswer *answer)
 {
 	XLogRecPtr	published;
-	XLogRecPtr	after = since->nholes > 0 ? since->holes[0] - 1 : since->lsn;
+	XLogRecPtr	after = chatroom_cursor_begin(since);
 	int			limit = max_events < INT_MAX / 2 - 1 ? max_events + 1 :
 		INT_MAX / 2;
 	bool		news;

@@ -54,6 +54,9 @@ typedef struct Horizon
 extern void chatroom_get_horizon(Horizon *horizon);
 extern bool chatroom_event_visible(const Horizon *horizon, uint64 fxid);
 
+/* The LSN up to which the cursor's holder has seen everything. */
+extern XLogRecPtr chatroom_cursor_begin(const Cursor *since);
+
 /* Has the cursor's holder seen all of the transaction that ended here? */
 extern bool chatroom_already_seen(const Cursor *since, XLogRecPtr lsn);
 
