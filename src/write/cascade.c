@@ -57,8 +57,8 @@ static List *logged_resets = NIL;	/* in TopTransactionContext */
  */
 typedef struct LookedUp
 {
-	Oid			relid;			/* invalid: nothing */
-	int64		key;
+	Oid			rooms;			/* invalid: nothing */
+	int64		room_id;
 	TransactionId xid;
 	SubTransactionId subid;
 	CommandId	command;
@@ -90,8 +90,8 @@ chatroom_find_audience_source(AudienceSource *source, const WatchInfo *watch)
 	if (tables == NULL || tables->rooms != watch->relid ||
 		!OidIsValid(tables->members))
 		return;
+	source->schema = tables->schema;
 	source->members = tables->members;
-	source->members_pkey = tables->members_pkey;
 	source->room_id = get_attnum(source->members, "room_id");
 	source->username = get_attnum(source->members, "username");
 	source->private = get_attnum(watch->relid, "private");
@@ -105,6 +105,7 @@ chatroom_find_audience_source(AudienceSource *source, const WatchInfo *watch)
 void
 chatroom_find_cascade_source(CascadeSource *source, const WatchInfo *watch)
 {
+	const ChatTables *tables;
 	Relation	catalog;
 	ScanKeyData key;
 	SysScanDesc scan;
@@ -114,6 +115,11 @@ chatroom_find_cascade_source(CascadeSource *source, const WatchInfo *watch)
 	if (watch->cascade == 0 ||
 		!column_is(watch->relid, watch->cascade, INT8OID))
 		return;
+	tables = chatroom_tables_of(watch->relid);
+	if (tables == NULL)
+		return;
+	source->schema = tables->schema;
+	source->rooms = tables->rooms;
 	catalog = table_open(ConstraintRelationId, AccessShareLock);
 	ScanKeyInit(&key, Anum_pg_constraint_conrelid, BTEqualStrategyNumber,
 				F_OIDEQ, ObjectIdGetDatum(watch->relid));
@@ -127,20 +133,42 @@ chatroom_find_cascade_source(CascadeSource *source, const WatchInfo *watch)
 		int			nkeys;
 
 		if (form->contype != CONSTRAINT_FOREIGN ||
-			form->confdeltype != FKCONSTR_ACTION_CASCADE)
+			form->confdeltype != FKCONSTR_ACTION_CASCADE ||
+			form->confrelid != source->rooms)
 			continue;
 		DeconstructFkConstraintRow(tuple, &nkeys, conkey, confkey, NULL,
 								   NULL, NULL, NULL, NULL);
 		if (nkeys != 1 || conkey[0] != watch->cascade ||
-			!column_is(form->confrelid, confkey[0], INT8OID))
+			!column_is(source->rooms, confkey[0], INT8OID))
 			continue;
 		source->attnum = watch->cascade;
-		source->relid = form->confrelid;
-		source->key = confkey[0];
-		source->index = form->conindid;
+		source->id = confkey[0];
 	}
 	systable_endscan(scan);
 	table_close(catalog, AccessShareLock);
+}
+
+/*
+ * Open a prefix' rooms or members, and find the index that they are looked up
+ * by: of after the table was locked, for what was known before may be gone, or
+ * not be kept up any more.  *index is invalid where there is none; NULL: the
+ * table is gone.
+ */
+static Relation
+open_table(Oid relid, Oid schema, Oid *index)
+{
+	Relation	relation = try_table_open(relid, AccessShareLock);
+	const ChatTables *tables;
+
+	*index = InvalidOid;
+	if (relation == NULL)
+		return NULL;
+	tables = chatroom_schema_tables(schema);
+	if (tables != NULL && tables->rooms == relid)
+		*index = tables->rooms_pkey;
+	else if (tables != NULL && tables->members == relid)
+		*index = tables->members_pkey;
+	return relation;
 }
 
 /* ------------------------------------------------------------ the audience */
@@ -153,17 +181,21 @@ static bool
 append_members(StringInfo names, const AudienceSource *source, int64 room_id,
 			   Snapshot snapshot, Size limit)
 {
-	Relation	members = table_open(source->members, AccessShareLock);
-	TupleDesc	tupdesc = RelationGetDescr(members);
+	Oid			index;
+	Relation	members = open_table(source->members, source->schema, &index);
+	TupleDesc	tupdesc;
 	ScanKeyData key;
 	SysScanDesc scan;
 	HeapTuple	tuple;
 	bool		all = true;
 
+	if (members == NULL)
+		return true;
+	tupdesc = RelationGetDescr(members);
 	ScanKeyInit(&key, source->room_id, BTEqualStrategyNumber, F_INT8EQ,
 				Int64GetDatum(room_id));
-	scan = systable_beginscan(members, source->members_pkey, true, snapshot,
-							  1, &key);
+	scan = systable_beginscan(members, index, OidIsValid(index), snapshot, 1,
+							  &key);
 	while (all && HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		bool		isnull;
@@ -220,22 +252,25 @@ chatroom_find_audience(const AudienceSource *source, const Piece *base,
 
 /* --------------------------------------------------------- what goes along */
 
-/* Is a row there, as of now?  What this transaction deleted isn't. */
+/* Is a room there, as of now?  What this transaction deleted isn't. */
 static bool
-row_is_there(const CascadeSource *source, int64 key)
+room_is_there(const CascadeSource *source, int64 room_id)
 {
-	Relation	relation = table_open(source->relid, AccessShareLock);
-	ScanKeyData scan_key;
+	Oid			index;
+	Relation	rooms = open_table(source->rooms, source->schema, &index);
+	ScanKeyData key;
 	SysScanDesc scan;
 	bool		there;
 
-	ScanKeyInit(&scan_key, source->key, BTEqualStrategyNumber, F_INT8EQ,
-				Int64GetDatum(key));
-	scan = systable_beginscan(relation, source->index, true, SnapshotSelf, 1,
-							  &scan_key);
+	if (rooms == NULL)
+		return true;
+	ScanKeyInit(&key, source->id, BTEqualStrategyNumber, F_INT8EQ,
+				Int64GetDatum(room_id));
+	scan = systable_beginscan(rooms, index, OidIsValid(index), SnapshotSelf, 1,
+							  &key);
 	there = HeapTupleIsValid(systable_getnext(scan));
 	systable_endscan(scan);
-	table_close(relation, AccessShareLock);
+	table_close(rooms, AccessShareLock);
 	return there;
 }
 
@@ -305,22 +340,21 @@ chatroom_went_along(const CascadeSource *source, Oid watchid,
 					const Piece *base, TupleTableSlot *slot)
 {
 	bool		isnull;
-	int64		key = DatumGetInt64(slot_getattr(slot, source->attnum,
-												 &isnull));
-
-	LookedUp   *row = &looked_up[(uint64) key % lengthof(looked_up)];
+	int64		room_id = DatumGetInt64(slot_getattr(slot, source->attnum,
+													 &isnull));
+	LookedUp   *row = &looked_up[(uint64) room_id % lengthof(looked_up)];
 
 	if (isnull)
 		return false;
-	if (row->relid != source->relid || row->key != key ||
+	if (row->rooms != source->rooms || row->room_id != room_id ||
 		row->command != GetCurrentCommandId(false) ||
 		row->subid != GetCurrentSubTransactionId() ||
 		row->xid != GetTopTransactionIdIfAny())
 	{
-		row->relid = InvalidOid;
-		row->there = row_is_there(source, key);
-		row->relid = source->relid;
-		row->key = key;
+		row->rooms = InvalidOid;
+		row->there = room_is_there(source, room_id);
+		row->rooms = source->rooms;
+		row->room_id = room_id;
 		row->command = GetCurrentCommandId(false);
 		row->subid = GetCurrentSubTransactionId();
 		row->xid = GetTopTransactionIdIfAny();

@@ -19,19 +19,19 @@ typedef struct AudienceSource
 {
 	AttrNumber	attnum;			/* of the room's id; 0: no such table */
 	AttrNumber	private;
+	Oid			schema;
 	Oid			members;
-	Oid			members_pkey;
 	AttrNumber	room_id;		/* of members */
 	AttrNumber	username;		/* of members */
 } AudienceSource;
 
-/* The row that another one refers to, and goes with. */
+/* The room that a row refers to, and goes with. */
 typedef struct CascadeSource
 {
 	AttrNumber	attnum;			/* the column that refers; 0: none */
-	Oid			relid;			/* the referenced table ... */
-	AttrNumber	key;			/* ... its key ... */
-	Oid			index;			/* ... and the key's index */
+	Oid			schema;
+	Oid			rooms;
+	AttrNumber	id;				/* of rooms */
 } CascadeSource;
 
 /* Find these out for a watch. */

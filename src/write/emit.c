@@ -730,8 +730,18 @@ make_plan(Oid triggerid, Relation relation)
 	plan->targets = palloc0(sizeof(EmitTarget) *
 							Max(list_length(watches), 1));
 	foreach(lc, watches)
-		make_target(&plan->targets[plan->ntargets++], lfirst(lc), relation,
+	{
+		EmitTarget *target = &plan->targets[plan->ntargets++];
+
+		make_target(target, lfirst(lc), relation,
 					chatroom_trigger_is_child(trigger));
+		if (target->audience.attnum > 0)
+			relations = list_append_unique_oid(relations,
+											   target->audience.members);
+		if (target->cascade.attnum > 0)
+			relations = list_append_unique_oid(relations,
+											   target->cascade.rooms);
+	}
 	plan->relations = palloc(sizeof(Oid) * list_length(relations));
 	foreach(lc, relations)
 		plan->relations[plan->nrelations++] = lfirst_oid(lc);

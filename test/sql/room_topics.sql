@@ -315,6 +315,24 @@ SET ROLE regress_rt_col;
 SELECT type, "table", key FROM rt.show('{room:5}', :'start') WHERE type <> 'insert';
 RESET ROLE;
 
+-- keys that are made anew while a session goes on
+INSERT INTO chat.rooms (id, name, private) VALUES (8, 'eight', true), (9, 'nine', true), (10, 'ten', true);
+INSERT INTO chat.members SELECT r, 'regress_rt_ann', 'owner' FROM generate_series(8, 10) r;
+INSERT INTO chat.messages (room_id, username, text) SELECT r, 'regress_rt_ann', 'hello' FROM generate_series(8, 10) r;
+DELETE FROM chat.rooms WHERE id = 8;
+ALTER TABLE chat.members DROP CONSTRAINT members_pkey, ADD PRIMARY KEY (username, room_id);
+REINDEX INDEX CONCURRENTLY chat.rooms_pkey;
+SELECT chatroom.snapshot_cursor() AS start \gset
+DELETE FROM chat.rooms WHERE id = 9;
+ALTER TABLE chat.members DROP CONSTRAINT members_pkey, ADD PRIMARY KEY (room_id, username);
+SELECT chatroom.snapshot_cursor() AS again \gset
+DELETE FROM chat.rooms WHERE id = 10;
+SELECT chatroom.snapshot_cursor() IS NOT NULL AS published;
+SET ROLE regress_rt_ann;
+SELECT type, "table", key FROM rt.show('{chat.rooms:9}', :'start');
+SELECT type, "table", key FROM rt.show('{room:10}', :'again');
+RESET ROLE;
+
 -- more members than an event can name: all of the prefix load again
 SELECT chatroom.snapshot_cursor() AS start \gset
 INSERT INTO chat.users (username) SELECT 'user' || lpad(i::text, 16, '0') FROM generate_series(1, 7000) i;
