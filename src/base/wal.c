@@ -32,8 +32,8 @@ typedef struct WalSource
 } WalSource;
 
 /* The end of what may be read, and the timeline it is on. */
-static XLogRecPtr
-available_wal(TimeLineID *tli)
+XLogRecPtr
+chatroom_available_wal(TimeLineID *tli)
 {
 	if (RecoveryInProgress())
 		return GetXLogReplayRecPtr(tli);
@@ -54,7 +54,7 @@ read_page(XLogReaderState *reader, XLogRecPtr page, int needed,
 	for (;;)
 	{
 		CHECK_FOR_INTERRUPTS();
-		available = available_wal(&tli);
+		available = chatroom_available_wal(&tli);
 		if (page + needed <= available)
 			break;
 		if (source->wait == NULL)

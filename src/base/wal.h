@@ -21,6 +21,13 @@ extern void chatroom_begin_wal(XLogReaderState *reader, XLogRecPtr lsn);
 extern void chatroom_close_wal(XLogReaderState *reader);
 
 /*
+ * The end of what may be read, flushed or replayed, and the timeline it is on
+ * unless that is NULL.  All that others can see ends before, but for commits
+ * that did not wait for the disk.
+ */
+extern XLogRecPtr chatroom_available_wal(TimeLineID *tli);
+
+/*
  * An LSN by which all that ends now has its record: the end of WAL, or on a
  * standby of what is being replayed.
  */

@@ -32,6 +32,7 @@
 #include "base/compat.h"
 #include "base/identity.h"
 #include "base/launch.h"
+#include "base/wal.h"
 #include "base/watches.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
@@ -645,7 +646,9 @@ chatroom_settle_hidden(SyncTopics *topics, Cache *cache, const Cursor *since)
 
 		/* the snapshot may see what isn't in the cache yet */
 		if (!waited && chatroom_tailer_running())
-			(void) chatroom_wait_published(cache, PUBLISH_TIMEOUT);
+			(void) chatroom_wait_published(cache,
+										   chatroom_available_wal(NULL),
+										   PUBLISH_TIMEOUT);
 		waited = true;
 		start_evidence(&evidence, topic);
 		find_evidence(&evidence, cache, since);

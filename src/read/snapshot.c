@@ -25,6 +25,7 @@
 
 #include "access/transam.h"
 #include "base/compat.h"
+#include "base/wal.h"
 #include "miscadmin.h"
 #include "read/sync.h"
 #include "storage/lwlock.h"
@@ -137,7 +138,8 @@ chatroom_cursor_of_snapshot(Cursor *cursor)
 						"this database"),
 				 errhint("See the view chatroom.status; chatroom.start() "
 						 "starts the worker.")));
-	if (!chatroom_wait_published(cache, PUBLISH_TIMEOUT))
+	if (!chatroom_wait_published(cache, chatroom_wal_position(),
+								 PUBLISH_TIMEOUT))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the chatroom worker has not caught up with this "

@@ -178,11 +178,10 @@ elapsed_ms(instr_time start)
 	return (long) INSTR_TIME_GET_MILLISEC(now);
 }
 
-/* Wait until all that committed before now is published; see sync.h. */
+/* Wait until all of WAL up to a place is published; see sync.h. */
 bool
-chatroom_wait_published(Cache *cache, long timeout_ms)
+chatroom_wait_published(Cache *cache, XLogRecPtr target, long timeout_ms)
 {
-	XLogRecPtr	target = chatroom_wal_position();
 	uint64		wanted;
 	instr_time	start;
 

@@ -132,9 +132,10 @@ extern void chatroom_append_allowed_changed(StringInfo buf,
 											const RelationAccess *access);
 
 /*
- * Wait until the tailer has published all that committed before now in this
- * database, at most timeout ms; false where it has not.
+ * Wait until the tailer has published all that stands in WAL up to a place in
+ * this database, at most timeout ms; false where it has not.
  */
-extern bool chatroom_wait_published(Cache *cache, long timeout_ms);
+extern bool chatroom_wait_published(Cache *cache, XLogRecPtr target,
+									long timeout_ms);
 
 #endif							/* CHATROOM_SYNC_H */
