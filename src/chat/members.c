@@ -208,7 +208,7 @@ chatroom_put_member(const RoomCall *call, text *username, RoomRole role)
 		return chatroom_member_row(call, username);
 	if (old != ROOM_NONE)
 		return member_row(call, &update_member, username, role_names[role]);
-	chatroom_need_user(&call->tables, username);
+	chatroom_hold_user(&call->tables, username);
 	return member_row(call, &insert_member, username, role_names[role]);
 }
 

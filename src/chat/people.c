@@ -18,6 +18,7 @@
 #include "catalog/pg_type.h"
 #include "chat/people.h"
 #include "chat/query.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -27,6 +28,12 @@
 static const ChatStatement insert_user = {
 	"INSERT INTO %s.users (username) VALUES ($1) "
 	"ON CONFLICT (username) DO NOTHING",
+	1, {TEXTOID}
+};
+
+static const ChatStatement hold_user = {
+	"SELECT 1 FROM %s.users WHERE username OPERATOR(pg_catalog.=) $1 "
+	"FOR KEY SHARE",
 	1, {TEXTOID}
 };
 
@@ -82,6 +89,26 @@ chatroom_need_user(const ChatTables *tables, text *username)
 				   CHAT_AS_OWNER, &rows);
 }
 
+/* Make a user's row, unless it is there, and keep it there. */
+void
+chatroom_hold_user(const ChatTables *tables, text *username)
+{
+	Datum		values[1] = {PointerGetDatum(username)};
+	ChatRows	rows;
+
+	/* it may go between both; each turn, that is what somebody else did */
+	for (;;)
+	{
+		chatroom_query(tables, tables->users, &hold_user, values, NULL,
+					   CHAT_AS_OWNER, &rows);
+		if (rows.n > 0)
+			return;
+		chatroom_query(tables, tables->users, &insert_user, values, NULL,
+					   CHAT_AS_OWNER, &rows);
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
 /* Make a user a member of a room. */
 void
 chatroom_record_member(const ChatTables *tables, int64 room_id,
@@ -90,7 +117,7 @@ chatroom_record_member(const ChatTables *tables, int64 room_id,
 	Datum		values[3];
 	ChatRows	rows;
 
-	chatroom_need_user(tables, username);
+	chatroom_hold_user(tables, username);
 	values[0] = Int64GetDatum(room_id);
 	values[1] = PointerGetDatum(username);
 	values[2] = CStringGetTextDatum(role);
