@@ -106,7 +106,6 @@ chatroom_resolve_topic(const char *topic, int len, ResolvedTopic *resolved)
 	resolved->kind = meaning->kind;
 	resolved->relid = meaning->relid;
 	resolved->base_len = meaning->base_len;
-	resolved->until = PG_UINT64_MAX;
 	if (meaning->kind >= TOPIC_ROOM)
 	{
 		check_prefix_topic(meaning, topic, len, resolved);

@@ -31,7 +31,7 @@ typedef struct ResolvedTopic
 	 * read/rooms.h.
 	 */
 	bool		hidden;
-	XLogRecPtr	until;			/* its events up to here are the caller's */
+	XLogRecPtr	until;			/* if hidden: what is the caller's all the same */
 } ResolvedTopic;
 
 /*
