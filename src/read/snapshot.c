@@ -58,10 +58,17 @@ precedes_snapshot(const Horizon *horizon, uint64 next_fxid, bool settled)
 		(settled && next_fxid < horizon->xmax);
 }
 
-/* Take one event into account. */
+/*
+ * Take one event into account.  What is part of no transaction, presence and
+ * broadcasts, settles nothing: it is seen by everybody at once, also by who
+ * doesn't see the transactions before it.  If P comes to be before it, it is
+ * told again.
+ */
 static void
 scan_event(Scan *scan, const RingEvent *event)
 {
+	if (event->fxid == 0)
+		return;
 	if (chatroom_event_visible(&scan->horizon, event->fxid))
 	{
 		scan->visible_seen = true;

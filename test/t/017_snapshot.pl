@@ -92,6 +92,26 @@ foreach my $how ('one statement', 'REPEATABLE READ', 'SERIALIZABLE')
 		  . @joined . ' snapshots checked)')
 	  or diag(join "\n", grep { defined } @faults[ 0 .. 9 ]);
 }
+# Presence and broadcasts are no part of a transaction: many transactions that
+# came after the snapshot, with these between them, are no holes.
+$node->safe_psql('postgres',
+	q{SELECT chatroom.grant_topic('lobby', 'public', '{sync,broadcast}')});
+$session->query('BEGIN ISOLATION LEVEL REPEATABLE READ');
+my $count = $session->query('SELECT count(*) FROM log');
+my $other = Chatroom::Session->new($node);
+foreach my $n (1 .. 100)
+{
+	$other->query('INSERT INTO log (writer) VALUES (1)');
+	$other->query("SELECT chatroom.broadcast('lobby', 'n', '$n')");
+}
+my $follower = Chatroom::Follower->new($node);
+$follower->{cursor} = $session->query('SELECT chatroom.snapshot_cursor()');
+is($session->error, '', 'after many transactions and broadcasts there is a cursor');
+$session->query('COMMIT');
+$follower->follow;
+is(scalar @{ $follower->{log} }, 100, 'and all of the transactions come after it');
+is($session->query('SELECT count(*) FROM log'), $count + 100, 'which are these');
+
 note("$refused snapshots had no cursor, $holes cursors had holes");
 $node->stop;
 done_testing();
