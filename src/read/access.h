@@ -31,7 +31,7 @@ typedef struct ResolvedTopic
 	 * read/rooms.h.
 	 */
 	bool		hidden;
-	XLogRecPtr	until;			/* if hidden: what is the caller's all the same */
+	XLogRecPtr	until;			/* if hidden: up to here he may see it */
 } ResolvedTopic;
 
 /*

@@ -209,6 +209,14 @@ SET ROLE regress_rt_ben;
 SELECT type, "table", key FROM rt.show('{room:2}', :'start');
 RESET ROLE;
 
+-- he hears of it, and only he and those who are in
+SET ROLE regress_rt_ben;
+SELECT type, "row" FROM rt.show('{chat.members.username:regress_rt_ben}', :'after');
+SELECT type FROM rt.show('{rooms}', :'after');
+SET ROLE regress_rt_col;
+SELECT type FROM rt.show('{chat.members.username:regress_rt_ben}', :'after');
+RESET ROLE;
+
 -- a room becomes private, and public again
 SELECT chatroom.snapshot_cursor() AS start \gset
 UPDATE chat.rooms SET private = true WHERE id = 1;

@@ -260,6 +260,22 @@ is(asks($user{carl}, 'room:50', $since), 'P0002', 'they alone');
 is($node->safe_psql('postgres', "SELECT chatroom.sync('chat.messages', '$since')->>'reset'"),
 	'true', 'who follows the table reloads');
 
+# a prepared transaction says it when it commits
+make_room(55);
+$since = cursor();
+$node->safe_psql('postgres', <<'SQL');
+BEGIN;
+INSERT INTO chat.messages (room_id, username, text) VALUES (55, 'anna', 'the last');
+DELETE FROM chat.rooms WHERE id = 55;
+PREPARE TRANSACTION 'gone';
+SQL
+cursor();
+is(asks($user{bert}, 'room:55', $since), '', 'a room is there until the transaction that deletes it has committed');
+$node->safe_psql('postgres', "COMMIT PREPARED 'gone'");
+cursor();
+is(asks($user{bert}, 'room:55', $since), 'insert chat.messages delete chat.rooms', 'members see it go then');
+is(asks($user{carl}, 'room:55', $since), 'P0002', 'they alone');
+
 # ---------------------------------------------------------------------- a crash
 
 make_room(60);
