@@ -44,26 +44,33 @@ def form_errors(error):
     return {rule["field"]: rule["message"] for rule in json.loads(error.detail)}
 
 
+async def follow_until_bye(connection, since):
+    """Print what is said in the lobby, from a cursor that moves on."""
+    while True:
+        answer = await connection.fetchval("CALL chatroom.follow_room('lobby', $1)", since[0])
+        since[0] = answer["cursor"]
+        if answer["reset"]:
+            print("loaded", len(answer["messages"]), flush=True)
+            continue
+        for event in answer["events"]:
+            if event["table"] == "chat.messages" and event["type"] == "insert":
+                print(event["row"]["text"], flush=True)
+                if event["row"]["text"] == "bye":
+                    return
+
+
 async def follow():
-    since = None
+    since = [None]
     while True:
         connection = None
         try:
             connection = await connect()
-            while True:
-                answer = await connection.fetchval("CALL chatroom.follow_room('lobby', $1)", since)
-                since = answer["cursor"]
-                if answer["reset"]:
-                    print("loaded", len(answer["messages"]), flush=True)
-                    continue
-                for event in answer["events"]:
-                    if event["table"] == "chat.messages" and event["type"] == "insert":
-                        print(event["row"]["text"], flush=True)
-                        if event["row"]["text"] == "bye":
-                            await connection.close()
-                            return
+            return await follow_until_bye(connection, since)
         except (OSError, asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError):
             await asyncio.sleep(0.2)  # and go on from the cursor
+        finally:
+            if connection:
+                connection.terminate()
 
 
 async def post():

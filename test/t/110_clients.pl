@@ -4,7 +4,7 @@
 #
 # A program takes what it is to do as its arguments: "check" prints what driver
 # it has, or fails; "follow" prints what is said in the room "lobby" until
-# somebody says bye, over a restart of the server; and for any other, each line
+# somebody says bye, over restarts of the server; and for any other, each line
 # "ok ..." or "not ok ..." that it prints is a test.
 use strict;
 use warnings;
@@ -194,7 +194,7 @@ foreach my $program (@programs)
 	}
 }
 
-# All of them follow a room while the server is started anew.
+# All of them follow a room while the server is started anew, and killed.
 my @followers;
 
 sub said
@@ -238,6 +238,10 @@ say_in_lobby('before the restart');
 said('before the restart');
 $node->restart;
 say_in_lobby('after the restart');
+said('after the restart');
+crash($node);
+start_again($node);
+say_in_lobby('after the crash');
 say_in_lobby('bye');
 said('bye');
 foreach my $follower (@followers)
@@ -246,8 +250,8 @@ foreach my $follower (@followers)
 	my ($status) = eval { $follower->{run}->full_results };
 	is($status, 0, "$follower->{name}: the follower has ended");
 	is($follower->{printed} =~ s/^loaded \d+/loaded/r,
-		"loaded\nbefore the restart\nafter the restart\nbye\n",
-		"$follower->{name}: its cursor lives on over a restart")
+		"loaded\nbefore the restart\nafter the restart\nafter the crash\nbye\n",
+		"$follower->{name}: its cursor lives on over a restart and a crash")
 	  or diag($follower->{errors});
 }
 

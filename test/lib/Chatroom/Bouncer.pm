@@ -43,7 +43,7 @@ sub new
 	my %pools = %{ $options{databases} // { postgres => 25 } };
 	my $self = bless {
 		port => PostgreSQL::Test::Cluster::get_free_port(),
-		printed => ''
+		log => "$PostgreSQL::Test::Utils::log_path/${\ $node->name}_pgbouncer.log"
 	}, $class;
 	my @users = ($node->safe_psql('postgres', 'SELECT current_user'),
 		@{ $options{users} // [] });
@@ -67,17 +67,14 @@ server_login_retry = 1
 # JDBC sends it
 ignore_startup_parameters = extra_float_digits
 INI
+	# To a file: a pipe that nobody empties would stop it.
 	$self->{run} = IPC::Run::start([ program(), "$dir/pgbouncer.ini" ],
-		'<', \undef, '>&', \$self->{printed});
+		'<', \undef, '>&', $self->{log});
 	weaken($running{$self} = $self);
 	poll_until('PgBouncer answers',
-		sub {
-			eval { $self->{run}->pump_nb };
-			return $self->{printed} =~ /process up/
-			  || !$self->{run}->pumpable;
-		});
-	die "PgBouncer doesn't start: $self->{printed}\n"
-	  unless $self->{run}->pumpable;
+		sub { slurp_file($self->{log}) =~ /process up|FATAL/ });
+	die "PgBouncer doesn't start: " . slurp_file($self->{log})
+	  unless slurp_file($self->{log}) =~ /process up/;
 	return $self;
 }
 
