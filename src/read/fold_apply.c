@@ -446,11 +446,9 @@ path_changed(FoldBranch *branch)
 														   last->where,
 														   "the association's where"),
 									  set);
-	if (last->order != NULL)
-		set = chatroom_order_columns(chatroom_make_order(table->info,
-														 last->order,
-														 "the association's order"),
-									 set);
+	set = chatroom_order_columns(chatroom_make_order(table->info, last->order,
+													 "the association's order"),
+								 set);
 	foreach(lc, table->events)
 		if (chatroom_fold_event_changed(table, lfirst(lc), set))
 			return true;
