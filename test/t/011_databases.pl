@@ -13,6 +13,7 @@ my $node = chatroom_node(
 	conf => <<'CONF');
 dynamic_shared_memory_type = mmap
 chatroom.cache_size = 4MB
+chatroom.max_presence = 16
 chatroom.retain_wal = 512MB
 max_wal_size = 2GB
 CONF

@@ -70,6 +70,7 @@ max_wal_size = 1GB
 max_replication_slots = 2
 dynamic_shared_memory_type = mmap
 chatroom.cache_size = 4MB
+chatroom.max_presence = 16
 CONF
 make_log($node);
 my $follower = Chatroom::Follower->new($node);

@@ -124,6 +124,8 @@ SKIP:
 		'the log tells why');
 	$small->safe_psql('postgres',
 		"ALTER SYSTEM SET chatroom.cache_size = '4MB'");
+	$small->safe_psql('postgres',
+		'ALTER SYSTEM SET chatroom.max_presence = 1000');
 	$small->reload;
 	with_cache($small, $follower, 'with a smaller cache');
 	$small->stop;
