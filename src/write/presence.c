@@ -32,6 +32,7 @@
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
+#include "storage/lwlock.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -73,10 +74,11 @@ end_session(void)
 		chatroom_wake_tailer();
 }
 
-/* At exit, also by FATAL. */
+/* At exit, also by FATAL, which may come while a lock is held: even ours. */
 static void
 end_session_at_exit(int code, Datum arg)
 {
+	LWLockReleaseAll();
 	end_session();
 }
 
