@@ -133,7 +133,20 @@ sub run
 	return ($printed, $status);
 }
 
-# Is the program's driver there?
+# What compilers and interpreters say of what isn't there.
+my $missing = qr/^(.*(?:
+	Command\ '.*'\ not\ found |			# IPC::Run
+	cannot\ find\ -l | \.h:\ No\ such\ file |	# C
+	No\ module\ named |					# Python
+	Cannot\ find\ module |					# node
+	package\ .*\ does\ not\ exist |			# Java
+	cannot\ find\ package |					# Go
+	Can't\ locate\ .*\ in\ \@INC |			# Perl
+	cannot\ load\ such\ file					# Ruby
+	).*)$/mx;
+
+# Is the program's driver there? Whatever else is wrong with a program is a
+# failure.
 sub check
 {
 	my ($program) = @_;
@@ -144,8 +157,13 @@ sub check
 	  if $status == 0;
 	if ($status != 0)
 	{
-		my ($why) = $printed =~ /^(.*(?:[Ee]rror|cannot|not found).*)$/m;
-		$program->{missing} = $why // $printed;
+		($program->{missing}) = $printed =~ $missing;
+		if (!$program->{missing})
+		{
+			fail("$program->{name}: the program can be run");
+			diag($printed);
+			$program->{missing} = "it can't be run";
+		}
 		return;
 	}
 	chomp $printed;
