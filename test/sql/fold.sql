@@ -50,6 +50,36 @@ SELECT folded('posts');
 INSERT INTO posts_tags VALUES (1, 2);
 SELECT folded('posts');
 
+-- Neither takes a query; nor does a tag that the cache has, or that another
+-- post has. Only what isn't anywhere is read.
+CREATE FUNCTION scans() RETURNS bigint LANGUAGE sql AS $$
+	SELECT sum(seq_scan + coalesce(idx_scan, 0)) FROM pg_stat_xact_user_tables WHERE schemaname = 'f' AND relname <> 'held';
+$$;
+CREATE FUNCTION queries(which text) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+	before bigint := scans();
+BEGIN
+	PERFORM folded(which);
+	RETURN scans() - before;
+END $$;
+INSERT INTO tags SELECT g, 'old ' || g FROM generate_series(10, 11) AS g;
+SELECT chatroom.unwatch('tags');
+SELECT chatroom.watch('tags');
+SELECT hold('posts', value, relation, preload) FROM held WHERE name = 'posts';
+UPDATE tags SET name = 'x' WHERE id = 1;
+SELECT queries('posts') AS changed_tag;
+INSERT INTO posts_tags VALUES (2, 2);
+SELECT queries('posts') AS tag_of_another_post;
+INSERT INTO tags VALUES (3, 'new');
+INSERT INTO posts_tags VALUES (1, 3), (2, 3);
+SELECT queries('posts') AS cached_tag;
+INSERT INTO posts_tags VALUES (1, 10), (2, 10);
+SELECT queries('posts') AS tag_not_cached;
+SELECT folded('posts');
+UPDATE tags SET name = 'xx' WHERE id = 1;
+DELETE FROM tags WHERE id IN (3, 10, 11);
+DELETE FROM posts_tags WHERE post_id = 2 AND tag_id = 2;
+
 -- null, an object, a list, a scalar
 SELECT chatroom.fold('null', '{"reset": false, "events": [{"type": "insert", "table": "f.users", "key": {"id": 7}, "row": {"id": 7, "name": "eve"}}]}', 'users');
 SELECT chatroom.fold(NULL, '{"reset": false, "events": []}', 'users');
