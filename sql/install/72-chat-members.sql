@@ -10,7 +10,7 @@ CREATE FUNCTION chatroom.update_user(username text, attrs jsonb, prefix text
 	LANGUAGE c VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'chatroom_update_user';
 COMMENT ON FUNCTION chatroom.update_user(text, jsonb, text) IS
-	'change a user''s profile: {"profile": {"display_name": …, "avatar": …}}; null takes an entry away';
+	'change a user''s profile: {"profile": {"display_name": "...", "avatar": "..."}}; null takes an entry away';
 
 CREATE FUNCTION chatroom.delete_user(username text, prefix text DEFAULT NULL)
 	RETURNS jsonb
