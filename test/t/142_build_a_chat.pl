@@ -1,6 +1,6 @@
 # docs/build-a-chat.md: its statements make the chat that it says, and its
-# programs take part in it, over a restart of the server. A program whose driver
-# is not there is skipped.
+# programs take part in it, over a restart of the server. So do the functions of
+# docs/chat.md. A program whose driver is not there is skipped.
 use strict;
 use warnings;
 use Chatroom::Test;
@@ -43,14 +43,22 @@ like($printed, qr/"events":\s*\[\{.*"text":\s*"hello"/s,
 my $python = -x '/usr/bin/python3' ? '/usr/bin/python3' : 'python3';
 my %programs = (
 	python => {
-		file  => 'chat.py',
-		run   => [$python],
-		check => [ $python, '-c', 'import psycopg' ]
+		file   => 'chat.py',
+		follow => <<'CODE',
+import json, sys
+follow("", sys.argv[1], lambda answer: print(json.dumps(answer, ensure_ascii=False), flush=True))
+CODE
+		run    => [$python],
+		check  => [ $python, '-c', 'import psycopg' ]
 	},
 	node => {
-		file  => 'chat.js',
-		run   => ['node'],
-		check => [ 'node', '-e', 'require("pg")' ]
+		file   => 'chat.js',
+		follow => <<'CODE',
+follow({}, process.argv[2], (answer) => console.log(JSON.stringify(answer)))
+  .catch((error) => console.log(error.message));
+CODE
+		run    => ['node'],
+		check  => [ 'node', '-e', 'require("pg")' ]
 	});
 $ENV{NODE_PATH} = join ':', getcwd() . '/test/clients/node_modules',
   '/usr/share/nodejs', $ENV{NODE_PATH} // ();
@@ -162,7 +170,20 @@ foreach my $name (sort keys %programs)
 		shows($dora, qr/now called attic/, "$name: a room's new name is told");
 		$node->safe_psql('postgres', "SELECT chatroom.delete_room('attic')");
 		shows($dora, qr/attic was deleted/, "$name: so is its end");
-		eval { $_->{run}->kill_kill(grace => 1) } for $anna, $benn, $carl, $bobby, $dora;
+
+		# the function in docs/chat.md
+		($code) = slurp_file('docs/chat.md') =~ /^<!-- test: $name -->\n```\w+\n(.*?)^```/ms;
+		unlink "$dir/$program->{file}";
+		append_to_file("$dir/$program->{file}", $code . $program->{follow});
+		my $loop = start($program, 'lobby', "loop_$name");
+		shows($loop, qr/"reset": ?true/, "$name, docs/chat.md: the room comes first");
+		acting('alice', "SELECT chatroom.post('lobby', 'alice', 'one')");
+		shows($loop, qr/"text": ?"one"/, "$name, docs/chat.md: then what happens");
+		$node->restart;
+		acting('alice', "SELECT chatroom.post('lobby', 'alice', 'two')");
+		shows($loop, qr/"text": ?"two"/, "$name, docs/chat.md: also after a restart");
+		unlike($loop->{out}, qr/"reset": ?true/, "$name, docs/chat.md: without a reset");
+		eval { $_->{run}->kill_kill(grace => 1) } for $anna, $benn, $carl, $bobby, $dora, $loop;
 	}
 }
 
