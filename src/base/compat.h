@@ -147,6 +147,13 @@ chatroom_find_record(XLogReaderState *reader, XLogRecPtr lsn)
 #define ChatroomMyProcNumber() (MyProc->pgprocno)
 #endif
 
+/* The transaction that this backend is in; 17 moved it. */
+#if PG_VERSION_NUM >= 170000
+#define ChatroomLocalTransaction() (MyProc->vxid.lxid)
+#else
+#define ChatroomLocalTransaction() (MyProc->lxid)
+#endif
+
 /* 17 lets an extension name its wait events. */
 #if PG_VERSION_NUM >= 170000
 #define ChatroomWaitEvent(name) WaitEventExtensionNew(name)

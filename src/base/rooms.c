@@ -11,9 +11,9 @@
  *
  * Rooms and members are looked up by index scans, without a query: policies
  * call this for each row, and row-level security does not apply to it.
- * Nothing of that is kept.  Invalidations may come whenever a table is opened:
- * indexes are only taken from what is known after that, under the table's
- * lock.
+ * Nothing of that outlives a snapshot.  Invalidations may come whenever a
+ * table is opened: indexes are only taken from what is known after that, under
+ * the table's lock.
  *
  *-------------------------------------------------------------------------
  */
@@ -40,6 +40,7 @@
 #include "miscadmin.h"
 #include "nodes/primnodes.h"
 #include "rewrite/rowsecurity.h"
+#include "storage/proc.h"
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -736,16 +737,106 @@ kept_of(const ChatTables *tables)
 	return kept;
 }
 
+/*
+ * The room that was asked about last.  A message is held against the policies
+ * for writing and for reading it, and a scan of messages asks about the same
+ * room again and again.  That nothing changed since, the snapshot tells: of
+ * two of one transaction that agree in these numbers, neither sees what the
+ * other doesn't.
+ */
+typedef struct LastRoom
+{
+	LocalTransactionId transaction; /* Invalid: there is none */
+	TransactionId xmin;
+	TransactionId xmax;
+	uint32		xcnt;
+	int32		subxcnt;
+	CommandId	curcid;
+	Oid			user;
+	uint64		changes;		/* of identity, but for the claims */
+	char	   *identity;		/* NULL: none; in TopMemoryContext */
+	bool		acting;			/* for somebody */
+	Oid			rooms;
+	int64		room_id;
+	RoomAccess	access;
+} LastRoom;
+
+static LastRoom last_room;
+
+/* Are two usernames the same, or both none? */
+static bool
+same_identity(const char *a, const char *b)
+{
+	return a != NULL && b != NULL ? strcmp(a, b) == 0 : a == b;
+}
+
+/* Is what was answered last the answer? */
+static bool
+is_last_room(Oid rooms, int64 room_id, Snapshot snapshot)
+{
+	return last_room.transaction == ChatroomLocalTransaction() &&
+		LocalTransactionIdIsValid(last_room.transaction) &&
+		last_room.room_id == room_id && last_room.rooms == rooms &&
+		last_room.user == GetUserId() &&
+		last_room.changes == chatroom_identity_changes() &&
+		last_room.xmin == snapshot->xmin &&
+		last_room.xmax == snapshot->xmax &&
+		last_room.xcnt == snapshot->xcnt &&
+		last_room.subxcnt == snapshot->subxcnt &&
+		last_room.curcid == snapshot->curcid &&
+		last_room.acting == (chatroom_acts_for() != NULL) &&
+		same_identity(last_room.identity, chatroom_identity());
+}
+
+/* Keep an answer. */
+static void
+keep_last_room(Oid rooms, int64 room_id, Snapshot snapshot,
+			   const RoomAccess *access)
+{
+	const char *identity = chatroom_identity();
+
+	last_room.transaction = InvalidLocalTransactionId;
+	if (!same_identity(last_room.identity, identity))
+	{
+		if (last_room.identity != NULL)
+			pfree(last_room.identity);
+		last_room.identity = NULL;
+		if (identity != NULL)
+			last_room.identity = MemoryContextStrdup(TopMemoryContext,
+													 identity);
+	}
+	last_room.xmin = snapshot->xmin;
+	last_room.xmax = snapshot->xmax;
+	last_room.xcnt = snapshot->xcnt;
+	last_room.subxcnt = snapshot->subxcnt;
+	last_room.curcid = snapshot->curcid;
+	last_room.user = GetUserId();
+	last_room.changes = chatroom_identity_changes();
+	last_room.acting = chatroom_acts_for() != NULL;
+	last_room.rooms = rooms;
+	last_room.room_id = room_id;
+	last_room.access = *access;
+	last_room.transaction = ChatroomLocalTransaction();
+}
+
 /* What the caller is to a room; see rooms.h. */
 void
 chatroom_room_access(const ChatTables *tables, int64 room_id,
 					 RoomAccess *access)
 {
-	KeptSchema *kept = kept_of(tables);
+	Oid			rooms = tables->rooms;
 	Snapshot	snapshot = GetActiveSnapshot();
+	KeptSchema *kept;
 
+	if (is_last_room(rooms, room_id, snapshot))
+	{
+		*access = last_room.access;
+		return;
+	}
+	kept = kept_of(tables);
 	look_up_room(kept, room_id, look_up_own_role(kept, room_id, snapshot),
 				 snapshot, access);
+	keep_last_room(rooms, room_id, snapshot, access);
 }
 
 /*

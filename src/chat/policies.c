@@ -58,73 +58,6 @@ is_caller(const text *username)
 }
 
 /*
- * The room that a function was asked about last, in one expression of one
- * query; a scan of messages asks about the same again and again.  That nothing
- * changed since is told by the snapshot: of two that agree in these numbers,
- * neither sees what the other doesn't.
- */
-typedef struct LastRoom
-{
-	Oid			rooms;
-	int64		room_id;
-	RoomAccess	access;
-	Oid			user;
-	uint64		changes;		/* of identity, but for the claims */
-	char	   *identity;		/* NULL: none */
-	TransactionId xmin;
-	TransactionId xmax;
-	uint32		xcnt;
-	int32		subxcnt;
-	CommandId	curcid;
-} LastRoom;
-
-/* Is the answer that was given last still right? */
-static bool
-is_last(const LastRoom *last, Oid rooms, int64 room_id, Snapshot snapshot)
-{
-	const char *identity;
-
-	if (last == NULL || last->room_id != room_id || last->rooms != rooms ||
-		last->user != GetUserId() ||
-		last->changes != chatroom_identity_changes() ||
-		last->xmin != snapshot->xmin || last->xmax != snapshot->xmax ||
-		last->xcnt != snapshot->xcnt ||
-		last->subxcnt != snapshot->subxcnt ||
-		last->curcid != snapshot->curcid)
-		return false;
-	identity = chatroom_identity();
-	return identity != NULL && last->identity != NULL ?
-		strcmp(identity, last->identity) == 0 : identity == last->identity;
-}
-
-/* Keep an answer. */
-static void
-keep_last(FmgrInfo *function, Oid rooms, int64 room_id, Snapshot snapshot,
-		  const RoomAccess *access)
-{
-	LastRoom   *last = function->fn_extra;
-	const char *identity = chatroom_identity();
-
-	if (last == NULL)
-		function->fn_extra = last =
-			MemoryContextAllocZero(function->fn_mcxt, sizeof(LastRoom));
-	if (last->identity != NULL)
-		pfree(last->identity);
-	last->identity = identity == NULL ? NULL :
-		MemoryContextStrdup(function->fn_mcxt, identity);
-	last->rooms = rooms;
-	last->room_id = room_id;
-	last->access = *access;
-	last->user = GetUserId();
-	last->changes = chatroom_identity_changes();
-	last->xmin = snapshot->xmin;
-	last->xmax = snapshot->xmax;
-	last->xcnt = snapshot->xcnt;
-	last->subxcnt = snapshot->subxcnt;
-	last->curcid = snapshot->curcid;
-}
-
-/*
  * What the caller is to the room that the arguments tell.  Rows that are about
  * to be written may be of a room that this very command made: so where the
  * snapshot shows none that the caller may see, there is a second look.
@@ -132,21 +65,12 @@ keep_last(FmgrInfo *function, Oid rooms, int64 room_id, Snapshot snapshot,
 static void
 room_of(FunctionCallInfo fcinfo, RoomAccess *access)
 {
-	Oid			rooms = PG_GETARG_OID(0);
+	const ChatTables *tables = prefix_of(PG_GETARG_OID(0));
 	int64		room_id = PG_GETARG_INT64(1);
-	Snapshot	snapshot = GetActiveSnapshot();
-	const ChatTables *tables;
 
-	if (is_last(fcinfo->flinfo->fn_extra, rooms, room_id, snapshot))
-	{
-		*access = ((LastRoom *) fcinfo->flinfo->fn_extra)->access;
-		return;
-	}
-	tables = prefix_of(rooms);
 	chatroom_room_access(tables, room_id, access);
 	if (!access->visible)
 		chatroom_room_access_now(tables, room_id, access);
-	keep_last(fcinfo->flinfo, rooms, room_id, snapshot, access);
 }
 
 CHATROOM_FUNCTION(chatroom_is_exempt);
