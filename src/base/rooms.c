@@ -23,6 +23,7 @@
 #include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/table.h"
+#include "access/xact.h"
 #include "base/compat.h"
 #include "base/event.h"
 #include "base/identity.h"
@@ -75,6 +76,33 @@ typedef struct KeptSchema
 
 static HTAB *kept_schemas = NULL;
 
+/*
+ * The room that was asked about last.  A message is held against the policies
+ * for writing and for reading it, and a scan of messages asks about the same
+ * room again and again.  That nothing changed since, the snapshot tells: of
+ * two of one transaction that agree in these numbers, neither sees what the
+ * other doesn't.  But for what a subtransaction did that was rolled back
+ * between them: that makes it forgotten.
+ */
+typedef struct LastRoom
+{
+	LocalTransactionId transaction; /* Invalid: there is none */
+	TransactionId xmin;
+	TransactionId xmax;
+	uint32		xcnt;
+	int32		subxcnt;
+	CommandId	curcid;
+	Oid			user;
+	uint64		changes;		/* of identity, but for the claims */
+	char	   *identity;		/* NULL: none; in TopMemoryContext */
+	bool		acting;			/* for somebody */
+	Oid			rooms;
+	int64		room_id;
+	RoomAccess	access;
+} LastRoom;
+
+static LastRoom last_room;
+
 /* -------------------------------------------------------- invalidations */
 
 /* Does an invalidation of a relation concern a prefix? */
@@ -109,6 +137,15 @@ catalog_changed(Datum arg, int cacheid, uint32 hashvalue)
 	relation_changed(arg, InvalidOid);
 }
 
+/* A subtransaction was rolled back: what was found since may be void. */
+static void
+subtransaction_ended(SubXactEvent event, SubTransactionId id,
+					 SubTransactionId parent, void *arg)
+{
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+		last_room.transaction = InvalidLocalTransactionId;
+}
+
 /* Make the table of schemas. */
 static void
 make_kept_schemas(void)
@@ -122,6 +159,7 @@ make_kept_schemas(void)
 							   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(NAMESPACEOID, catalog_changed, (Datum) 0);
+	RegisterSubXactCallback(subtransaction_ended, NULL);
 }
 
 /* --------------------------------------------------- what the catalog says */
@@ -736,32 +774,6 @@ kept_of(const ChatTables *tables)
 		no_prefix(NameStr(kept->name), kept->problem);
 	return kept;
 }
-
-/*
- * The room that was asked about last.  A message is held against the policies
- * for writing and for reading it, and a scan of messages asks about the same
- * room again and again.  That nothing changed since, the snapshot tells: of
- * two of one transaction that agree in these numbers, neither sees what the
- * other doesn't.
- */
-typedef struct LastRoom
-{
-	LocalTransactionId transaction; /* Invalid: there is none */
-	TransactionId xmin;
-	TransactionId xmax;
-	uint32		xcnt;
-	int32		subxcnt;
-	CommandId	curcid;
-	Oid			user;
-	uint64		changes;		/* of identity, but for the claims */
-	char	   *identity;		/* NULL: none; in TopMemoryContext */
-	bool		acting;			/* for somebody */
-	Oid			rooms;
-	int64		room_id;
-	RoomAccess	access;
-} LastRoom;
-
-static LastRoom last_room;
 
 /* Are two usernames the same, or both none? */
 static bool

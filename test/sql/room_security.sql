@@ -205,6 +205,29 @@ SET LOCAL ROLE sec_app;
 SELECT u, chatroom.act_as(u), chatroom.sees_room('chat.rooms', 2) FROM unnest('{mary,stranger,adam,nobody1}'::text[]) u;
 COMMIT;
 
+-- what was found of a room is good for what a statement sees, and no longer
+BEGIN;
+SET LOCAL ROLE sec_app;
+SELECT chatroom.act_as('gustav');
+SELECT count(*) FROM chat.messages WHERE room_id = 2;
+RESET ROLE;
+SELECT chatroom.act_as(NULL);
+SAVEPOINT away;
+DELETE FROM chat.members WHERE username = 'gustav';
+SET LOCAL ROLE sec_app;
+SELECT chatroom.act_as('gustav');
+SELECT count(*) FROM chat.messages WHERE room_id = 2;
+ROLLBACK TO away;
+SET LOCAL ROLE sec_app;
+SELECT chatroom.act_as('gustav');
+SELECT count(*) FROM chat.messages WHERE room_id = 2;
+SELECT chatroom.act_as('stranger');
+SELECT count(*) FROM chat.messages WHERE room_id = 2;
+RESET ROLE;
+SELECT chatroom.act_as(NULL);
+SELECT count(*) FROM chat.messages WHERE room_id = 2;
+ROLLBACK;
+
 -- restrictive policies of the owner's own come on top
 CREATE POLICY quiet ON chat.messages AS RESTRICTIVE FOR SELECT USING (text <> 'hi den');
 SELECT try('adam', 'SELECT FROM chat.messages WHERE room_id = 2');
