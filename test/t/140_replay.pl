@@ -1,8 +1,8 @@
 # Real chat, replayed: rooms, joins, leaves, renames and messages of an IRC
-# channel go through chatroom's functions, from several sessions at once. What is
-# refused is what the file says should be; what followers saw, in three ways,
-# folds to what the tables and presence() hold, in the midst of it and in the
-# end.
+# channel go through chatroom's functions, from several sessions at once, while
+# the worker is ended now and then. What is refused is what the file says should
+# be; what followers saw, in three ways, folds to what the tables and presence()
+# hold, in the midst of it and in the end.
 #
 # The log is ubuntu-irc.tsv.gz in the folder that CHATROOM_LOG_DATA names, see
 # scripts/sandbox. Without CHATROOM_LONG only the beginning of each room is
@@ -101,7 +101,7 @@ sub faults
 # What each writer does. A nick's lines in all rooms are one writer's, so that
 # they stay in their order; different nicks write at once.
 my (@script, @what, %id, %expected, %present, %accepted);
-my ($posted, %n) = (0);
+my ($posted, $ends, %n) = (0, 0);
 my @followers;
 
 sub writer { return unpack('%32C*', encode('UTF-8', $_[0])) % $writers; }
@@ -222,7 +222,8 @@ CONF
 $node->safe_psql('postgres', 'SELECT chatroom.migrate()');
 my @writers = map { Chatroom::Replay::Writer->new($node, $_) } 0 .. $writers - 1;
 
-# Have the writers do what stands in the script; follow meanwhile. What was
+# Have the writers do what stands in the script; follow meanwhile, and end the
+# worker now and then, which is to be noticed by nobody. Returns what was
 # refused, by statement and by code, and for rules by field and kind.
 sub play
 {
@@ -230,9 +231,16 @@ sub play
 
 	$writers[$_]->start($script[$_] // []) for 0 .. $#writers;
 	my $end = time() + $patience;
+	my $next = time() + 1;
 	while (grep { !$_->done } @writers)
 	{
 		follow();
+		if (time() > $next)
+		{
+			my $pid = tailer_pid($node);
+			$ends += kill 'TERM', $pid if $pid;
+			$next = time() + 2;
+		}
 		die 'the writers take too long' if time() > $end;
 	}
 	foreach my $i (0 .. $#writers)
@@ -270,7 +278,8 @@ $do{ $_->{kind} }->($_) for @lines;
 my $started = time();
 ($refused, my $broken) = play();
 my $seconds = time() - $started;
-note(sprintf('%d lines in %.1f s', scalar @lines, $seconds));
+note(sprintf('%d lines in %.1f s; the worker was ended %d times',
+	scalar @lines, $seconds, $ends));
 is_deeply($broken, \%expected,
 	'refused is, by kind, what the file says: ' . join ', ',
 	map { "$_ $expected{$_}" } sort keys %expected);
