@@ -24,6 +24,34 @@
 
 CHATROOM_FUNCTION(chatroom_watch_chat);
 
+/* A column of a chat table, by its name. */
+static AttrNumber
+chat_column(Oid relid, const char *name)
+{
+	AttrNumber	attnum = get_attnum(relid, name);
+
+	if (attnum <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("column \"%s\" of relation \"%s\" does not exist",
+						name, get_rel_name(relid))));
+	return attnum;
+}
+
+/* Refuse topics that chat tables don't have; anyone may ask for them. */
+static void
+check_chat_topic(const char *name, int nextra)
+{
+	if (nextra == CHATROOM_MAX_EXTRA ||
+		(strcmp(name, "rooms") != 0 && strcmp(name, "*") != 0 &&
+		 strncmp(name, "room:", 5) != 0))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid topic of a chat table: \"%s\"", name),
+				 errhint("This function is a part of chatroom.migrate(); "
+						 "call that, or chatroom.watch().")));
+}
+
 /*
  * watch_chat(relation text, topics text[], columns text[]) returns text: watch
  * a chat table; a topic that ends in a colon is followed by the value of the
@@ -39,17 +67,17 @@ chatroom_watch_chat(PG_FUNCTION_ARGS)
 		chatroom_watchable_relation(chatroom_text_arg(fcinfo, 0, "relation"));
 	options.events = WATCH_ALL_EVENTS;
 	options.default_topics = true;
+	chatroom_require_argument(fcinfo, 1, "topics");
 	foreach(lc, chatroom_array_texts(PG_GETARG_ARRAYTYPE_P(1), "topics"))
 	{
 		WatchTopic *topic = &options.extra[options.nextra];
 		char	   *name = lfirst(lc);
 		char	   *colon = strchr(name, ':');
 
-		if (options.nextra++ == CHATROOM_MAX_EXTRA)
-			elog(ERROR, "too many topics of a chat table");
+		check_chat_topic(name, options.nextra++);
 		if (colon != NULL)
 		{
-			topic->attnum = get_attnum(options.relid, colon + 1);
+			topic->attnum = chat_column(options.relid, colon + 1);
 			colon[1] = '\0';
 		}
 		topic->name = name;
@@ -57,9 +85,10 @@ chatroom_watch_chat(PG_FUNCTION_ARGS)
 	if (!PG_ARGISNULL(2))
 	{
 		foreach(lc, chatroom_array_texts(PG_GETARG_ARRAYTYPE_P(2), "columns"))
-			options.columns = lappend_int(options.columns,
-										  get_attnum(options.relid,
-													 lfirst(lc)));
+			options.columns =
+				list_append_unique_int(options.columns,
+									   chat_column(options.relid,
+												   lfirst(lc)));
 		list_sort(options.columns, list_int_cmp);
 	}
 

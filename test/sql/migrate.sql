@@ -232,6 +232,12 @@ UPDATE untimed SET id = 3;
 SELECT chatroom.touch();
 SELECT chatroom.members_changed();
 SELECT chatroom.sees_room('untimed', 1);
+-- parts of migrate(), called with what it doesn't say
+SELECT chatroom.watch_chat('untimed', NULL);
+SELECT chatroom.watch_chat('untimed', '{room:1}');
+SELECT chatroom.watch_chat('untimed', '{free}');
+SELECT chatroom.watch_chat('untimed', '{*,*,*,*,*,*,*,*,*}');
+SELECT chatroom.watch_chat('untimed', '{*}', '{no}');
 
 DROP TABLE untimed;
 DROP FUNCTION shape;
