@@ -51,6 +51,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/rls.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
@@ -608,6 +609,32 @@ chatroom_exempt(const ChatTables *tables)
 	return chatroom_acts_for() == NULL &&
 		(has_bypassrls_privilege(user) ||
 		 has_privs_of_role(user, tables->owner));
+}
+
+/* Must a function see to the caller's rights itself? */
+bool
+chatroom_unbound(const ChatTables *tables, Oid relid)
+{
+	return tables->version >= 2 && !chatroom_exempt(tables) &&
+		check_enable_rls(relid, InvalidOid, true) != RLS_ENABLED;
+}
+
+/* Refuse who acts for a user where nothing would hold it to his rights. */
+void
+chatroom_refuse_unbound(Oid relid)
+{
+	const ChatTables *tables = chatroom_tables_of(relid);
+
+	if (tables == NULL || !chatroom_unbound(tables, relid))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("permission denied for table \"%s\" for a user",
+					get_rel_name(relid)),
+			 errdetail("Row-level security, which would hold to what the "
+					   "user may see and do, does not bind this role."),
+			 errhint("Act for users as a role that is neither superuser nor "
+					 "has BYPASSRLS.")));
 }
 
 /* --------------------------------------------------------------- look-ups */

@@ -116,6 +116,15 @@ extern void chatroom_no_such_room(const char *room);
 /* Is the caller exempt from row-level security here? */
 extern bool chatroom_exempt(const ChatTables *tables);
 
+/*
+ * Is the caller one whom row-level security of a table does not bind, though
+ * it is held to a user's rights?  Then a function must see to them itself,
+ * or, where it leaves them to row-level security, refuse: 42501 then, and
+ * nothing for tables that are no prefix'.
+ */
+extern bool chatroom_unbound(const ChatTables *tables, Oid relid);
+extern void chatroom_refuse_unbound(Oid relid);
+
 /* The topic of a room: room:ID or PREFIX/room:ID; palloc'd. */
 extern char *chatroom_room_topic(const ChatTables *tables, int64 room_id);
 

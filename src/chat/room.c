@@ -17,7 +17,6 @@
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/rls.h"
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 
@@ -126,15 +125,6 @@ chatroom_room_denied(const RoomCall *call, const char *detail)
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 			 errmsg("permission denied for room \"%s\"", call->room),
 			 errdetail("%s", detail)));
-}
-
-/* Must a function see to the caller's rights itself? */
-bool
-chatroom_unbound(const ChatTables *tables, Oid relid)
-{
-	return tables->version >= 2 &&
-		check_enable_rls(relid, InvalidOid, true) != RLS_ENABLED &&
-		!chatroom_exempt(tables);
 }
 
 /* Is this username the caller's own? */

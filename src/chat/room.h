@@ -65,12 +65,6 @@ extern bool chatroom_look_for_room(FunctionCallInfo fcinfo, RoomArgument how,
 /* Raise 42501 for a room that the caller sees, with a reason. */
 extern void chatroom_room_denied(const RoomCall *call, const char *detail);
 
-/*
- * Is the caller one whom row-level security of a table does not bind, though
- * it is held to a user's rights?  Then a function must see to them itself.
- */
-extern bool chatroom_unbound(const ChatTables *tables, Oid relid);
-
 /* Is this username the caller's own? */
 extern bool chatroom_is_caller(const text *username);
 

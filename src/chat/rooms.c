@@ -250,7 +250,7 @@ get_it(FunctionCallInfo fcinfo, RoomArgument how)
 	if (paths != NIL)
 		row = chatroom_keep_jsonb(chatroom_preload_value(row,
 														 call.tables.rooms,
-														 paths, true));
+														 paths, true, true));
 	chatroom_spi_finish();
 	PG_RETURN_JSONB_P(row);
 }

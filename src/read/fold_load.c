@@ -13,6 +13,7 @@
 #include "base/compat.h"
 #include "base/jsonb_writer.h"
 #include "base/load.h"
+#include "base/rooms.h"
 #include "base/watches.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
@@ -227,6 +228,7 @@ chatroom_fold_load_rows(Fold *fold, FoldTable *table,
 	self.key.n = n;
 	memcpy(self.key.referencing, columns, sizeof(AttrNumber) * n);
 	memcpy(self.key.referenced, columns, sizeof(AttrNumber) * n);
+	chatroom_refuse_unbound(table->info->relid);
 	chatroom_fold_connect(fold);
 	rows = chatroom_load(table->info, &self, table->info, loaded,
 						 list_length(wants),
@@ -306,6 +308,7 @@ load_steps(Fold *fold, TableInfo *from, List *steps, int depth,
 	int			nnext = 0;
 	int			place = 0;
 
+	chatroom_refuse_unbound(assoc->to);
 	loaded = chatroom_load(from, assoc, to, last ? columns :
 						   parent_columns(list_nth(steps, depth + 1)), n,
 						   parents, true);

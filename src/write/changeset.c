@@ -21,6 +21,7 @@
 #include "access/table.h"
 #include "base/arguments.h"
 #include "base/compat.h"
+#include "base/rooms.h"
 #include "catalog/pg_class.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
@@ -96,6 +97,7 @@ chatroom_new_changeset(Oid relid, ChangesetAction action, TableRow *data)
 	TableInfo  *table = chatroom_table(relation);
 	Size		n = Max(table->natts, 1);
 
+	chatroom_refuse_unbound(relid);
 	changeset->table = table;
 	changeset->rules = chatroom_rules(relation);
 	relation_close(relation, NoLock);

@@ -15,6 +15,7 @@
 #include "access/xact.h"
 #include "base/arguments.h"
 #include "base/compat.h"
+#include "base/rooms.h"
 #include "base/where.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_proc.h"
@@ -447,6 +448,8 @@ select_rows(Multi *multi, Jsonb *operation, TableInfo *table,
 	Jsonb	   *key = key_of(multi, operation, table->relid);
 	StringInfoData sql;
 	QueryArgs	args = {0};
+
+	chatroom_refuse_unbound(table->relid);
 
 	/* of no column may be read: let the server say so */
 	if (bms_is_empty(columns))

@@ -18,6 +18,7 @@
 #include "base/arguments.h"
 #include "base/compat.h"
 #include "base/load.h"
+#include "base/rooms.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
@@ -685,9 +686,27 @@ write_items(const Level *root, const Level *level, const Entries *items,
 
 /* -------------------------------------------------------- SQL functions */
 
+/* Refuse to load from tables whose policies are needed, and don't bind. */
+static void
+refuse_unbound(const Level *level)
+{
+	ListCell   *lb;
+	ListCell   *ls;
+
+	foreach(lb, level->branches)
+	{
+		const Branch *branch = lfirst(lb);
+
+		foreach(ls, branch->steps)
+			chatroom_refuse_unbound(((Assoc *) lfirst(ls))->to);
+		refuse_unbound(branch->level);
+	}
+}
+
 /* Load paths of associations for an object or a list of objects. */
 Jsonb *
-chatroom_preload_value(Jsonb *value, Oid relid, List *paths, bool read_only)
+chatroom_preload_value(Jsonb *value, Oid relid, List *paths, bool read_only,
+					   bool checked)
 {
 	Level	   *root = make_level(relid);
 	Entries		items;
@@ -695,6 +714,8 @@ chatroom_preload_value(Jsonb *value, Oid relid, List *paths, bool read_only)
 
 	foreach(lc, paths)
 		add_path(root, lfirst(lc));
+	if (!checked)
+		refuse_unbound(root);
 	items = add_value_pinned(root, value);
 	load_level(root, read_only);
 	return write_items(root, root, &items, JB_ROOT_IS_OBJECT(value));
@@ -738,7 +759,7 @@ chatroom_preload(PG_FUNCTION_ARGS)
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	value = chatroom_keep_jsonb(chatroom_preload_value(value, relid, paths,
-													   true));
+													   true, false));
 	SPI_finish();
 	PG_RETURN_JSONB_P(value);
 }
@@ -790,6 +811,7 @@ chatroom_assoc(PG_FUNCTION_ARGS)
 		elog(ERROR, "SPI_connect failed");
 	root = make_level(relid);
 	branch = find_branch(root, name);
+	refuse_unbound(root);
 	parents = add_value_pinned(root, value);
 
 	/* what the value itself has is not asked for */
