@@ -7,7 +7,8 @@
 # same caller, column by column, at the same moment (for superusers who act for
 # a user, whom SELECT doesn't hold to anything: to an ordinary role that acts for
 # him).  Where SELECT is denied, so is the call; and what is hidden is answered
-# in every respect as what isn't there.
+# in every respect as what isn't there.  CHATROOM_CALLER='room owner' runs the
+# cells of one caller.
 use strict;
 use warnings;
 use Chatroom::Test;
@@ -286,6 +287,19 @@ my @room_calls = (
 	[ q{SELECT chatroom.update('chat.messages', '{"id": $M}', '{"text": "mk_edited"}')}, undef, { may_fail => 1 } ],
 	[ q{SELECT chatroom.delete('chat.rooms', '{"id": $I}')}, undef, { may_fail => 1 } ],
 	[ q{SELECT chatroom.delete('chat.messages', '{"id": $M}')}, undef, { may_fail => 1 } ],
+	[ q{SELECT chatroom.multi('[{"name": "a", "op": "all", "relation": "chat.messages", "where": {"room_id": $I}}]')}, [$messages] ],
+	[ q{SELECT chatroom.multi('[{"name": "a", "op": "exists", "relation": "chat.rooms", "where": {"id": $I}}]')}, undef ],
+	[ q{SELECT chatroom.multi('[{"name": "a", "op": "delete_all", "relation": "chat.messages", "where": {"room_id": $I}}]')}, undef ],
+	(map { [ qq{SELECT chatroom.$_}, undef ] } (
+		q{insert('chat.messages', '{"room_id": $I, "username": "mk_stranger", "text": "some text"}')},
+		q{insert('chat.messages', '{"room_id": $I, "username": "mk_mary", "text": "x"}')},
+		q{insert('chat.messages', '{"room_id": $I, "username": "mk_mary", "text": "some text", "client_key": "mk_key_$I_1"}')},
+		q{insert('chat.rooms', '{"id": $I, "name": "mk_none_either"}', '{"action": "nothing"}') IS NOT NULL},
+		q{insert('chat.members', '{"room_id": $I, "username": "mk_norman"}')},
+		q{changeset('chat.messages', '{"room_id": $I, "username": "mk_stranger", "text": "some text"}')},
+		q{changeset('chat.messages', '{"room_id": $I, "username": "mk_stranger", "text": ""}')},
+		q{changeset('chat.members', '{"room_id": $I, "username": "mk_mary"}')},
+		q{sync('chat.rooms:$I', '$C', 1)}, q{sync('chat.messages.room_id:$I', '$C', 1)}, q{sync('chat.members.room_id:$I', '$C', 1)})),
 	[ [ 'SELECT mx.write()', q{SELECT chatroom.pending('room:$I')} ], [ [ 'chat.messages', q{room_id = $I AND id > 773000000} ] ], { room => $room_row } ],
 	[ [ 'SELECT mx.write()', q{SELECT chatroom.pending('chat.messages.room_id:$I')} ], [ [ 'chat.messages', q{room_id = $I AND id > 773000000} ] ] ],
 );
@@ -295,6 +309,7 @@ my @chat_calls = (
 	[ q{SELECT chatroom.sync('rooms', '$C')}, [ ['chat.rooms'] ] ],
 	[ q{SELECT chatroom.sync('chat/*', '$C')}, [ ['chat.rooms'], ['chat.messages'], ['chat.members'], ['chat.users'] ] ],
 	(map { [ "SELECT chatroom.sync('$_', '\$C')", [ [$_] ] ] } qw(chat.rooms chat.messages chat.members chat.users)),
+	[ q{SELECT chatroom.multi('[{"name": "a", "op": "all", "relation": "chat.rooms"}]')}, [ ['chat.rooms'] ] ],
 	[ q{SELECT chatroom.list_rooms(NULL, NULL)}, [ ['chat.rooms'] ] ],
 	[ q{SELECT chatroom.list_messages_by('mk_mary', NULL, NULL)}, [ [ 'chat.messages', q{username = 'mk_mary'} ] ] ],
 	[ q{SELECT prefix FROM chatroom.migrations}, [ [ '', q{SELECT nspname FROM pg_namespace WHERE nspname LIKE 'mk%'} ] ] ],
@@ -326,6 +341,8 @@ my @table_calls = (
 	[ q{SELECT chatroom.assoc('{"id": "mk_parent"}', 'm.parents', '$T')}, [$parent], { needs => 'id' } ],
 	[ q{SELECT chatroom.fold('[]', chatroom.sync('m.parents', '$C'), 'm.parents', '{$T}')}, [ ['m.parents'], $parent ], { each => 1, needs => 'id' } ],
 	[ q{SELECT chatroom.topics_for('[{"id": "mk_parent"}]', 'm.parents', '{$T}')}, [$table], { none => 1, some => 1 } ],
+	[ q{SELECT chatroom.multi('[{"name": "a", "op": "all", "relation": "m.$T"}]')}, [$table], { needs => 'id' } ],
+	[ q{SELECT chatroom.multi('[{"name": "a", "op": "one", "relation": "m.$T", "where": {"id": "$K"}}]')}, [$row] ],
 	[ q{SELECT chatroom.changeset('m.$T', '{"note": "x"}', '{"id": "$K"}')}, [$row], { may_fail => 1 } ],
 	[ q{SELECT chatroom.update('m.$T', '{"id": "$K"}', '{"note": "mk_changed"}')}, [$row], { may_fail => 1, after => 1 } ],
 	[ q{SELECT chatroom.delete('m.$T', '{"id": "$K"}')}, [$row], { may_fail => 1 } ],
@@ -451,7 +468,7 @@ sub selector
 	return $callers{$caller}{as} && $relation =~ /\bchat\b/ ? $callers{$caller}{as} : $caller;
 }
 
-my ($cells, @faults);
+my ($cells, @faults, %kinds);
 
 sub fault
 {
@@ -483,6 +500,7 @@ sub judge
 	my $seen = $got->{state} ? '' : markers($got->{answer}, $call);
 
 	$cells++;
+	$kinds{ $denied ? 'denied' : $expected eq '' ? 'nothing to see' : 'something to see' }++;
 	if (defined $options->{shown})
 	{
 		$expected = $denied ? '' : $options->{shown};
@@ -500,7 +518,7 @@ sub judge
 	}
 	elsif (unbound($caller, $got))
 	{
-		fault($phase, $caller, $call, 'no refusal', "@{ $got->{error} }") if $call !~ /chatroom\.(?:preload|assoc|fold|changeset|update|delete)\(/;
+		fault($phase, $caller, $call, 'no refusal', "@{ $got->{error} }") if $call !~ /chatroom\.(?:preload|assoc|fold|changeset|insert|update|delete|multi)\(/;
 	}
 	elsif ($got->{state})
 	{
@@ -564,6 +582,7 @@ sub room_cells
 			# events of the room's end, and of what it was before
 			next if $phase eq 'after' && $name =~ /deleted|made/ && $call =~ /'\Q$start\E'/;
 			$cells++;
+			$kinds{'as what is missing'}++;
 			fault($phase, $caller, $call, $there, $here) if $here ne $there;
 			next if ($got[$n]{state} // '') eq 'P0002';
 			next if $row->{denied} && ($got[$n]{state} // '') eq '42501';
@@ -758,6 +777,10 @@ foreach my $caller (@callers)
 	room_cells('after', $caller, 'private');
 }
 is_exact('rooms that were deleted or made private');
+
+# All sorts of cells there were, and each many times.
+cmp_ok($kinds{$_} // 0, '>', $only ? -1 : 500, "cells of this sort: $_") foreach 'denied', 'nothing to see', 'something to see', 'as what is missing';
+note(join ', ', map { "$_: $kinds{$_}" } sort keys %kinds);
 
 $_->close foreach values %sessions;
 $node->stop;
