@@ -5,6 +5,8 @@
 #                                            private clusters under build/;
 #                                            PG=17, 18, 19: scripts/suite
 #   make test-long [T=...]                   the same, with more rows
+#   make ha                                  fail over under load, with Patroni
+#                                            and etcd, three servers
 #   make demo [LOG=file.tsv.gz]              see it work
 #   make bench [QUICK=1] [ONLY='insert sync'] [PUBLISH=1]
 #                                            how fast is it? PUBLISH=1 writes
@@ -82,7 +84,7 @@ all install installcheck uninstall clean tree:
 endif
 
 .DEFAULT_GOAL := all
-.PHONY: setup test test-long demo bench tree tree-env format format-check
+.PHONY: setup test test-long ha demo bench tree tree-env format format-check
 
 # These work where PostgreSQL isn't yet, so they hand their variables on in the
 # environment and start make again for themselves.
@@ -95,6 +97,10 @@ test:
 test-long:
 	@env -u MAKEFLAGS -u MAKELEVEL CHATROOM_LONG=1 \
 		scripts/suite scripts/sandbox test/run
+
+ha:
+	@scripts/setup --ha
+	@env -u MAKEFLAGS -u MAKELEVEL scripts/sandbox test/ha/run
 
 demo:
 	@env -u MAKEFLAGS -u MAKELEVEL scripts/sandbox test/demo/run
