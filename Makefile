@@ -7,6 +7,10 @@
 #   make test-long [T=...]                   the same, with more rows
 #   make ha                                  fail over under load, with Patroni
 #                                            and etcd, three servers
+#   make test-asan [T=...]                   regress and isolation tests, or
+#                                            what T names, with chatroom built
+#                                            with AddressSanitizer and UBSan
+#   make test-valgrind [T=...]               the same under valgrind
 #   make demo [LOG=file.tsv.gz]              see it work
 #   make bench [QUICK=1] [ONLY='insert sync'] [PUBLISH=1]
 #                                            how fast is it? PUBLISH=1 writes
@@ -84,7 +88,8 @@ all install installcheck uninstall clean tree:
 endif
 
 .DEFAULT_GOAL := all
-.PHONY: setup test test-long ha demo bench tree tree-env format format-check
+.PHONY: setup test test-long test-asan test-valgrind ha demo bench tree \
+	tree-env format format-check
 
 # These work where PostgreSQL isn't yet, so they hand their variables on in the
 # environment and start make again for themselves.
@@ -101,6 +106,8 @@ test-long:
 ha:
 	@scripts/setup --ha
 	@env -u MAKEFLAGS -u MAKELEVEL scripts/sandbox test/ha/run
+test-asan test-valgrind: test-%:
+	@env -u MAKEFLAGS -u MAKELEVEL scripts/checked $*
 
 demo:
 	@env -u MAKEFLAGS -u MAKELEVEL scripts/sandbox test/demo/run
