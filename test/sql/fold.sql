@@ -188,6 +188,7 @@ SELECT folded('strings');
 SELECT chatroom.watch('parts');
 SELECT hold('large', '[{"id": 1, "a": 3, "b": "bb"}]', 'parts');
 UPDATE parts SET b = (SELECT string_agg(md5(g::text), '') FROM generate_series(1, 10000) AS g) WHERE id = 1;
+SELECT chatroom.snapshot_cursor() IS NOT NULL AS published;
 SELECT e->'row' AS row, e->'oversize' AS oversize FROM json_array_elements(chatroom.sync('f.parts',
 	(SELECT cursor FROM held WHERE name = 'large'))->'events') AS e;
 SELECT left(jsonb_path_query_first(folded('large'), '$[0].b')::text, 17);
