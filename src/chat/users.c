@@ -10,6 +10,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "base/arguments.h"
 #include "base/compat.h"
 #include "base/identity.h"
@@ -17,7 +18,9 @@
 #include "chat/members.h"
 #include "chat/people.h"
 #include "chat/query.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/resowner.h"
 
 /* A null in the profile's place takes a member of it away. */
 static const ChatStatement update_user = {
@@ -40,6 +43,26 @@ static const ChatStatement lock_rooms = {
 	"SELECT m.room_id FROM %s.members m "
 	"WHERE m.username OPERATOR(pg_catalog.=) $1) "
 	"ORDER BY id FOR NO KEY UPDATE",
+	1, {TEXTOID}
+};
+
+/* Whoever makes a membership holds the user's row: from now on there are none. */
+static const ChatStatement lock_user = {
+	"SELECT 1 FROM %s.users WHERE username OPERATOR(pg_catalog.=) $1 "
+	"FOR UPDATE",
+	1, {TEXTOID}
+};
+
+static const ChatStatement select_memberships = {
+	"SELECT 1 FROM %s.members WHERE username OPERATOR(pg_catalog.=) $1",
+	1, {TEXTOID}
+};
+
+static const ChatStatement lock_other_rooms = {
+	"SELECT 1 FROM %s.rooms WHERE id OPERATOR(pg_catalog.=) ANY ("
+	"SELECT m.room_id FROM %s.members m "
+	"WHERE m.username OPERATOR(pg_catalog.=) $1) "
+	"FOR NO KEY UPDATE SKIP LOCKED",
 	1, {TEXTOID}
 };
 
@@ -117,6 +140,69 @@ chatroom_update_user(PG_FUNCTION_ARGS)
 	PG_RETURN_JSONB_P(row);
 }
 
+/*
+ * Lock a user's rooms, then its row: the order in which all do.  A room that it
+ * came into meanwhile is locked if that needs no waiting; else this is false,
+ * and what was locked has to be let go.
+ */
+static bool
+try_to_lock(const ChatTables *tables, Datum *values)
+{
+	ChatRows	rows;
+	uint64		memberships;
+
+	chatroom_query(tables, tables->rooms, &lock_rooms, values, NULL,
+				   CHAT_AS_OWNER, &rows);
+	chatroom_query(tables, tables->users, &lock_user, values, NULL,
+				   CHAT_AS_OWNER, &rows);
+	chatroom_query(tables, tables->members, &select_memberships, values, NULL,
+				   CHAT_AS_OWNER, &rows);
+	memberships = rows.n;
+	chatroom_query(tables, tables->rooms, &lock_other_rooms, values, NULL,
+				   CHAT_AS_OWNER, &rows);
+	return rows.n == memberships;
+}
+
+/* Lock all that goes with a user, so that two who go at once don't deadlock. */
+static void
+lock_user_and_rooms(const ChatTables *tables, Datum *values)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile bool locked = false;
+
+	while (!locked)
+	{
+		CHECK_FOR_INTERRUPTS();
+		BeginInternalSubTransaction(NULL);
+		MemoryContextSwitchTo(caller);
+		PG_TRY();
+		{
+			locked = try_to_lock(tables, values);
+			if (locked)
+				ReleaseCurrentSubTransaction();
+			else
+				RollbackAndReleaseCurrentSubTransaction();
+		}
+		PG_CATCH();
+		{
+			ErrorData  *error;
+
+			/* an internal subtransaction must not be left to others */
+			MemoryContextSwitchTo(caller);
+			error = CopyErrorData();
+			FlushErrorState();
+			RollbackAndReleaseCurrentSubTransaction();
+			MemoryContextSwitchTo(caller);
+			CurrentResourceOwner = owner;
+			ReThrowError(error);
+		}
+		PG_END_TRY();
+		MemoryContextSwitchTo(caller);
+		CurrentResourceOwner = owner;
+	}
+}
+
 CHATROOM_FUNCTION(chatroom_delete_user);
 
 /* delete_user(username text, prefix text) */
@@ -126,14 +212,12 @@ chatroom_delete_user(PG_FUNCTION_ARGS)
 	text	   *username = chatroom_text_arg(fcinfo, 0, "username");
 	ChatTables	tables;
 	Datum		values[1] = {PointerGetDatum(username)};
-	ChatRows	rows;
 	Jsonb	   *row;
 
 	chatroom_prefix_argument(fcinfo, 1, &tables);
 	check_user(&tables, username);
 	chatroom_spi_connect();
-	chatroom_query(&tables, tables.rooms, &lock_rooms, values, NULL,
-				   CHAT_AS_OWNER, &rows);
+	lock_user_and_rooms(&tables, values);
 	row = user_row(&tables, &delete_user, values);
 	chatroom_spi_finish();
 	if (row == NULL)

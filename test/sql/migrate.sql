@@ -12,7 +12,7 @@ CREATE FUNCTION shape(prefix text) RETURNS SETOF text LANGUAGE sql AS $$
 		FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
 		WHERE c.relnamespace = prefix::regnamespace AND c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped
 		UNION ALL SELECT pg_get_indexdef(indexrelid) FROM pg_index JOIN pg_class c ON c.oid = indrelid WHERE relnamespace = prefix::regnamespace
-		UNION ALL SELECT format('%s %s', conname, pg_get_constraintdef(oid)) FROM pg_constraint WHERE connamespace = prefix::regnamespace
+		UNION ALL SELECT format('%s %s', conname, pg_get_constraintdef(oid)) FROM pg_constraint WHERE connamespace = prefix::regnamespace AND contype <> 'n'
 		UNION ALL SELECT pg_get_triggerdef(t.oid) FROM pg_trigger t JOIN pg_class c ON c.oid = tgrelid WHERE relnamespace = prefix::regnamespace AND NOT tgisinternal
 		UNION ALL SELECT format('%s.%s %s using (%s) check (%s)', c.relname, polname, polcmd, pg_get_expr(polqual, polrelid), pg_get_expr(polwithcheck, polrelid))
 			FROM pg_policy JOIN pg_class c ON c.oid = polrelid WHERE relnamespace = prefix::regnamespace
