@@ -46,7 +46,7 @@ static const ChatStatement lock_rooms = {
 	1, {TEXTOID}
 };
 
-/* Whoever makes a membership holds the user's row: from now on there are none. */
+/* Whoever makes a membership holds the user's row: now there is none. */
 static const ChatStatement lock_user = {
 	"SELECT 1 FROM %s.users WHERE username OPERATOR(pg_catalog.=) $1 "
 	"FOR UPDATE",
@@ -141,9 +141,9 @@ chatroom_update_user(PG_FUNCTION_ARGS)
 }
 
 /*
- * Lock a user's rooms, then its row: the order in which all do.  A room that it
- * came into meanwhile is locked if that needs no waiting; else this is false,
- * and what was locked has to be let go.
+ * Lock a user's rooms, then its row: the order in which all do.  A room that
+ * it came into meanwhile is locked if that needs no waiting; else this is
+ * false, and what was locked has to be let go.
  */
 static bool
 try_to_lock(const ChatTables *tables, Datum *values)
@@ -163,7 +163,7 @@ try_to_lock(const ChatTables *tables, Datum *values)
 	return rows.n == memberships;
 }
 
-/* Lock all that goes with a user, so that two who go at once don't deadlock. */
+/* Lock all that goes with a user: two who go at once must not deadlock. */
 static void
 lock_user_and_rooms(const ChatTables *tables, Datum *values)
 {

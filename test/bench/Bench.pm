@@ -39,7 +39,8 @@ my @settings = (
 	[ min_wal_size             => '1GB' ],
 	[ max_wal_size             => '16GB' ],
 	[ checkpoint_timeout       => '1h' ],
-	[ autovacuum               => 'off' ]);
+	[ autovacuum               => 'off' ],
+	[ 'chatroom.max_presence'  => 100000 ]);
 
 # Run a program; its output.
 sub command

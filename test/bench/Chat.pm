@@ -31,6 +31,7 @@ sub make_chat
 
 	sql('SELECT chatroom.stop()');
 	sql(<<"SQL");
+DROP SCHEMA IF EXISTS chat CASCADE;
 SELECT chatroom.migrate();
 CREATE ROLE $role LOGIN;
 GRANT USAGE ON SCHEMA chat TO $role;
