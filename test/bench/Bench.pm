@@ -810,7 +810,7 @@ MD
 		print $fh markdown_table(\@note_head,
 			map { [ note_cells($_) ] } @other), "\n\n"
 		  if @other;
-		print $fh "Missed: $_->{name}. $_->{limits}\n\n" foreach @missed;
+		print $fh "Missed: $_->{name}. ", $_->{limits} // '', "\n\n" foreach @missed;
 	}
 	close $fh;
 }
