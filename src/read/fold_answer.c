@@ -19,6 +19,7 @@
 
 #include "base/compat.h"
 #include "base/event.h"
+#include "base/watches.h"
 #include "read/fold.h"
 
 /* An answer that is none. */
@@ -166,27 +167,41 @@ chatroom_fold_event_changed(FoldTable *table, JsonbContainer *event,
 
 /* ------------------------------------------------- which topics brought it */
 
-/* How a topic ends that tells a value: ".column:VALUE", or ":KEY". */
+/* How the topic of an association ends that a column's value makes. */
 static FoldKey
-topic_end(const JsonbValue *name, const JsonbValue *value)
+column_end(const JsonbValue *name, const JsonbValue *value)
 {
 	StringInfoData buf;
-	Piece		piece;
-	FoldKey		end;
+	Piece		piece = chatroom_fold_piece(value);
 
 	initStringInfo(&buf);
-	if (name != NULL)
-	{
-		appendStringInfoChar(&buf, '.');
-		chatroom_append_identifier(&buf, name->val.string.val,
-								   name->val.string.len);
-	}
+	appendStringInfoChar(&buf, '.');
+	chatroom_append_identifier(&buf, name->val.string.val,
+							   name->val.string.len);
 	appendStringInfoChar(&buf, ':');
-	piece = chatroom_fold_piece(value);
 	chatroom_append_topic_key(&buf, &piece, 1);
-	end.data = buf.data;
-	end.len = buf.len;
-	return end;
+	return (FoldKey){buf.data, buf.len};
+}
+
+/* How the topic of a row ends by its key; empty: not all of it is there. */
+static FoldKey
+key_end(const TableInfo *table, const JsonRow *row)
+{
+	Piece	   *pieces = palloc(sizeof(Piece) * Max(table->nkeys, 1));
+	StringInfoData buf;
+
+	for (int i = 0; i < table->nkeys; i++)
+	{
+		const TableColumn *column = &table->columns[table->keys[i] - 1];
+		JsonbValue	value;
+
+		if (!chatroom_row_member(row, column->name, column->namelen, &value))
+			return (FoldKey){NULL, 0};
+		pieces[i] = chatroom_fold_piece(&value);
+	}
+	initStringInfo(&buf);
+	chatroom_append_row_topic(&buf, "", pieces, table->nkeys);
+	return (FoldKey){buf.data, buf.len};
 }
 
 /* Does a topic end so? */
@@ -195,8 +210,8 @@ ends_so(const JsonbValue *topic, FoldKey end)
 {
 	int			rest = topic->val.string.len - end.len;
 
-	return rest > 0 && memcmp(topic->val.string.val + rest, end.data,
-							  end.len) == 0;
+	return end.len > 0 && rest > 0 &&
+		memcmp(topic->val.string.val + rest, end.data, end.len) == 0;
 }
 
 /*
@@ -204,8 +219,7 @@ ends_so(const JsonbValue *topic, FoldKey end)
  * -1: an old one, 1: a new one, 0: neither.
  */
 static int
-topic_side(const FoldTable *table, const JsonbValue *topic,
-		   JsonbContainer *old, JsonbContainer *row)
+topic_side(const JsonbValue *topic, JsonbContainer *old, JsonbContainer *row)
 {
 	JsonbIterator *iterator = JsonbIteratorInit(old);
 	JsonbIteratorToken token;
@@ -215,24 +229,15 @@ topic_side(const FoldTable *table, const JsonbValue *topic,
 
 	while ((token = JsonbIteratorNext(&iterator, &name, true)) != WJB_DONE)
 	{
-		TableColumn *column;
-		bool		key;
-
 		if (token != WJB_KEY)
 			continue;
 		(void) JsonbIteratorNext(&iterator, &value, true);
-		column = chatroom_column(table->info, name.val.string.val,
-								 name.val.string.len);
-		key = column != NULL && table->info->nkeys == 1 &&
-			table->info->keys[0] == column->attnum;
-		if (value.type != jbvNull &&
-			(ends_so(topic, topic_end(&name, &value)) ||
-			 (key && ends_so(topic, topic_end(NULL, &value)))))
+		if (value.type != jbvNull && ends_so(topic, column_end(&name, &value)))
 			return -1;
 		if (row != NULL &&
 			getKeyJsonValueFromContainer(row, name.val.string.val,
 										 name.val.string.len, &now) != NULL &&
-			now.type != jbvNull && ends_so(topic, topic_end(&name, &now)))
+			now.type != jbvNull && ends_so(topic, column_end(&name, &now)))
 			return 1;
 	}
 	return 0;
@@ -240,13 +245,17 @@ topic_side(const FoldTable *table, const JsonbValue *topic,
 
 /*
  * Work out by which topics an update came.  By none but those that it left:
- * what happens to the row later isn't told.
+ * what happens to the row later isn't told.  The key that the row had is among
+ * what it left, also where only some of its columns changed.
  */
 static void
 judge_topics(const FoldTable *table, FoldRow *row, JsonbContainer *event,
 			 JsonbContainer *old)
 {
 	JsonbContainer *topics = list_member_of(event, "topics");
+	JsonRow		before = {old, row->source.image};
+	FoldKey		old_key;
+	FoldKey		new_key;
 	JsonbIterator *iterator;
 	JsonbIteratorToken token;
 	JsonbValue	topic;
@@ -256,11 +265,22 @@ judge_topics(const FoldTable *table, FoldRow *row, JsonbContainer *event,
 	row->move = 0;
 	if (topics == NULL || old == NULL)
 		return;
+	old_key = key_end(table->info, &before);
+	new_key = key_end(table->info, &row->source);
 	iterator = JsonbIteratorInit(topics);
 	while ((token = JsonbIteratorNext(&iterator, &topic, true)) != WJB_DONE)
-		if (token == WJB_ELEM && topic.type == jbvString)
-			sides[1 + topic_side(table, &topic, old,
-								 chatroom_fold_member(event, "row"))] = true;
+	{
+		int			side;
+
+		if (token != WJB_ELEM || topic.type != jbvString)
+			continue;
+		if (ends_so(&topic, old_key) && !ends_so(&topic, new_key))
+			side = -1;
+		else
+			side = topic_side(&topic, old,
+							  chatroom_fold_member(event, "row"));
+		sides[1 + side] = true;
+	}
 	row->trusted = sides[1] || sides[2] || !sides[0];
 	if (!sides[1] && sides[0] != sides[2])
 		row->move = sides[2] ? 1 : -1;

@@ -316,6 +316,20 @@ SELECT chatroom.fold('[]', '{"reset": false, "events": []}', 'posts', '{}', '{"l
 SELECT chatroom.fold('[]', '{"reset": false, "events": [{"type": "broadcast", "event": "x"}, {"type": "insert", "table": "x.y", "key": {"id": 1}, "row": {"id": 1}}]}', 'posts');
 SELECT chatroom.fold('[]', '{"reset": false, "events": []}'::json, 'posts'), chatroom.fold('[]', '{"reset": false, "events": []}'::jsonb, 'posts'), chatroom.fold('[]', '{"reset": false, "events": []}'::text, 'posts');
 
+-- A key of several columns that changes takes the row out of the topic that
+-- was followed, which doesn't tell what happens to it later, its end included.
+CREATE TABLE seats (hall int, num int, guest text, PRIMARY KEY (hall, num));
+SELECT chatroom.watch('seats');
+INSERT INTO seats VALUES (1, 1, 'ann'), (1, 2, 'bob');
+SELECT hold('seat', '{"hall": 1, "num": 1, "guest": "ann"}', 'seats');
+SELECT hold('seats', '[{"hall": 1, "num": 1, "guest": "ann"}, {"hall": 1, "num": 2, "guest": "bob"}]', 'seats');
+UPDATE seats SET num = 7 WHERE num = 1;
+UPDATE seats SET guest = 'eve' WHERE num = 7;
+SELECT folded('seat');
+UPDATE seats SET hall = 2 WHERE num = 2;
+DELETE FROM seats WHERE num = 2;
+SELECT folded('seats');
+
 -- topics_for
 SELECT chatroom.topics_for('null', 'posts'), chatroom.topics_for(NULL, 'posts'), chatroom.topics_for('"x"', 'posts');
 SELECT chatroom.topics_for('{"id": "1"}', 'posts');
