@@ -35,13 +35,13 @@
 #include "access/sysattr.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "base/columns.h"
 #include "base/compat.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "nodes/bitmapset.h"
 #include "nodes/makefuncs.h"
-#include "nodes/nodeFuncs.h"
 #include "parser/parse_node.h"
 #include "read/access.h"
 #include "rewrite/rewriteHandler.h"
@@ -121,48 +121,23 @@ needs_column(const PolicyPlan *plan, AttrNumber attnum)
 	return (plan->columns[attnum / 64] >> attnum % 64) & 1;
 }
 
-typedef struct ColumnWalk
+/* Note the columns that the policies refer to. */
+static void
+add_columns(PolicyPlan *plan, Relation relation, Node *condition)
 {
-	PolicyPlan *plan;
-	int			depth;			/* of subqueries */
-	int			natts;
-} ColumnWalk;
+	TupleDesc	tupdesc = RelationGetDescr(relation);
+	bool		system;
+	Bitmapset  *columns = chatroom_expression_columns(condition, 1,
+														 &system);
+	bool		whole = bms_is_member(0, columns);
 
-/* Which columns does an expression refer to?  Subqueries included. */
-static bool
-collect_columns(Node *node, void *context)
-{
-	ColumnWalk *walk = context;
-
-	if (node == NULL)
-		return false;
-	if (IsA(node, Var))
-	{
-		Var		   *var = (Var *) node;
-		AttrNumber	attnum = var->varattno;
-
-		if (var->varno != 1 || (int) var->varlevelsup != walk->depth)
-			return false;
-		if (attnum < 0)
-			add_column(walk->plan, 0);
-		else if (attnum > 0)
-			add_column(walk->plan, attnum);
-		else
-			for (attnum = 1; attnum <= walk->natts; attnum++)
-				add_column(walk->plan, attnum);
-		return false;
-	}
-	if (IsA(node, Query))
-	{
-		bool		result;
-
-		walk->depth++;
-		result = query_tree_walker((Query *) node, collect_columns, context,
-								   0);
-		walk->depth--;
-		return result;
-	}
-	return expression_tree_walker(node, collect_columns, context);
+	memset(plan->columns, 0, sizeof(plan->columns));
+	if (system)
+		add_column(plan, 0);
+	for (AttrNumber attnum = 1; attnum <= tupdesc->natts; attnum++)
+		if ((whole || bms_is_member(attnum, columns)) &&
+			!TupleDescAttr(tupdesc, attnum - 1)->attisdropped)
+			add_column(plan, attnum);
 }
 
 /*
@@ -208,16 +183,10 @@ resolve_visible(ParseState *pstate, ColumnRef *reference)
 {
 	PolicyPlan *plan = pstate->p_ref_hook_state;
 	Relation	relation = table_open(plan->key.relid, AccessShareLock);
-	ColumnWalk	walk = {plan, 0, RelationGetNumberOfAttributes(relation)};
 	bool		has_sublinks = false;
 	Expr	   *condition = visible_condition(relation, &has_sublinks);
 
-	memset(plan->columns, 0, sizeof(plan->columns));
-	collect_columns((Node *) condition, &walk);
-	for (AttrNumber attnum = 1; attnum <= walk.natts; attnum++)
-		if (TupleDescAttr(RelationGetDescr(relation),
-						  attnum - 1)->attisdropped)
-			plan->columns[attnum / 64] &= ~(UINT64CONST(1) << attnum % 64);
+	add_columns(plan, relation, (Node *) condition);
 	pstate->p_hasSubLinks = pstate->p_hasSubLinks || has_sublinks;
 	table_close(relation, NoLock);
 	return (Node *) condition;

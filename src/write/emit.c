@@ -47,6 +47,7 @@
 #include "access/toast_internals.h"
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "base/columns.h"
 #include "base/compat.h"
 #include "base/descriptors.h"
 #include "base/memory.h"
@@ -57,7 +58,6 @@
 #include "commands/trigger.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
-#include "nodes/nodeFuncs.h"
 #include "rewrite/prs2lock.h"
 #include "rewrite/rewriteManip.h"
 #include "rewrite/rowsecurity.h"
@@ -319,53 +319,11 @@ make_plan_table(void)
 	CacheRegisterSyscacheCallback(PROCOID, invalidate_all_plans, (Datum) 0);
 }
 
-/* Which columns does an expression read?  Sublinks included. */
-typedef struct ColumnWalk
-{
-	int			depth;			/* of subqueries */
-	Bitmapset  *columns;		/* offset as pull_varattnos does */
-} ColumnWalk;
-
-static bool
-collect_columns(Node *node, void *context)
-{
-	ColumnWalk *walk = context;
-
-	if (node == NULL)
-		return false;
-	if (IsA(node, Var))
-	{
-		Var		   *var = (Var *) node;
-
-		if (var->varno == 1 && (int) var->varlevelsup == walk->depth)
-		{
-			int			member;
-
-			member = var->varattno - FirstLowInvalidHeapAttributeNumber;
-			walk->columns = bms_add_member(walk->columns, member);
-		}
-		return false;
-	}
-	if (IsA(node, Query))
-	{
-		bool		result;
-
-		walk->depth++;
-		result = query_tree_walker((Query *) node, collect_columns, context,
-								   0);
-		walk->depth--;
-		return result;
-	}
-	return expression_tree_walker(node, collect_columns, context);
-}
-
 /* Columns that the SELECT policies of a relation refer to. */
 static Bitmapset *
 policy_columns(Relation root)
 {
-	ColumnWalk	walk = {0, NULL};
 	Bitmapset  *columns = NULL;
-	bool		whole;
 	ListCell   *lc;
 
 	if (!root->rd_rel->relrowsecurity || root->rd_rsdesc == NULL)
@@ -375,15 +333,15 @@ policy_columns(Relation root)
 		RowSecurityPolicy *policy = lfirst(lc);
 
 		if (policy->polcmd == ACL_SELECT_CHR || policy->polcmd == '*')
-			collect_columns((Node *) policy->qual, &walk);
+			columns =
+				bms_join(columns,
+						 chatroom_expression_columns((Node *) policy->qual,
+													 1, NULL));
 	}
-	whole = bms_is_member(0 - FirstLowInvalidHeapAttributeNumber,
-						  walk.columns);
-	for (int i = 1; i <= RelationGetNumberOfAttributes(root); i++)
-		if (whole || bms_is_member(i - FirstLowInvalidHeapAttributeNumber,
-								   walk.columns))
-			columns = bms_add_member(columns, i);
-	return columns;
+	if (bms_is_member(0, columns))
+		columns = bms_add_range(columns, 1,
+								RelationGetNumberOfAttributes(root));
+	return bms_del_member(columns, 0);
 }
 
 /* A list of columns as a set. */

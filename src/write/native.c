@@ -18,6 +18,7 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "base/columns.h"
 #include "base/compat.h"
 #include "catalog/index.h"
 #include "catalog/namespace.h"
@@ -112,6 +113,7 @@ compile_checks(Relation relation)
 	for (int i = 0; constr != NULL && i < constr->num_check; i++)
 	{
 		NativeCheck *check;
+		bool		system;
 
 		if (!ChatroomCheckEnforced(&constr->check[i]))
 			continue;
@@ -120,7 +122,11 @@ compile_checks(Relation relation)
 		check->condition = row_condition(stringToNode(constr->check[i].ccbin),
 										 relation);
 		check->columns =
-			chatroom_expression_columns((Node *) check->condition->expr);
+			chatroom_expression_columns((Node *) check->condition->expr,
+										1, &system);
+		/* which partition the row will be in isn't known yet */
+		if (system)
+			continue;
 		checks = lappend(checks, check);
 	}
 	return checks;
@@ -286,10 +292,12 @@ compile_index(Relation relation, Relation indexrel, const NativeSet *set)
 	}
 	index->columns =
 		bms_join(index->columns,
-				 chatroom_expression_columns((Node *) info->ii_Expressions));
+				 chatroom_expression_columns((Node *) info->ii_Expressions,
+											 1, NULL));
 	index->columns =
 		bms_join(index->columns,
-				 chatroom_expression_columns((Node *) info->ii_Predicate));
+				 chatroom_expression_columns((Node *) info->ii_Predicate,
+											 1, NULL));
 	compile_lookups(relation, indexrel, info, index, set);
 	return index;
 }

@@ -245,9 +245,6 @@ extern char *chatroom_operator_text(Oid operator);
 
 /* ruleset.c */
 
-/* The columns that an expression reads; 0 is the whole row. */
-extern Bitmapset *chatroom_expression_columns(Node *expr);
-
 /* One rule that a relation itself has, with its parameters; not compiled. */
 typedef struct RuleRow
 {

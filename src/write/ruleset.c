@@ -22,6 +22,7 @@
 
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "base/columns.h"
 #include "base/compat.h"
 #include "catalog/pg_index.h"
 #include "commands/trigger.h"
@@ -188,31 +189,6 @@ chatroom_expand_generated(Node *expr, Relation relation)
 	return expand_generated(expr, relation);
 }
 
-/* The columns that an expression reads; 0 is the whole row. */
-static bool
-collect_columns(Node *node, void *context)
-{
-	Bitmapset **columns = context;
-
-	if (node == NULL)
-		return false;
-	if (IsA(node, Var))
-	{
-		*columns = bms_add_member(*columns, ((Var *) node)->varattno);
-		return false;
-	}
-	return expression_tree_walker(node, collect_columns, context);
-}
-
-Bitmapset *
-chatroom_expression_columns(Node *expr)
-{
-	Bitmapset  *columns = NULL;
-
-	collect_columns(expr, &columns);
-	return columns;
-}
-
 /* An expression over rows of a relation, and what makes it count. */
 static RowCondition *
 make_condition(RuleCode *code, Node *expr)
@@ -220,7 +196,8 @@ make_condition(RuleCode *code, Node *expr)
 	RowCondition *condition = palloc0(sizeof(RowCondition));
 
 	condition->expr = copyObject((Expr *) expr);
-	collect_columns(expr, &code->depends);
+	code->depends = bms_join(code->depends,
+							 chatroom_expression_columns(expr, 0, NULL));
 	if (bms_is_member(0, code->depends))
 		code->always = true;
 	return condition;

@@ -99,5 +99,13 @@ INSERT INTO child VALUES (1, 5);
 SELECT chatroom.update('parent', '1', '{"n": 10}') #> '{error,errors}';
 SELECT chatroom.update('parent', '1', '{"n": -10}') #> '{error,errors}';
 
+-- a constraint that names the partition is the server's to tell, after others
+CREATE TABLE own (id int PRIMARY KEY, n int CHECK (n > 0),
+	CONSTRAINT elsewhere CHECK (tableoid <> 'own'::regclass OR n < 9));
+SELECT chatroom.changeset('own', '{"id": 1, "n": -2}') -> 'errors';
+SELECT chatroom.insert('own', '{"id": 1, "n": -2}') #> '{error,errors}';
+SELECT chatroom.insert('own', '{"id": 1, "n": 9}') #> '{error,errors}';
+SELECT chatroom.insert('own', '{"id": 1, "n": 8}');
+
 DROP SCHEMA caught CASCADE;
 DROP EXTENSION chatroom;
