@@ -17,9 +17,9 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "access/xact.h"
 #include "base/cast.h"
 #include "base/compat.h"
+#include "base/subtransaction.h"
 #include "catalog/pg_enum.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
@@ -33,7 +33,6 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/numeric.h"
-#include "utils/resowner.h"
 #include "utils/syscache.h"
 #include "utils/typcache.h"
 
@@ -213,9 +212,10 @@ is_foreign_error(int sqlerrcode)
 }
 
 /* Run the input function, or check a domain's constraints. */
-static void
-attempt(Attempt *what)
+static bool
+attempt(void *arg)
 {
+	Attempt    *what = arg;
 	Caster	   *caster = what->caster;
 
 	if (what->text != NULL)
@@ -224,42 +224,21 @@ attempt(Attempt *what)
 	else
 		domain_check(what->value, false, caster->typid, NULL,
 					 CurrentMemoryContext);
+	return true;
 }
 
 /* Do that in a subtransaction: is there no error? */
 static bool
 attempt_safely(Attempt *what)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	volatile bool success = true;
+	ErrorData  *error;
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(caller);
-	PG_TRY();
-	{
-		attempt(what);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(caller);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(caller);
-		CurrentResourceOwner = owner;
-		if (is_foreign_error(error->sqlerrcode))
-			ReThrowError(error);
-		FreeErrorData(error);
-		success = false;
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(caller);
-	CurrentResourceOwner = owner;
-	return success;
+	if (chatroom_subtransaction(attempt, what, &error))
+		return true;
+	if (is_foreign_error(error->sqlerrcode))
+		ReThrowError(error);
+	FreeErrorData(error);
+	return false;
 }
 
 /* The input function's value of a text that it may not take. */

@@ -10,17 +10,16 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "base/arguments.h"
 #include "base/compat.h"
 #include "base/identity.h"
+#include "base/subtransaction.h"
 #include "catalog/pg_type.h"
 #include "chat/members.h"
 #include "chat/people.h"
 #include "chat/query.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/resowner.h"
 
 /* A null in the profile's place takes a member of it away. */
 static const ChatStatement update_user = {
@@ -140,14 +139,24 @@ chatroom_update_user(PG_FUNCTION_ARGS)
 	PG_RETURN_JSONB_P(row);
 }
 
+/* Whose rows are to be locked. */
+typedef struct UserLocks
+{
+	const ChatTables *tables;
+	Datum	   *values;			/* $1: the username */
+} UserLocks;
+
 /*
  * Lock a user's rooms, then its row: the order in which all do.  A room that
  * it came into meanwhile is locked if that needs no waiting; else this is
  * false, and what was locked has to be let go.
  */
 static bool
-try_to_lock(const ChatTables *tables, Datum *values)
+try_to_lock(void *arg)
 {
+	const UserLocks *locks = arg;
+	const ChatTables *tables = locks->tables;
+	Datum	   *values = locks->values;
 	ChatRows	rows;
 	uint64		memberships;
 
@@ -167,40 +176,10 @@ try_to_lock(const ChatTables *tables, Datum *values)
 static void
 lock_user_and_rooms(const ChatTables *tables, Datum *values)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	volatile bool locked = false;
+	UserLocks	locks = {tables, values};
 
-	while (!locked)
-	{
+	while (!chatroom_subtransaction(try_to_lock, &locks, NULL))
 		CHECK_FOR_INTERRUPTS();
-		BeginInternalSubTransaction(NULL);
-		MemoryContextSwitchTo(caller);
-		PG_TRY();
-		{
-			locked = try_to_lock(tables, values);
-			if (locked)
-				ReleaseCurrentSubTransaction();
-			else
-				RollbackAndReleaseCurrentSubTransaction();
-		}
-		PG_CATCH();
-		{
-			ErrorData  *error;
-
-			/* an internal subtransaction must not be left to others */
-			MemoryContextSwitchTo(caller);
-			error = CopyErrorData();
-			FlushErrorState();
-			RollbackAndReleaseCurrentSubTransaction();
-			MemoryContextSwitchTo(caller);
-			CurrentResourceOwner = owner;
-			ReThrowError(error);
-		}
-		PG_END_TRY();
-		MemoryContextSwitchTo(caller);
-		CurrentResourceOwner = owner;
-	}
 }
 
 CHATROOM_FUNCTION(chatroom_delete_user);

@@ -34,9 +34,9 @@
 
 #include "access/sysattr.h"
 #include "access/table.h"
-#include "access/xact.h"
 #include "base/columns.h"
 #include "base/compat.h"
+#include "base/subtransaction.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -566,42 +566,45 @@ is_callers_error(int sqlerrcode)
 	}
 }
 
+/* What to ask a table's policies about. */
+typedef struct Questions
+{
+	Relation	relation;
+	PolicyPlan *plan;
+	RingEvent **events;
+	Judged	   *judged;
+	int			n;
+} Questions;
+
+/* Ask them, with a snapshot. */
+static bool
+ask_with_snapshot(void *arg)
+{
+	Questions  *questions = arg;
+	bool		pushed = false;
+
+	if (!ActiveSnapshotSet())
+	{
+		PushActiveSnapshot(GetTransactionSnapshot());
+		pushed = true;
+	}
+	ask_policies(questions->relation, questions->plan, questions->events,
+				 questions->judged, questions->n);
+	if (pushed)
+		PopActiveSnapshot();
+	return true;
+}
+
 /* The same, in a subtransaction; false where the policies failed. */
 static bool
 try_policies(Relation relation, PolicyPlan *plan, RingEvent **events,
 			 Judged *judged, int n)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData  *volatile error = NULL;
+	Questions	questions = {relation, plan, events, judged, n};
+	ErrorData  *error;
 
 	plan->busy++;
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(caller);
-	PG_TRY();
-	{
-		bool		pushed = false;
-
-		if (!ActiveSnapshotSet())
-		{
-			PushActiveSnapshot(GetTransactionSnapshot());
-			pushed = true;
-		}
-		ask_policies(relation, plan, events, judged, n);
-		if (pushed)
-			PopActiveSnapshot();
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(caller);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(caller);
-	CurrentResourceOwner = owner;
+	(void) chatroom_subtransaction(ask_with_snapshot, &questions, &error);
 	plan->busy--;
 	if (error == NULL)
 		return true;

@@ -24,9 +24,9 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
-#include "access/xact.h"
 #include "base/compat.h"
 #include "base/dependents.h"
+#include "base/subtransaction.h"
 #include "base/watches.h"
 #include "catalog/dependency.h"
 #include "catalog/indexing.h"
@@ -44,7 +44,6 @@
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "write/emit.h"
 #include "write/rules.h"
@@ -471,6 +470,41 @@ handle_drop(DdlWork *work, Node *statement)
 	log_resets(work, RESET_REASON_DROP);
 }
 
+/* What an event trigger does, and the statement it does it for. */
+typedef struct Handling
+{
+	DdlHandler	handler;
+	Node	   *statement;
+} Handling;
+
+/* Run a handler. */
+static bool
+handle(void *arg)
+{
+	Handling   *handling = arg;
+	DdlWork		work = {0};
+
+	work.before = snapshot_before();
+	handling->handler(&work, handling->statement);
+	UnregisterSnapshot(work.before);
+	return true;
+}
+
+/* Tell of a handler that failed; an error where the command is to end. */
+static void
+report_failure(ErrorData *error)
+{
+	if (ERRCODE_TO_CATEGORY(error->sqlerrcode) ==
+		ERRCODE_TO_CATEGORY(ERRCODE_OPERATOR_INTERVENTION))
+		ReThrowError(error);
+	ereport(WARNING,
+			(errcode(error->sqlerrcode),
+			 errmsg("chatroom could not follow this command: %s",
+					error->message),
+			 errdetail("All topics of the database are reset."),
+			 errhint("Call chatroom.unwatch() and chatroom.watch() for the table.")));
+}
+
 /*
  * Run a handler in a subtransaction.  What fails there must not fail the
  * command, and must not be lost on readers either.
@@ -478,53 +512,21 @@ handle_drop(DdlWork *work, Node *statement)
 static void
 run_handler(DdlHandler handler, Node *statement)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
+	Handling	handling = {handler, statement};
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
 												  "chatroom DDL",
 												  ALLOCSET_DEFAULT_SIZES);
-	volatile bool failed = false;
+	MemoryContext caller = MemoryContextSwitchTo(context);
+	ErrorData  *error;
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		DdlWork		work = {0};
-
-		work.before = snapshot_before();
-		handler(&work, statement);
-		UnregisterSnapshot(work.before);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(caller);
-		CurrentResourceOwner = owner;
-
-		/* somebody wants this command to end */
-		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) ==
-			ERRCODE_TO_CATEGORY(ERRCODE_OPERATOR_INTERVENTION))
-			ReThrowError(error);
-		ereport(WARNING,
-				(errcode(error->sqlerrcode),
-				 errmsg("chatroom could not follow this command: %s",
-						error->message),
-				 errdetail("All topics of the database are reset."),
-				 errhint("Call chatroom.unwatch() and chatroom.watch() for the table.")));
-		failed = true;
-	}
-	PG_END_TRY();
+	(void) chatroom_subtransaction(handle, &handling, &error);
 	MemoryContextSwitchTo(caller);
-	CurrentResourceOwner = owner;
-	MemoryContextDelete(context);
-	if (failed)
+	if (error != NULL)
+	{
+		report_failure(error);
 		chatroom_log_database_reset(RESET_REASON_DDL);
+	}
+	MemoryContextDelete(context);
 }
 
 /* The event trigger's data, or an error. */

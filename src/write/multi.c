@@ -12,10 +12,10 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "base/arguments.h"
 #include "base/compat.h"
 #include "base/rooms.h"
+#include "base/subtransaction.h"
 #include "base/where.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_proc.h"
@@ -27,7 +27,6 @@
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/regproc.h"
-#include "utils/resowner.h"
 #include "utils/syscache.h"
 #include "utils/varlena.h"
 #include "write/repo.h"
@@ -45,6 +44,7 @@ typedef struct MultiResult
 /* All that is running. */
 typedef struct Multi
 {
+	Jsonb	   *operations;		/* as given */
 	List	   *results;		/* MultiResult */
 	int			noperations;
 	char	   *failed;			/* the name of what failed, or NULL */
@@ -940,38 +940,13 @@ run_operations(Multi *multi, Jsonb *list)
 }
 
 /* Run all in a subtransaction, which is rolled back if one fails. */
-static void
-run_all_or_nothing(Multi *multi, Jsonb *operations)
+static bool
+run_all_or_nothing(void *arg)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
+	Multi	   *multi = arg;
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(caller);
-	PG_TRY();
-	{
-		run_operations(multi, operations);
-		if (multi->failed != NULL)
-			RollbackAndReleaseCurrentSubTransaction();
-		else
-			ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		/* an internal subtransaction must not be left to others */
-		MemoryContextSwitchTo(caller);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(caller);
-		CurrentResourceOwner = owner;
-		ReThrowError(error);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(caller);
-	CurrentResourceOwner = owner;
+	run_operations(multi, multi->operations);
+	return multi->failed == NULL;
 }
 
 /* {"ok": {name: value}} or {"error": {"failed", "value", "changes"}} */
@@ -1016,7 +991,8 @@ chatroom_multi(PG_FUNCTION_ARGS)
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	run_all_or_nothing(&multi, operations);
+	multi.operations = operations;
+	(void) chatroom_subtransaction(run_all_or_nothing, &multi, NULL);
 	result = chatroom_keep_jsonb(answer(&multi));
 	SPI_finish();
 	PG_RETURN_JSONB_P(result);

@@ -19,9 +19,9 @@
 
 #include "access/htup_details.h"
 #include "access/relation.h"
-#include "access/xact.h"
 #include "base/arguments.h"
 #include "base/compat.h"
+#include "base/subtransaction.h"
 #include "base/where.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
@@ -30,7 +30,6 @@
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/resowner.h"
 #include "utils/timestamp.h"
 #include "write/repo.h"
 
@@ -768,42 +767,27 @@ take_error(Writer *writer, ErrorData *error)
 	changeset->errors = list_concat(changeset->errors, errors);
 }
 
+/* Write all, in a subtransaction. */
+static bool
+write_root(void *arg)
+{
+	Writer	   *writer = arg;
+
+	return write_changeset(writer, writer->root);
+}
+
 /* Write in a subtransaction; false: nothing is written, and why is told. */
 static bool
 try_writing(Writer *writer)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	volatile bool success = false;
+	ErrorData  *error;
+	bool		success;
 
 	writer->current = NULL;
 	writer->blame = NULL;
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(caller);
-	PG_TRY();
-	{
-		success = write_changeset(writer, writer->root);
-		if (success)
-			ReleaseCurrentSubTransaction();
-		else
-			RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(caller);
-		CurrentResourceOwner = owner;
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(caller);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(caller);
-		CurrentResourceOwner = owner;
-		success = false;
+	success = chatroom_subtransaction(write_root, writer, &error);
+	if (error != NULL)
 		take_error(writer, error);
-	}
-	PG_END_TRY();
 	return success;
 }
 
