@@ -27,6 +27,7 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "base/arguments.h"
+#include "base/commands.h"
 #include "base/compat.h"
 #include "base/cursor.h"
 #include "base/duration.h"
@@ -38,11 +39,9 @@
 #include "fmgr.h"
 #include "lib/ilist.h"
 #include "miscadmin.h"
-#include "nodes/parsenodes.h"
 #include "read/sync.h"
 #include "storage/ipc.h"
 #include "storage/lwlock.h"
-#include "tcop/utility.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -84,8 +83,6 @@ static uint64 last_action = 0;
 
 /* Is there anything to do at the transaction's end? */
 static bool dirty = false;
-
-static ProcessUtility_hook_type prev_process_utility = NULL;
 
 /* ---------------------------------------------------- what a session holds */
 
@@ -332,30 +329,10 @@ note_action(bool listen, const char *channel)
 
 /* UNLISTEN and DISCARD ALL, as commands, give interests back, too. */
 static void
-watch_commands(PlannedStmt *statement, const char *query, bool read_only,
-			   ProcessUtilityContext context, ParamListInfo params,
-			   QueryEnvironment *environment, DestReceiver *receiver,
-			   QueryCompletion *completion)
+unlisten_at_command(bool discard, const char *channel)
 {
-	Node	   *command = statement->utilityStmt;
-	bool		unlisten = IsA(command, UnlistenStmt);
-	bool		discard = IsA(command, DiscardStmt) &&
-		((DiscardStmt *) command)->target == DISCARD_ALL;
-	char	   *channel = NULL;
-
-	/* the command's tree needn't outlive it */
-	if (unlisten && ((UnlistenStmt *) command)->conditionname != NULL)
-	{
-		channel = pstrdup(((UnlistenStmt *) command)->conditionname);
-		unlisten = strlen(channel) == CHANNEL_NAME_LEN;
-	}
-	if (prev_process_utility)
-		prev_process_utility(statement, query, read_only, context, params,
-							 environment, receiver, completion);
-	else
-		standard_ProcessUtility(statement, query, read_only, context, params,
-								environment, receiver, completion);
-	if (unlisten || discard)
+	/* channels of other names are none of ours */
+	if (channel == NULL || strlen(channel) == CHANNEL_NAME_LEN)
 		note_action(false, channel);
 }
 
@@ -374,8 +351,7 @@ prepare_session(void)
 	before_shmem_exit(give_back_at_exit, (Datum) 0);
 	RegisterXactCallback(transaction_ended, NULL);
 	RegisterSubXactCallback(subtransaction_ended, NULL);
-	prev_process_utility = ProcessUtility_hook;
-	ProcessUtility_hook = watch_commands;
+	chatroom_listen_to_commands(unlisten_at_command);
 }
 
 /* ----------------------------------------------------------- what is asked */

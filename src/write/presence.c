@@ -17,6 +17,7 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "base/arguments.h"
+#include "base/commands.h"
 #include "base/compat.h"
 #include "base/duration.h"
 #include "base/memory.h"
@@ -33,7 +34,6 @@
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/lwlock.h"
-#include "tcop/utility.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
@@ -57,7 +57,6 @@
 #define JSONB_OVERHEAD	16
 
 static uint64 my_session = 0;
-static ProcessUtility_hook_type prev_process_utility = NULL;
 
 /* ------------------------------------------------------------- the session */
 
@@ -84,21 +83,8 @@ end_session_at_exit(int code, Datum arg)
 
 /* DISCARD ALL gives the session to somebody else. */
 static void
-watch_discard(PlannedStmt *statement, const char *query, bool read_only,
-			  ProcessUtilityContext context, ParamListInfo params,
-			  QueryEnvironment *environment, DestReceiver *receiver,
-			  QueryCompletion *completion)
+end_at_discard(bool discard, const char *channel)
 {
-	Node	   *command = statement->utilityStmt;
-	bool		discard = IsA(command, DiscardStmt) &&
-		((DiscardStmt *) command)->target == DISCARD_ALL;
-
-	if (prev_process_utility)
-		prev_process_utility(statement, query, read_only, context, params,
-							 environment, receiver, completion);
-	else
-		standard_ProcessUtility(statement, query, read_only, context, params,
-								environment, receiver, completion);
 	if (discard)
 		end_session();
 }
@@ -122,8 +108,7 @@ this_session(void)
 	if (my_session == 0)
 	{
 		before_shmem_exit(end_session_at_exit, (Datum) 0);
-		prev_process_utility = ProcessUtility_hook;
-		ProcessUtility_hook = watch_discard;
+		chatroom_listen_to_commands(end_at_discard);
 		my_session = unique_number();
 	}
 	return my_session;
