@@ -18,16 +18,13 @@
  */
 #include "postgres.h"
 
+#include "base/clock.h"
 #include "base/compat.h"
 #include "base/launch.h"
 #include "base/memory.h"
 #include "base/settings.h"
-#include "miscadmin.h"
-#include "pgstat.h"
-#include "portability/instr_time.h"
 #include "postmaster/bgworker.h"
 #include "storage/ipc.h"
-#include "storage/latch.h"
 
 /* Fill in what the postmaster needs to know. */
 static void
@@ -88,28 +85,20 @@ chatroom_tailer_running(void)
 bool
 chatroom_ensure_tailer(long timeout_ms)
 {
-	instr_time	start;
+	uint64		start;
 
 	if (chatroom_tailer_running())
 		return true;
-	INSTR_TIME_SET_CURRENT(start);
+	start = chatroom_monotonic_us();
 	for (;;)
 	{
-		instr_time	now;
-
 		if (chatroom_tailer_running())
 			return true;
 		if (chatroom_control->stopped || !register_tailer())
 			return false;
-		INSTR_TIME_SET_CURRENT(now);
-		INSTR_TIME_SUBTRACT(now, start);
-		if (INSTR_TIME_GET_MILLISEC(now) >= timeout_ms)
+		if (chatroom_elapsed_ms(start) >= timeout_ms)
 			return false;
-		(void) WaitLatch(MyLatch,
-						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 2, PG_WAIT_EXTENSION);
-		ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
+		chatroom_nap(2);
 	}
 }
 

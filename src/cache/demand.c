@@ -10,15 +10,13 @@
  */
 #include "postgres.h"
 
+#include "base/clock.h"
 #include "base/compat.h"
 #include "base/launch.h"
 #include "base/memory.h"
 #include "cache/demand.h"
 #include "miscadmin.h"
-#include "pgstat.h"
-#include "portability/instr_time.h"
 #include "storage/ipc.h"
-#include "storage/latch.h"
 
 /* How long the first use waits for a worker and a cache, in ms. */
 #define START_TIMEOUT	5000
@@ -62,40 +60,18 @@ want_cache(void)
 	return possible;
 }
 
-/* Sleep a little, for something that another process is about to do. */
-static void
-nap(long ms)
-{
-	(void) WaitLatch(MyLatch,
-					 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-					 ms, PG_WAIT_EXTENSION);
-	ResetLatch(MyLatch);
-	CHECK_FOR_INTERRUPTS();
-}
-
-/* Milliseconds since a moment. */
-static long
-elapsed_ms(instr_time start)
-{
-	instr_time	now;
-
-	INSTR_TIME_SET_CURRENT(now);
-	INSTR_TIME_SUBTRACT(now, start);
-	return (long) INSTR_TIME_GET_MILLISEC(now);
-}
-
 /* This database's cache, with a worker that fills it; see demand.h. */
 Cache *
 chatroom_need_cache(void)
 {
 	Cache	   *cache;
-	instr_time	start;
+	uint64		start;
 
 	chatroom_attach_control();
 	if (chatroom_tailer_running() && (cache = chatroom_my_cache()) != NULL)
 		return cache;
 
-	INSTR_TIME_SET_CURRENT(start);
+	start = chatroom_monotonic_us();
 	if (!chatroom_ensure_tailer(START_TIMEOUT))
 	{
 		/* rebuilding for long: what is there already may be read */
@@ -106,9 +82,9 @@ chatroom_need_cache(void)
 	}
 	while ((cache = chatroom_my_cache()) == NULL)
 	{
-		if (!want_cache() || elapsed_ms(start) > START_TIMEOUT)
+		if (!want_cache() || chatroom_elapsed_ms(start) > START_TIMEOUT)
 			return NULL;
-		nap(2);
+		chatroom_nap(2);
 	}
 	return cache;
 }

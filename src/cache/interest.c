@@ -11,6 +11,7 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "base/clock.h"
 #include "base/compat.h"
 #include "base/memory.h"
 #include "cache/interest.h"
@@ -21,7 +22,6 @@
 #include "common/sha2.h"
 #include "miscadmin.h"
 #include "port/pg_bitutils.h"
-#include "portability/instr_time.h"
 #include "storage/latch.h"
 #include "storage/proc.h"
 #include "utils/resowner.h"
@@ -306,16 +306,6 @@ chatroom_interest_mark_all(Cache *cache, XLogRecPtr lsn)
 }
 
 /* ------------------------------------------------------- taking part in it */
-
-/* Microseconds of the monotonic clock, which all processes share. */
-uint64
-chatroom_monotonic_us(void)
-{
-	instr_time	now;
-
-	INSTR_TIME_SET_CURRENT(now);
-	return (uint64) INSTR_TIME_GET_MICROSEC(now);
-}
 
 /* Is an interest of no use to anybody any more? */
 static bool

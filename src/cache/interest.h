@@ -89,9 +89,6 @@ extern void chatroom_interest_leave(Cache *cache);
 /* Have an interest rung that this session holds. */
 extern void chatroom_interest_ring(Cache *cache, uint32 index);
 
-/* Microseconds of the monotonic clock. */
-extern uint64 chatroom_monotonic_us(void);
-
 /* ---- the tailer ---- */
 
 extern bool chatroom_interest_mark(Cache *cache, uint64 hash,

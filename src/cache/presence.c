@@ -15,6 +15,7 @@
  */
 #include "postgres.h"
 
+#include "base/clock.h"
 #include "base/compat.h"
 #include "base/memory.h"
 #include "cache/interest.h"

@@ -27,6 +27,7 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "base/arguments.h"
+#include "base/clock.h"
 #include "base/commands.h"
 #include "base/compat.h"
 #include "base/cursor.h"

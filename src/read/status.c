@@ -11,6 +11,7 @@
 
 #include "access/xlog.h"
 #include "access/xlogrecovery.h"
+#include "base/clock.h"
 #include "base/compat.h"
 #include "base/grants.h"
 #include "base/launch.h"
@@ -21,11 +22,8 @@
 #include "catalog/pg_authid.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "pgstat.h"
-#include "portability/instr_time.h"
 #include "read/sync.h"
 #include "storage/ipc.h"
-#include "storage/latch.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
@@ -518,27 +516,19 @@ CHATROOM_FUNCTION(chatroom_stop);
 Datum
 chatroom_stop(PG_FUNCTION_ARGS)
 {
-	instr_time	start;
+	uint64		start;
 
 	chatroom_attach_control();
 	LWLockAcquire(&chatroom_control->lock, LW_EXCLUSIVE);
 	chatroom_control->stopped = true;
 	LWLockRelease(&chatroom_control->lock);
 	chatroom_wake_tailer();
-	INSTR_TIME_SET_CURRENT(start);
+	start = chatroom_monotonic_us();
 	while (chatroom_control->tailer_pid != 0)
 	{
-		instr_time	now;
-
-		INSTR_TIME_SET_CURRENT(now);
-		INSTR_TIME_SUBTRACT(now, start);
-		if (INSTR_TIME_GET_MILLISEC(now) > STOP_TIMEOUT)
+		if (chatroom_elapsed_ms(start) > STOP_TIMEOUT)
 			PG_RETURN_BOOL(false);
-		(void) WaitLatch(MyLatch,
-						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 5, PG_WAIT_EXTENSION);
-		ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
+		chatroom_nap(5);
 	}
 	PG_RETURN_BOOL(true);
 }

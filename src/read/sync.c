@@ -27,6 +27,7 @@
 #include "access/xlog_internal.h"
 #include "access/xlogrecovery.h"
 #include "base/arguments.h"
+#include "base/clock.h"
 #include "base/compat.h"
 #include "base/launch.h"
 #include "base/memory.h"
@@ -36,12 +37,9 @@
 #include "fmgr.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
-#include "pgstat.h"
-#include "portability/instr_time.h"
 #include "read/rooms.h"
 #include "read/sync.h"
 #include "storage/ipc.h"
-#include "storage/latch.h"
 #include "storage/procarray.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -156,38 +154,16 @@ chatroom_check_limit(int max_events)
 
 /* ------------------------------------------------------------- the worker */
 
-/* Sleep a little, for something that another process is about to do. */
-static void
-nap(long ms)
-{
-	(void) WaitLatch(MyLatch,
-					 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-					 ms, PG_WAIT_EXTENSION);
-	ResetLatch(MyLatch);
-	CHECK_FOR_INTERRUPTS();
-}
-
-/* Milliseconds since a moment. */
-static long
-elapsed_ms(instr_time start)
-{
-	instr_time	now;
-
-	INSTR_TIME_SET_CURRENT(now);
-	INSTR_TIME_SUBTRACT(now, start);
-	return (long) INSTR_TIME_GET_MILLISEC(now);
-}
-
 /* Wait until all of WAL up to a place is published; see sync.h. */
 bool
 chatroom_wait_published(Cache *cache, XLogRecPtr target, long timeout_ms)
 {
 	uint64		wanted;
-	instr_time	start;
+	uint64		start;
 
 	if (pg_atomic_read_u64(&cache->published) >= target)
 		return true;
-	INSTR_TIME_SET_CURRENT(start);
+	start = chatroom_monotonic_us();
 	wanted = pg_atomic_read_u64(&chatroom_control->flush_wanted);
 	while (wanted < target && !RecoveryInProgress() &&
 		   !pg_atomic_compare_exchange_u64(&chatroom_control->flush_wanted,
@@ -195,10 +171,10 @@ chatroom_wait_published(Cache *cache, XLogRecPtr target, long timeout_ms)
 		;
 	while (pg_atomic_read_u64(&cache->published) < target)
 	{
-		if (elapsed_ms(start) > timeout_ms)
+		if (chatroom_elapsed_ms(start) > timeout_ms)
 			return false;
 		chatroom_wake_tailer();
-		nap(1);
+		chatroom_nap(1);
 	}
 	return true;
 }

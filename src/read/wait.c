@@ -25,6 +25,7 @@
 #include "access/htup_details.h"
 #include "access/xact.h"
 #include "base/arguments.h"
+#include "base/clock.h"
 #include "base/compat.h"
 #include "base/duration.h"
 #include "base/identity.h"
@@ -102,11 +103,7 @@ clamp_timeout(int64 timeout)
 static int64
 time_left(const WaitCall *call)
 {
-	instr_time	now;
-
-	INSTR_TIME_SET_CURRENT(now);
-	INSTR_TIME_SUBTRACT(now, call->start);
-	return call->timeout - (int64) INSTR_TIME_GET_MICROSEC(now);
+	return call->timeout - (int64) (chatroom_monotonic_us() - call->start);
 }
 
 /* Start a call; see wait.h. */
@@ -128,7 +125,7 @@ chatroom_begin_wait(FunctionCallInfo fcinfo, const char *procedure,
 	MemoryContextSwitchTo(call->context);
 	chatroom_require_argument(fcinfo, arguments->timeout, "timeout");
 	chatroom_require_argument(fcinfo, arguments->max_events, "max_events");
-	INSTR_TIME_SET_CURRENT(call->start);
+	call->start = chatroom_monotonic_us();
 	interval = PG_GETARG_INTERVAL_P(arguments->timeout);
 	call->timeout = clamp_timeout(chatroom_duration(interval, "timeout"));
 	call->max_events =

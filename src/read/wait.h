@@ -11,7 +11,6 @@
 #include "postgres.h"
 
 #include "fmgr.h"
-#include "portability/instr_time.h"
 #include "read/sync.h"
 
 typedef struct WaitCall WaitCall;
@@ -34,7 +33,7 @@ struct WaitCall
 	Cursor		since;			/* moves on past what was withheld */
 	int			max_events;
 	text	   *acting_for;		/* NULL: nobody */
-	instr_time	start;
+	uint64		start;			/* us, monotonic */
 	int64		timeout;		/* us */
 	uint64		seed;			/* of the cache where we are registered */
 	WaitReload	reload;			/* NULL: the answer says reset */

@@ -22,6 +22,7 @@
 #include "postgres.h"
 
 #include "access/xlog.h"
+#include "base/clock.h"
 #include "base/compat.h"
 #include "base/memory.h"
 #include "cache/interest.h"

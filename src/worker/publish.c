@@ -27,6 +27,7 @@
 #include "access/transam.h"
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "base/clock.h"
 #include "base/compat.h"
 #include "base/memory.h"
 #include "base/settings.h"

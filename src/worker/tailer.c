@@ -35,6 +35,7 @@
 #include "access/xlog.h"
 #include "access/xlogrecovery.h"
 #include "access/xlogutils.h"
+#include "base/clock.h"
 #include "base/compat.h"
 #include "base/launch.h"
 #include "base/memory.h"
@@ -42,7 +43,6 @@
 #include "base/wal.h"
 #include "miscadmin.h"
 #include "pgstat.h"
-#include "portability/instr_time.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
@@ -189,24 +189,21 @@ sleep_until_news(bool held, uint64 at_most)
 static void
 nap_while_busy(bool published)
 {
-	static instr_time last;
+	static uint64 last = 0;
 	static int	busy = 0;
-	instr_time	now;
-	instr_time	since;
+	uint64		now;
 
 	if (!published)
 		return;
-	INSTR_TIME_SET_CURRENT(now);
-	since = now;
-	INSTR_TIME_SUBTRACT(since, last);
-	if (INSTR_TIME_GET_MICROSEC(since) < BUSY_US)
+	now = chatroom_monotonic_us();
+	if (now - last < BUSY_US)
 		busy = Min(busy + 1, BUSY_TURNS);
 	else
 		busy = 0;
 	if (busy == BUSY_TURNS)
 	{
 		pg_usleep(BUSY_NAP_US);
-		INSTR_TIME_SET_CURRENT(now);
+		now = chatroom_monotonic_us();
 	}
 	last = now;
 }

@@ -17,6 +17,7 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "base/arguments.h"
+#include "base/clock.h"
 #include "base/commands.h"
 #include "base/compat.h"
 #include "base/duration.h"
@@ -32,14 +33,12 @@
 #include "common/pg_prng.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
-#include "storage/latch.h"
 #include "storage/lwlock.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
-#include "utils/wait_event.h"
 #include "write/presence.h"
 
 /* Typing ends after so long, in us, if nobody types. */
@@ -390,11 +389,7 @@ wait_for_open(uint64 *started)
 	if (chatroom_monotonic_us() - *started > OPEN_TIMEOUT)
 		return false;
 	chatroom_wake_tailer();
-	(void) WaitLatch(MyLatch,
-					 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-					 2, PG_WAIT_EXTENSION);
-	ResetLatch(MyLatch);
-	CHECK_FOR_INTERRUPTS();
+	chatroom_nap(2);
 	return true;
 }
 
