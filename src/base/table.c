@@ -443,7 +443,7 @@ chatroom_append_columns(StringInfo buf, const TableInfo *table,
 	}
 }
 
-/* schema.operator for SQL. */
+/* An operator as it can be written anywhere; see table.h. */
 char *
 chatroom_quote_operator(Oid operator)
 {
@@ -456,6 +456,8 @@ chatroom_quote_operator(Oid operator)
 		elog(ERROR, "cache lookup failed for operator %u", operator);
 	form = (Form_pg_operator) GETSTRUCT(tuple);
 	schema = get_namespace_name(form->oprnamespace);
+	if (schema == NULL)
+		elog(ERROR, "cache lookup failed for schema %u", form->oprnamespace);
 	text = psprintf("OPERATOR(%s.%s)", quote_identifier(schema),
 					NameStr(form->oprname));
 	ReleaseSysCache(tuple);

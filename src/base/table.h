@@ -141,7 +141,7 @@ extern SPIPlanPtr chatroom_plan(TableInfo *table, const char *sql, int nargs,
 extern SPIPlanPtr chatroom_generic_plan(TableInfo *table, const char *sql,
 										int nargs, Oid *types);
 
-/* schema.operator for SQL, as OPERATOR(...). */
+/* An operator as it can be written anywhere: OPERATOR(schema.=). */
 extern char *chatroom_quote_operator(Oid operator);
 
 /* The equality of a column, for SQL; raises an error if it has none. */

@@ -12,37 +12,14 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
 #include "base/compat.h"
-#include "catalog/pg_operator.h"
+#include "base/table.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/syscache.h"
 #include "write/rulecode.h"
 #include "write/tree.h"
-
-/* An operator as it can be written anywhere: OPERATOR(schema.=). */
-char *
-chatroom_operator_text(Oid operator)
-{
-	HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(operator));
-	Form_pg_operator form;
-	char	   *schema;
-	char	   *text;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for operator %u", operator);
-	form = (Form_pg_operator) GETSTRUCT(tuple);
-	schema = get_namespace_name(form->oprnamespace);
-	if (schema == NULL)
-		elog(ERROR, "cache lookup failed for schema %u", form->oprnamespace);
-	text = psprintf("OPERATOR(%s.%s)", quote_identifier(schema),
-					NameStr(form->oprname));
-	ReleaseSysCache(tuple);
-	return text;
-}
 
 /* Free a plan: called when the memory that holds the look-up goes. */
 static void
@@ -84,7 +61,7 @@ chatroom_make_lookup(Oid relid, int n, const AttrNumber *columns,
 		appendStringInfo(&where, "%st.%s %s $%d", i > 0 ? " AND " : "",
 						 quote_identifier(get_attname(relid, columns[i],
 													  false)),
-						 chatroom_operator_text(operators[i]), i + 1);
+						 chatroom_quote_operator(operators[i]), i + 1);
 	lookup = chatroom_make_lookup_where(relid, where.data);
 	lookup->nargs = n;
 	for (int i = 0; i < n; i++)

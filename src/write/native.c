@@ -20,6 +20,7 @@
 #include "access/table.h"
 #include "base/columns.h"
 #include "base/compat.h"
+#include "base/table.h"
 #include "catalog/index.h"
 #include "catalog/namespace.h"
 #include "catalog/partition.h"
@@ -228,7 +229,7 @@ compile_lookups(Relation relation, Relation indexrel, IndexInfo *info,
 		argtypes[i] = append_key(&key, relation, index, i, expr,
 								 indexrel->rd_indcollation[i]);
 		appendStringInfo(&where, "%s(%s %s $%d", i > 0 ? " AND " : "",
-						 key.data, chatroom_operator_text(operators[i]),
+						 key.data, chatroom_quote_operator(operators[i]),
 						 i + 1);
 		if (!index->nulls_distinct)
 			appendStringInfo(&where, " OR (%s IS NULL AND $%d IS NULL)",

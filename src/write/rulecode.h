@@ -241,7 +241,6 @@ extern bool chatroom_may_look_up(const Lookup *lookup);
 /* Is there such a row?  nulls as of SPI, or NULL. */
 extern bool chatroom_look_up(Lookup *lookup, const Datum *values,
 							 const char *nulls);
-extern char *chatroom_operator_text(Oid operator);
 
 /* ruleset.c */
 
