@@ -601,6 +601,24 @@ chatroom_new_row(const TableInfo *table)
 	return row;
 }
 
+/* Are two rows of a table the same one, by the key? */
+bool
+chatroom_same_row(const TableInfo *table, const TableRow *a,
+				  const TableRow *b)
+{
+	for (int i = 0; i < table->nkeys; i++)
+	{
+		const TableColumn *column = &table->columns[table->keys[i] - 1];
+		int			k = column->attnum - 1;
+
+		if (a->nulls[k] || b->nulls[k] ||
+			!datum_image_eq(a->values[k], b->values[k], column->typbyval,
+							column->typlen))
+			return false;
+	}
+	return table->nkeys > 0;
+}
+
 /*
  * Take a row out of a query's result, whose columns from "first" on (0 is the
  * first) are those of a set.  Values point into the tuple.

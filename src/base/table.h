@@ -161,6 +161,10 @@ extern bool chatroom_same_column_value(TableColumn *column,
 /* An empty row: all null. */
 extern TableRow *chatroom_new_row(const TableInfo *table);
 
+/* Are two rows of a table the same one?  Not where it has no key. */
+extern bool chatroom_same_row(const TableInfo *table, const TableRow *a,
+							  const TableRow *b);
+
 /* Take a row out of a query's result whose columns are those of a set. */
 extern void chatroom_read_row(const TableInfo *table, TableRow *row,
 							  const Bitmapset *columns, HeapTuple tuple,

@@ -21,7 +21,6 @@
 #include "base/rooms.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "write/changeset.h"
 #include "write/preload.h"
@@ -323,30 +322,13 @@ load_step(Level *from, const Assoc *assoc, Level *to, Entry **items,
 	give_rows(to, targets, loaded, n);
 }
 
-/* Are two rows of a table the same one? */
-static bool
-same_row(const TableInfo *table, const TableRow *a, const TableRow *b)
-{
-	for (int i = 0; i < table->nkeys; i++)
-	{
-		const TableColumn *column = &table->columns[table->keys[i] - 1];
-		int			k = column->attnum - 1;
-
-		if (a->nulls[k] || b->nulls[k] ||
-			!datum_image_eq(a->values[k], b->values[k], column->typbyval,
-							column->typlen))
-			return false;
-	}
-	return table->nkeys > 0;
-}
-
 /* Add an item to others, unless its row is among them. */
 static void
 add_distinct(const TableInfo *table, Entries *items, int *allocated,
 			 Entry *item)
 {
 	for (int i = 0; i < items->n; i++)
-		if (same_row(table, items->items[i]->row, item->row))
+		if (chatroom_same_row(table, items->items[i]->row, item->row))
 			return;
 	if (items->n == *allocated)
 	{
