@@ -12,33 +12,16 @@
 #include "base/arguments.h"
 #include "base/compat.h"
 #include "base/identity.h"
-#include "catalog/pg_class.h"
+#include "base/topics.h"
 #include "chat/room.h"
-#include "miscadmin.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 
 /*
- * Refuse those who may not use a prefix' tables at all, before a look at any
- * room: an error must not tell which there are.
+ * The tables of the prefix that an argument names.  Those who may not use them
+ * at all are refused before a look at any room: an error must not tell which
+ * there are.
  */
-static void
-require_tables(const ChatTables *tables)
-{
-	Oid			user = GetUserId();
-
-	if (!ChatroomSchemaUsable(tables->schema, user))
-		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_SCHEMA, tables->prefix);
-	if (pg_class_aclcheck(tables->rooms, user, ACL_SELECT) != ACLCHECK_OK &&
-		pg_attribute_aclcheck_all(tables->rooms, user, ACL_SELECT,
-								  ACLMASK_ANY) != ACLCHECK_OK)
-		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE,
-					   get_rel_name(tables->rooms));
-}
-
-/* The tables of the prefix that an argument names. */
 void
 chatroom_prefix_argument(FunctionCallInfo fcinfo, int argument,
 						 ChatTables *tables)
@@ -49,7 +32,7 @@ chatroom_prefix_argument(FunctionCallInfo fcinfo, int argument,
 		prefix = text_to_cstring(PG_GETARG_TEXT_PP(argument));
 	*tables = *chatroom_prefix(prefix);
 	tables->prefix = pstrdup(tables->prefix);
-	require_tables(tables);
+	chatroom_check_rooms(tables);
 }
 
 /* An id as text has it; 0: it is a name. */
