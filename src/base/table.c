@@ -742,6 +742,16 @@ chatroom_put_column(StringInfo buf, JsonbFrame *frame, TableColumn *column,
 		chatroom_put_text(buf, frame, piece.data, piece.len);
 }
 
+/* Begin an object of a shape, whose keys it gets. */
+void
+chatroom_begin_shape(StringInfo buf, JsonbFrame *frame, const RowShape *shape)
+{
+	chatroom_begin_object(buf, frame, shape->n);
+	for (int i = 0; i < shape->n; i++)
+		chatroom_put_text(buf, frame, shape->entries[i].name,
+						  shape->entries[i].namelen);
+}
+
 /* Put a row of some columns as an object. */
 void
 chatroom_put_row(StringInfo buf, JsonbFrame *parent, const TableInfo *table,
@@ -750,10 +760,7 @@ chatroom_put_row(StringInfo buf, JsonbFrame *parent, const TableInfo *table,
 	RowShape   *shape = chatroom_shape(table, columns, NIL);
 	JsonbFrame	frame;
 
-	chatroom_begin_object(buf, &frame, shape->n);
-	for (int i = 0; i < shape->n; i++)
-		chatroom_put_text(buf, &frame, shape->entries[i].name,
-						  shape->entries[i].namelen);
+	chatroom_begin_shape(buf, &frame, shape);
 	for (int i = 0; i < shape->n; i++)
 	{
 		int			column = shape->entries[i].column;

@@ -173,6 +173,8 @@ extern void chatroom_read_row(const TableInfo *table, TableRow *row,
 /* Rows as jsonb; settings must be pinned, see values.h. */
 extern RowShape *chatroom_shape(const TableInfo *table,
 								const Bitmapset *columns, List *extras);
+extern void chatroom_begin_shape(StringInfo buf, JsonbFrame *frame,
+								 const RowShape *shape);
 extern void chatroom_put_column(StringInfo buf, JsonbFrame *frame,
 								TableColumn *column, Datum value,
 								bool isnull);

@@ -610,10 +610,7 @@ put_changes(StringInfo buf, JsonbFrame *parent, const Changeset *changeset)
 	foreach(lc, changeset->assocs)
 		names = lappend(names, ((AssocChange *) lfirst(lc))->name);
 	shape = chatroom_shape(changeset->table, changeset->changed, names);
-	chatroom_begin_object(buf, &frame, shape->n);
-	for (int i = 0; i < shape->n; i++)
-		chatroom_put_text(buf, &frame, shape->entries[i].name,
-						  shape->entries[i].namelen);
+	chatroom_begin_shape(buf, &frame, shape);
 	for (int i = 0; i < shape->n; i++)
 	{
 		int			column = shape->entries[i].column;

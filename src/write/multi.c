@@ -352,10 +352,7 @@ key_of(const Multi *multi, Jsonb *operation, Oid relid)
 		columns = bms_add_member(columns, table->keys[i]);
 	shape = chatroom_shape(table, columns, NIL);
 	chatroom_jsonb_start(&buf);
-	chatroom_begin_object(&buf, &frame, shape->n);
-	for (int i = 0; i < shape->n; i++)
-		chatroom_put_text(&buf, &frame, shape->entries[i].name,
-						  shape->entries[i].namelen);
+	chatroom_begin_shape(&buf, &frame, shape);
 	for (int i = 0; i < shape->n; i++)
 	{
 		JsonbValue *part = chatroom_member(&key->root,

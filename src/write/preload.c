@@ -501,10 +501,7 @@ put_row_item(StringInfo buf, JsonbFrame *parent, const Level *level,
 	const RowShape *shape = level->shape;
 	JsonbFrame	frame;
 
-	chatroom_begin_object(buf, &frame, shape->n);
-	for (int i = 0; i < shape->n; i++)
-		chatroom_put_text(buf, &frame, shape->entries[i].name,
-						  shape->entries[i].namelen);
+	chatroom_begin_shape(buf, &frame, shape);
 	for (int i = 0; i < shape->n; i++)
 	{
 		int			column = shape->entries[i].column;

@@ -999,10 +999,7 @@ put_result(StringInfo buf, JsonbFrame *parent, const Changeset *changeset)
 	shape = chatroom_shape(changeset->table,
 						   bms_is_empty(changeset->readable) ?
 						   changeset->changed : changeset->readable, names);
-	chatroom_begin_object(buf, &frame, shape->n);
-	for (int i = 0; i < shape->n; i++)
-		chatroom_put_text(buf, &frame, shape->entries[i].name,
-						  shape->entries[i].namelen);
+	chatroom_begin_shape(buf, &frame, shape);
 	for (int i = 0; i < shape->n; i++)
 	{
 		int			column = shape->entries[i].column;
