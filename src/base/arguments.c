@@ -176,9 +176,13 @@ chatroom_json_kind(const JsonbValue *value)
 			return "a number";
 		case jbvBool:
 			return "a boolean";
+		case jbvArray:
+			return "a list";
+		case jbvBinary:
+			return JsonContainerIsArray(value->val.binary.data) ?
+				"a list" : "an object";
 		default:
-			return JsonContainerIsObject(value->val.binary.data) ?
-				"an object" : "a list";
+			return "an object";
 	}
 }
 

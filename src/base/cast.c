@@ -268,9 +268,9 @@ plain_input(Caster *caster, char *text, Datum *result)
 
 /* ------------------------------------------------------- looking at texts */
 
-/* The text of a scalar, NULL for objects and arrays. */
-static char *
-scalar_text(const JsonbValue *value)
+/* The text of a scalar; see cast.h. */
+char *
+chatroom_scalar_text(const JsonbValue *value)
 {
 	Datum		number;
 
@@ -282,7 +282,7 @@ scalar_text(const JsonbValue *value)
 			number = NumericGetDatum(value->val.numeric);
 			return DatumGetCString(DirectFunctionCall1(numeric_out, number));
 		case jbvBool:
-			return value->val.boolean ? "true" : "false";
+			return pstrdup(value->val.boolean ? "true" : "false");
 		default:
 			return NULL;
 	}
@@ -500,26 +500,25 @@ static CastResult
 cast_integer(Caster *caster, const JsonbValue *value, Datum *result)
 {
 	int64		number;
+	char	   *text;
 
 	if (value->type != jbvNumeric && value->type != jbvString)
 		return CAST_INVALID;
+	text = chatroom_scalar_text(value);
 	switch ((CastKind) caster->kind)
 	{
 		case KIND_INT2:
-			if (!read_integer(scalar_text(value), PG_INT16_MIN, PG_INT16_MAX,
-							  &number))
+			if (!read_integer(text, PG_INT16_MIN, PG_INT16_MAX, &number))
 				return CAST_INVALID;
 			*result = Int16GetDatum((int16) number);
 			break;
 		case KIND_INT4:
-			if (!read_integer(scalar_text(value), PG_INT32_MIN, PG_INT32_MAX,
-							  &number))
+			if (!read_integer(text, PG_INT32_MIN, PG_INT32_MAX, &number))
 				return CAST_INVALID;
 			*result = Int32GetDatum((int32) number);
 			break;
 		default:
-			if (!read_integer(scalar_text(value), PG_INT64_MIN, PG_INT64_MAX,
-							  &number))
+			if (!read_integer(text, PG_INT64_MIN, PG_INT64_MAX, &number))
 				return CAST_INVALID;
 			*result = Int64GetDatum(number);
 			break;
@@ -535,7 +534,7 @@ cast_number(Caster *caster, const JsonbValue *value, Datum *result)
 
 	if (value->type != jbvNumeric && value->type != jbvString)
 		return CAST_INVALID;
-	text = scalar_text(value);
+	text = chatroom_scalar_text(value);
 	if (is_plain_number(text) &&
 		(caster->kind != KIND_NUMERIC || caster->typmod < 0))
 		return plain_input(caster, text, result);
@@ -578,7 +577,7 @@ cast_string(Caster *caster, const JsonbValue *value, Datum *result)
 													 value->val.string.len));
 		return CAST_OK;
 	}
-	text = scalar_text(value);
+	text = chatroom_scalar_text(value);
 	if ((caster->kind == KIND_DATETIME && is_iso_datetime(text)) ||
 		(caster->kind == KIND_UUID && is_uuid(text)) ||
 		(caster->kind == KIND_BYTEA && is_hex_bytea(text)) ||
@@ -595,7 +594,7 @@ cast_enum(Caster *caster, const JsonbValue *value, Datum *result)
 
 	if (value->type != jbvString || value->val.string.len >= NAMEDATALEN)
 		return CAST_INVALID;
-	text = scalar_text(value);
+	text = chatroom_scalar_text(value);
 	if (!SearchSysCacheExists2(ENUMTYPOIDNAME,
 							   ObjectIdGetDatum(caster->base),
 							   CStringGetDatum(text)))
@@ -743,7 +742,7 @@ cast_composite(Caster *caster, const JsonbValue *value, Datum *result)
 	HeapTuple	tuple;
 
 	if (value->type == jbvString)
-		return try_input(caster, scalar_text(value), result);
+		return try_input(caster, chatroom_scalar_text(value), result);
 	if (value->type != jbvBinary ||
 		!JsonContainerIsObject(value->val.binary.data))
 		return CAST_INVALID;
@@ -812,7 +811,7 @@ cast_to_base(Caster *caster, const JsonbValue *value, Datum *result)
 		case KIND_COMPOSITE:
 			return cast_composite(caster, value, result);
 		case KIND_SCALAR:
-			text = scalar_text(value);
+			text = chatroom_scalar_text(value);
 			if (text != NULL)
 				return try_input(caster, text, result);
 			break;

@@ -47,6 +47,9 @@ extern void chatroom_prepare_cast(Caster *caster, Oid typid, int32 typmod,
 extern CastResult chatroom_cast(Caster *caster, const JsonbValue *value,
 								Datum *result);
 
+/* The text of a scalar that is no null; NULL for anything else. */
+extern char *chatroom_scalar_text(const JsonbValue *value);
+
 /* The most characters that a type of limited length has; -1: no limit. */
 extern int	chatroom_max_characters(const Caster *caster);
 

@@ -15,6 +15,8 @@
 #include <math.h>
 
 #include "access/htup_details.h"
+#include "base/arguments.h"
+#include "base/cast.h"
 #include "base/compat.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
@@ -193,28 +195,11 @@ value_text(JsonbValue *value)
 	return chatroom_json_text(JsonbValueToJsonb(value));
 }
 
-/* What a JSON value is, for errors. */
+/* What a JSON value is, for "must not be ...". */
 static const char *
 value_name(const JsonbValue *value)
 {
-	switch (value->type)
-	{
-		case jbvNull:
-			return "null";
-		case jbvString:
-			return "a string";
-		case jbvNumeric:
-			return "a number";
-		case jbvBool:
-			return "a boolean";
-		case jbvArray:
-			return "a list";
-		case jbvBinary:
-			return JsonContainerIsArray(value->val.binary.data) ?
-				"a list" : "an object";
-		default:
-			return "an object";
-	}
+	return value->type == jbvNull ? "null" : chatroom_json_kind(value);
 }
 
 /* Complain of a parameter that is something else than it should be. */
@@ -495,32 +480,19 @@ list_error(void *arg)
 static Datum
 typed_value(const ValueType *type, const JsonbValue *value)
 {
-	char	   *text;
+	char	   *text = chatroom_scalar_text(value);
 	Oid			input;
 	Oid			param;
 	Datum		result;
 	ErrorContextCallback callback;
 
-	switch (value->type)
-	{
-		case jbvString:
-			text = string_of("in", value);
-			break;
-		case jbvNumeric:
-			text = value_text((JsonbValue *) value);
-			break;
-		case jbvBool:
-			text = value->val.boolean ? "true" : "false";
-			break;
-		default:
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("parameter \"in\" must not have %s in it",
-							value_name(value)),
-					 errhint("Values of type %s are strings, numbers or booleans.",
-							 format_type_be(type->typid))));
-			return (Datum) 0;	/* keep the compiler quiet */
-	}
+	if (text == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("parameter \"in\" must not have %s in it",
+						value_name(value)),
+				 errhint("Values of type %s are strings, numbers or booleans.",
+						 format_type_be(type->typid))));
 	callback.callback = list_error;
 	callback.arg = NULL;
 	callback.previous = error_context_stack;

@@ -13,16 +13,15 @@
 
 #include "access/htup_details.h"
 #include "base/arguments.h"
+#include "base/cast.h"
 #include "base/compat.h"
 #include "base/values.h"
 #include "base/watches.h"
 #include "catalog/pg_attribute.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
-#include "utils/numeric.h"
 #include "utils/syscache.h"
 #include "write/watch.h"
 
@@ -61,29 +60,17 @@ find_watch(text *name, WatchInfo *watch)
 
 /* The text of a JSON scalar, or the JSON of anything else. */
 static char *
-json_text(JsonbValue *value)
+key_text(const JsonbValue *value)
 {
-	Datum		number;
-
-	switch (value->type)
-	{
-		case jbvString:
-			return pnstrdup(value->val.string.val, value->val.string.len);
-		case jbvNumeric:
-			number = NumericGetDatum(value->val.numeric);
-			return DatumGetCString(DirectFunctionCall1(numeric_out, number));
-		case jbvBool:
-			return pstrdup(value->val.boolean ? "true" : "false");
-		case jbvBinary:
-			return JsonbToCString(NULL, value->val.binary.data,
-								  value->val.binary.len);
-		default:
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("key must not contain nulls"),
-					 errdetail("No topic belongs to a null.")));
-			return NULL;		/* keep compiler quiet */
-	}
+	if (value->type == jbvNull)
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("key must not contain nulls"),
+				 errdetail("No topic belongs to a null.")));
+	if (value->type == jbvBinary)
+		return JsonbToCString(NULL, value->val.binary.data,
+							  value->val.binary.len);
+	return chatroom_scalar_text(value);
 }
 
 /* Read a value as its column does, and write it as events do. */
@@ -106,7 +93,7 @@ column_value(const WatchInfo *watch, AttrNumber attnum, JsonbValue *value)
 			 attnum, watch->relid);
 	attribute = (Form_pg_attribute) GETSTRUCT(tuple);
 	getTypeInputInfo(attribute->atttypid, &function, &parameter);
-	datum = OidInputFunctionCall(function, json_text(value), parameter,
+	datum = OidInputFunctionCall(function, key_text(value), parameter,
 								 attribute->atttypmod);
 	chatroom_value_json(&writer, attribute->atttypid, watch->big_numbers_text,
 						CurrentMemoryContext);
