@@ -176,13 +176,10 @@ add_cast_error(Changeset *changeset, TableColumn *column, CastResult result)
 	}
 	else
 	{
-		StringInfoData type;
-
-		initStringInfo(&type);
-		escape_json(&type, format_type_be(column->typid));
 		error = chatroom_make_error(column->name, column->attnum,
 									"is invalid", "cast");
-		chatroom_error_key(error, "type", type.data);
+		chatroom_error_key(error, "type",
+						   chatroom_json_string(format_type_be(column->typid)));
 	}
 	changeset->failed = bms_add_member(changeset->failed, column->attnum);
 	chatroom_add_error(changeset, error);

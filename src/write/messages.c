@@ -105,9 +105,20 @@ chatroom_interpolate_error(RuleError *error)
 	error->message = buf.data;
 }
 
+/* A string as JSON. */
+char *
+chatroom_json_string(const char *string)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	escape_json(&buf, string);
+	return buf.data;
+}
+
 /* Append one error as a JSON object. */
-void
-chatroom_append_error_json(StringInfo buf, const RuleError *error)
+static void
+append_error(StringInfo buf, const RuleError *error)
 {
 	ListCell   *lc;
 
@@ -152,7 +163,7 @@ chatroom_append_errors_json(StringInfo buf, const List *errors)
 	{
 		if (lc != list_head(errors))
 			appendStringInfoString(buf, ", ");
-		chatroom_append_error_json(buf, lfirst(lc));
+		append_error(buf, lfirst(lc));
 	}
 	appendStringInfoChar(buf, ']');
 }

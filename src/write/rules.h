@@ -191,13 +191,14 @@ extern RuleError *chatroom_make_error(const char *field, AttrNumber attnum,
 extern void chatroom_error_key(RuleError *error, const char *name,
 							   const char *json);
 
+/* A string as JSON, for a key. */
+extern char *chatroom_json_string(const char *string);
+
 /* Put values for %{key} in the message: after the last key was added. */
 extern void chatroom_interpolate_error(RuleError *error);
 
-/* Append errors as a JSON array, or one of them as an object. */
+/* Append errors as a JSON array. */
 extern void chatroom_append_errors_json(StringInfo buf, const List *errors);
-extern void chatroom_append_error_json(StringInfo buf,
-									   const RuleError *error);
 
 /* Raise errors as the trigger does: 23514, all of them in DETAIL. */
 CHATROOM_NORETURN extern void chatroom_raise_errors(Relation relation,

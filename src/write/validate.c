@@ -253,17 +253,6 @@ json_integer(int64 number)
 	return psprintf(INT64_FORMAT, number);
 }
 
-/* A string as JSON. */
-static char *
-json_string(const char *string)
-{
-	StringInfoData buf;
-
-	initStringInfo(&buf);
-	escape_json(&buf, string);
-	return buf.data;
-}
-
 /* Note an error; the keys are added, and the text finished, afterwards. */
 static RuleError *
 add_error(Check *check, const Rule *rule, const char *text,
@@ -293,7 +282,7 @@ finish_error(Check *check, const Rule *rule, RuleError *error)
 	if (check->path != NULL)
 		chatroom_error_key(error, "path",
 						   psprintf("[%s, %s]", check->path_json,
-									json_string(rule->field)));
+									chatroom_json_string(rule->field)));
 	chatroom_interpolate_error(error);
 }
 
@@ -450,9 +439,9 @@ check_length(Check *check, const Rule *rule, const RuleValue *value)
 	else if (strcmp(type, "binary") == 0)
 		texts = binary_texts;
 	error = add_error(check, rule, texts[kind], "length");
-	chatroom_error_key(error, "kind", json_string(length_kinds[kind]));
+	chatroom_error_key(error, "kind", chatroom_json_string(length_kinds[kind]));
 	chatroom_error_key(error, "count", json_integer(limit));
-	chatroom_error_key(error, "type", json_string(type));
+	chatroom_error_key(error, "type", chatroom_json_string(type));
 	finish_error(check, rule, error);
 }
 
@@ -645,7 +634,7 @@ check_number(Check *check, const Rule *rule, const RuleValue *value)
 		if (holds)
 			continue;
 		error = add_error(check, rule, relation->text, "number");
-		chatroom_error_key(error, "kind", json_string(relation->name));
+		chatroom_error_key(error, "kind", chatroom_json_string(relation->name));
 		chatroom_error_key(error, "number", limit->json);
 		finish_error(check, rule, error);
 		return;
@@ -719,8 +708,8 @@ check_embed(Check *check, const Rule *rule, const RuleValue *value)
 	const char *path = check->path ?
 		psprintf("%s.%s", check->path, rule->field) : rule->field;
 	const char *path_json = check->path ?
-		psprintf("%s, %s", check->path_json, json_string(rule->field)) :
-		json_string(rule->field);
+		psprintf("%s, %s", check->path_json, chatroom_json_string(rule->field)) :
+		chatroom_json_string(rule->field);
 	JsonbContainer *container;
 
 	if (value->class != CLASS_JSONB ||
