@@ -150,6 +150,18 @@ chatroom_list_arg(FunctionCallInfo fcinfo, int i, const char *argument)
 	return value;
 }
 
+/* Complain of a column that isn't there; see arguments.h. */
+void
+chatroom_no_column(const char *name, const char *relation,
+				   const char *argument)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_COLUMN),
+			 errmsg("column \"%s\" of relation \"%s\" does not exist", name,
+					relation),
+			 argument ? errdetail("It is named by %s.", argument) : 0));
+}
+
 /* What a jsonb is, in words. */
 static const char *
 jsonb_kind(Jsonb *jsonb)

@@ -10,6 +10,7 @@
 
 #include "postgres.h"
 
+#include "base/compat.h"
 #include "fmgr.h"
 #include "nodes/pg_list.h"
 #include "utils/array.h"
@@ -42,6 +43,14 @@ extern Jsonb *chatroom_object_arg(FunctionCallInfo fcinfo, int i,
 								  const char *argument);
 extern Jsonb *chatroom_list_arg(FunctionCallInfo fcinfo, int i,
 								const char *argument);
+
+/*
+ * Complain of a column that isn't there, and was named by an argument, or by
+ * none (NULL).
+ */
+CHATROOM_NORETURN extern void chatroom_no_column(const char *name,
+												 const char *relation,
+												 const char *argument);
 
 /* Refuse what is no object, or no list. */
 extern void chatroom_want_object(Jsonb *value, const char *what);

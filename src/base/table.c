@@ -20,6 +20,7 @@
 #include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/xact.h"
+#include "base/arguments.h"
 #include "base/compat.h"
 #include "base/table.h"
 #include "base/watches.h"
@@ -396,11 +397,7 @@ chatroom_named_column(const TableInfo *table, const char *name, int len,
 	TableColumn *column = chatroom_column(table, name, len);
 
 	if (column == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("column \"%s\" of relation \"%s\" does not exist",
-						pnstrdup(name, len), table->name),
-				 errdetail("It is named by %s.", argument)));
+		chatroom_no_column(pnstrdup(name, len), table->name, argument);
 	return column;
 }
 

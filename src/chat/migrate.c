@@ -31,10 +31,7 @@ chat_column(Oid relid, const char *name)
 	AttrNumber	attnum = get_attnum(relid, name);
 
 	if (attnum <= 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("column \"%s\" of relation \"%s\" does not exist",
-						name, get_rel_name(relid))));
+		chatroom_no_column(name, get_rel_name(relid), NULL);
 	return attnum;
 }
 

@@ -137,10 +137,7 @@ needed_column(Oid relid, const char *name)
 	AttrNumber	attnum = find_column(relid, name);
 
 	if (attnum == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("column \"%s\" of relation \"%s\" does not exist",
-						name, get_rel_name(relid))));
+		chatroom_no_column(name, get_rel_name(relid), NULL);
 	return attnum;
 }
 

@@ -170,11 +170,7 @@ object_parts(const WatchInfo *watch, Jsonb *object)
 		part = palloc(sizeof(KeyPart));
 		part->attnum = get_attnum(watch->relid, name);
 		if (part->attnum <= 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_UNDEFINED_COLUMN),
-					 errmsg("column \"%s\" of relation \"%s\" does not exist",
-							name, get_rel_name(watch->relid)),
-					 errdetail("It is named by key.")));
+			chatroom_no_column(name, get_rel_name(watch->relid), "key");
 		part->value = column_value(watch, part->attnum, &value);
 		parts = lappend(parts, part);
 	}

@@ -166,11 +166,7 @@ array_columns(Oid relid, ArrayType *array, const char *argument)
 		HeapTuple	tuple = SearchSysCacheAttName(relid, name);
 
 		if (!HeapTupleIsValid(tuple))
-			ereport(ERROR,
-					(errcode(ERRCODE_UNDEFINED_COLUMN),
-					 errmsg("column \"%s\" of relation \"%s\" does not exist",
-							name, get_rel_name(relid)),
-					 errdetail("It is named by %s.", argument)));
+			chatroom_no_column(name, get_rel_name(relid), argument);
 		attnum = ((Form_pg_attribute) GETSTRUCT(tuple))->attnum;
 		if (attnum < 0 ||
 			ChatroomIsVirtual((Form_pg_attribute) GETSTRUCT(tuple)))
