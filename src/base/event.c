@@ -41,8 +41,8 @@ typedef struct WireHeader
  * can.  A constant per database does what is needed: a message's integrity is
  * WAL's own business.
  */
-uint64
-chatroom_token(Oid database)
+static uint64
+database_token(Oid database)
 {
 	static struct
 	{
@@ -102,7 +102,7 @@ void
 chatroom_put_header_of(StringInfo buf, Oid database, MessageKind kind)
 {
 	WireHeader	header;
-	uint64		token = chatroom_token(database);
+	uint64		token = database_token(database);
 
 	header.magic = CHATROOM_EVENT_MAGIC;
 	header.version = CHATROOM_EVENT_VERSION;
@@ -128,8 +128,8 @@ chatroom_put_vint(StringInfo buf, uint64 value)
 }
 
 /* Append a string that is not NULL. */
-void
-chatroom_put_string(StringInfo buf, const char *data, int len)
+static void
+put_string(StringInfo buf, const char *data, int len)
 {
 	chatroom_put_vint(buf, len);
 	appendBinaryStringInfo(buf, data, len);
@@ -162,8 +162,8 @@ chatroom_encode_descriptor(StringInfo buf, const Descriptor *descriptor)
 
 	chatroom_put_vint(buf, descriptor->relid);
 	appendStringInfoCharMacro(buf, (char) descriptor->flags);
-	chatroom_put_string(buf, descriptor->base.data, descriptor->base.len);
-	chatroom_put_string(buf, descriptor->table.data, descriptor->table.len);
+	put_string(buf, descriptor->base.data, descriptor->base.len);
+	put_string(buf, descriptor->table.data, descriptor->table.len);
 	chatroom_put_vint(buf, descriptor->ncolumns);
 	for (int i = 0; i < descriptor->ncolumns; i++)
 	{
@@ -172,14 +172,14 @@ chatroom_encode_descriptor(StringInfo buf, const Descriptor *descriptor)
 		chatroom_put_vint(buf, (uint64) column->attnum);
 		appendStringInfoCharMacro(buf, (char) column->flags);
 		chatroom_put_vint(buf, column->typid);
-		chatroom_put_string(buf, column->name.data, column->name.len);
+		put_string(buf, column->name.data, column->name.len);
 	}
 	chatroom_put_vint(buf, descriptor->nextra);
 	for (int i = 0; i < descriptor->nextra; i++)
 	{
 		const DescriptorTopic *topic = &descriptor->extra[i];
 
-		chatroom_put_string(buf, topic->prefix.data, topic->prefix.len);
+		put_string(buf, topic->prefix.data, topic->prefix.len);
 		chatroom_put_vint(buf, (uint64) (topic->column + 1));
 	}
 	id = hash_bytes_extended((unsigned char *) buf->data + start,
@@ -232,7 +232,7 @@ chatroom_encode_row(StringInfo buf, const Descriptor *descriptor,
 	appendStringInfoCharMacro(buf, (char) flags);
 	chatroom_put_vint(buf, event->command);
 	if (flags & EVENT_ORIGIN)
-		chatroom_put_string(buf, event->origin.data, event->origin.len);
+		put_string(buf, event->origin.data, event->origin.len);
 	if (flags & EVENT_NEW)
 		for (int i = 0; i < ncolumns; i++)
 			put_value(buf, &event->values[i]);
@@ -254,7 +254,7 @@ chatroom_encode_row(StringInfo buf, const Descriptor *descriptor,
 		}
 	}
 	if (flags & EVENT_AUDIENCE)
-		chatroom_put_string(buf, event->audience.data, event->audience.len);
+		put_string(buf, event->audience.data, event->audience.len);
 }
 
 /* Append a broadcast. */
@@ -393,8 +393,8 @@ get_piece(ByteReader *reader, uint64 len)
 }
 
 /* Take a string that is not NULL. */
-Piece
-chatroom_get_string(ByteReader *reader)
+static Piece
+get_string(ByteReader *reader)
 {
 	return get_piece(reader, chatroom_get_vint(reader));
 }
@@ -433,7 +433,7 @@ chatroom_get_header(ByteReader *reader, Oid database, MessageKind *kind)
 	memcpy(&header, data, sizeof(header));
 	memcpy(&token, data + sizeof(header), sizeof(token));
 	if (header.magic != CHATROOM_EVENT_MAGIC ||
-		token != chatroom_token(database))
+		token != database_token(database))
 		return HEADER_FORGED;
 	if (header.version != CHATROOM_EVENT_VERSION)
 		return HEADER_FUTURE;
@@ -449,8 +449,8 @@ chatroom_decode_descriptor(ByteReader *reader, Descriptor *descriptor)
 
 	descriptor->relid = get_limited(reader, PG_UINT32_MAX);
 	descriptor->flags = get_byte(reader);
-	descriptor->base = chatroom_get_string(reader);
-	descriptor->table = chatroom_get_string(reader);
+	descriptor->base = get_string(reader);
+	descriptor->table = get_string(reader);
 	if (descriptor->base.len > CHATROOM_MAX_TOPIC / 2 ||
 		descriptor->table.len > CHATROOM_MAX_TOPIC / 2)
 		return false;
@@ -466,7 +466,7 @@ chatroom_decode_descriptor(ByteReader *reader, Descriptor *descriptor)
 		column->attnum = (int16) get_limited(reader, PG_INT16_MAX);
 		column->flags = get_byte(reader);
 		column->typid = get_limited(reader, PG_UINT32_MAX);
-		column->name = chatroom_get_string(reader);
+		column->name = get_string(reader);
 		if (column->name.len > NAMEDATALEN)
 			return false;
 	}
@@ -479,7 +479,7 @@ chatroom_decode_descriptor(ByteReader *reader, Descriptor *descriptor)
 	{
 		DescriptorTopic *topic = &descriptor->extra[i];
 
-		topic->prefix = chatroom_get_string(reader);
+		topic->prefix = get_string(reader);
 		topic->column = (int) get_limited(reader, descriptor->ncolumns) - 1;
 		if (topic->prefix.len > CHATROOM_MAX_TOPIC / 2)
 			return false;
@@ -536,7 +536,7 @@ chatroom_decode_row(ByteReader *reader, const Descriptor *descriptor,
 	if (event->type < EVENT_INSERT || event->type > EVENT_LEAVE)
 		return false;
 	if (event->flags & EVENT_ORIGIN)
-		event->origin = chatroom_get_string(reader);
+		event->origin = get_string(reader);
 	if (event->flags & EVENT_NEW)
 	{
 		event->values = absent_image(ncolumns);
@@ -573,7 +573,7 @@ chatroom_decode_row(ByteReader *reader, const Descriptor *descriptor,
 	}
 	if (event->flags & EVENT_AUDIENCE)
 	{
-		event->audience = chatroom_get_string(reader);
+		event->audience = get_string(reader);
 		if (event->audience.len > 0 &&
 			event->audience.data[event->audience.len - 1] != '\0')
 			return false;

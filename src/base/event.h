@@ -9,7 +9,7 @@
  *	  magic u16, version u8, kind u8, token u64, body
  *
  * in native byte order (WAL never travels between architectures).  The token
- * is derived from the cluster's secret and the database (chatroom_token), so
+ * is derived from the cluster's secret and the database (in event.c), so
  * that what somebody sends with pg_logical_emit_message is not taken for
  * ours.  The record itself bears the database, the transaction and the LSN;
  * the commit record bears the time.
@@ -306,13 +306,10 @@ typedef struct ByteReader
 	bool		failed;
 } ByteReader;
 
-extern uint64 chatroom_token(Oid database);
-
 extern void chatroom_put_header(StringInfo buf, MessageKind kind);
 extern void chatroom_put_header_of(StringInfo buf, Oid database,
 								   MessageKind kind);
 extern void chatroom_put_vint(StringInfo buf, uint64 value);
-extern void chatroom_put_string(StringInfo buf, const char *data, int len);
 extern uint64 chatroom_encode_descriptor(StringInfo buf,
 										 const Descriptor *descriptor);
 extern void chatroom_encode_row(StringInfo buf, const Descriptor *descriptor,
@@ -345,7 +342,6 @@ typedef enum HeaderResult
 extern HeaderResult chatroom_get_header(ByteReader *reader, Oid database,
 										MessageKind *kind);
 extern uint64 chatroom_get_vint(ByteReader *reader);
-extern Piece chatroom_get_string(ByteReader *reader);
 extern bool chatroom_decode_descriptor(ByteReader *reader,
 									   Descriptor *descriptor);
 extern bool chatroom_peek_row(ByteReader reader, uint64 *descriptor,

@@ -128,8 +128,8 @@ end_of_transaction(XactEvent event, void *arg)
 }
 
 /* Free something that is replaced when the transaction ends. */
-void
-chatroom_retire(MemoryContext context)
+static void
+retire(MemoryContext context)
 {
 	MemoryContext caller;
 
@@ -511,7 +511,7 @@ chatroom_table_assoc(TableInfo *table, const char *name, bool missing_ok)
 		table->assocs_valid = true;
 		assocs = chatroom_associations(table->relid);
 		MemoryContextSwitchTo(caller);
-		chatroom_retire(table->assocs_context);
+		retire(table->assocs_context);
 		MemoryContextSetParent(context, table->context);
 		table->assocs_context = context;
 		table->assocs = assocs;

@@ -102,9 +102,6 @@ extern TableInfo *chatroom_table(Relation relation);
 /* The same by oid; the table is locked until the transaction ends. */
 extern TableInfo *chatroom_open_table(Oid relid);
 
-/* Free something that is replaced when the transaction ends. */
-extern void chatroom_retire(MemoryContext context);
-
 /* A column by its name, or NULL. */
 extern TableColumn *chatroom_column(const TableInfo *table, const char *name,
 									int len);

@@ -870,8 +870,8 @@ chatroom_key_columns(Oid relid)
 }
 
 /* Columns of foreign keys of one column, ascending. */
-List *
-chatroom_foreign_key_columns(Oid relid)
+static List *
+foreign_key_columns(Oid relid)
 {
 	List	   *columns = NIL;
 	Relation	catalog = table_open(ConstraintRelationId, AccessShareLock);
@@ -910,7 +910,7 @@ chatroom_topic_columns(const WatchInfo *watch)
 	List	   *columns = NIL;
 
 	if (watch->default_topics)
-		return list_truncate(chatroom_foreign_key_columns(watch->relid),
+		return list_truncate(foreign_key_columns(watch->relid),
 							 CHATROOM_MAX_TOPIC_COLUMNS);
 	for (int i = 0; i < watch->ntopics; i++)
 		columns = lappend_int(columns, watch->topics[i]);

@@ -146,9 +146,6 @@ extern Oid	chatroom_label_trigger(const char *label, Oid *relid);
 /* The key's columns, ascending: primary key, replica identity, or none. */
 extern List *chatroom_key_columns(Oid relid);
 
-/* Columns of foreign keys of one column, ascending. */
-extern List *chatroom_foreign_key_columns(Oid relid);
-
 /* The columns that make association topics, ascending. */
 extern List *chatroom_topic_columns(const WatchInfo *watch);
 

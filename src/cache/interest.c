@@ -196,8 +196,8 @@ chatroom_channel_text(const uint8 *name, char *text)
 }
 
 /* Have all channels of this database named anew. */
-void
-chatroom_rename_channels(Cache *cache)
+static void
+rename_channels(Cache *cache)
 {
 	pg_atomic_fetch_add_u64(&cache->channel_epoch, 1);
 	(void) chatroom_interest_wake(cache);
@@ -219,7 +219,7 @@ revocation_ended(XactEvent event, void *arg)
 	{
 		cache = chatroom_mapped_cache(&current);
 		if (cache != NULL)
-			chatroom_rename_channels(cache);
+			rename_channels(cache);
 	}
 	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE ||
 		event == XACT_EVENT_ABORT)

@@ -62,10 +62,9 @@ extern void chatroom_topic_channel(Cache *cache, const char *topic, int len,
 extern void chatroom_channel_text(const uint8 *name, char *text);
 
 /*
- * Have all channels of this database named anew: now, or when the current
- * transaction, which takes from somebody what he may follow, commits.
+ * Have all channels of this database named anew when the current transaction,
+ * which takes from somebody what he may follow, commits.
  */
-extern void chatroom_rename_channels(Cache *cache);
 extern void chatroom_rename_channels_at_commit(void);
 
 /* ---- sessions ---- */

@@ -161,8 +161,8 @@ chatroom_role_now(const RoomCall *call, const text *username)
 }
 
 /* Raise that a user is no member. */
-void
-chatroom_no_member(const RoomCall *call, const text *username)
+static void
+no_member(const RoomCall *call, const text *username)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_NO_DATA_FOUND),
@@ -194,7 +194,7 @@ chatroom_member_row(const RoomCall *call, text *username)
 	Jsonb	   *row = member_row(call, &select_member, username, NULL);
 
 	if (row == NULL)
-		chatroom_no_member(call, username);
+		no_member(call, username);
 	return row;
 }
 
@@ -285,13 +285,13 @@ remove_one(RoomCall *call, text *username)
 		chatroom_room_denied(call, "Its owner and admins may remove members.");
 	role = chatroom_role_now(call, username);
 	if (role == ROOM_NONE)
-		chatroom_no_member(call, username);
+		no_member(call, username);
 	if (rank < ROOM_OWNER && role >= ROOM_ADMIN &&
 		!chatroom_is_caller(username))
 		chatroom_room_denied(call, "Only its owner may remove admins.");
 	row = member_row(call, &delete_member, username, NULL);
 	if (row == NULL)
-		chatroom_no_member(call, username);
+		no_member(call, username);
 	chatroom_spi_finish();
 	return row;
 }
@@ -407,7 +407,7 @@ transfer_room(FunctionCallInfo fcinfo, RoomArgument how)
 		chatroom_room_denied(&call, "Its owner may give it away.");
 	role = chatroom_role_now(&call, username);
 	if (role == ROOM_NONE)
-		chatroom_no_member(&call, username);
+		no_member(&call, username);
 	if (role != ROOM_OWNER)
 	{
 		values[0] = Int64GetDatum(call.id);

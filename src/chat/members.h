@@ -49,7 +49,4 @@ extern Jsonb *chatroom_put_member(const RoomCall *call, text *username,
 /* A member's row, which is there. */
 extern Jsonb *chatroom_member_row(const RoomCall *call, text *username);
 
-/* Raise P0002: the user is none. */
-extern void chatroom_no_member(const RoomCall *call, const text *username);
-
 #endif							/* CHATROOM_MEMBERS_H */

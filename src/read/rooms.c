@@ -240,8 +240,8 @@ table_rule(Judge *judge)
 }
 
 /* Get to know the table that an event is of. */
-void
-chatroom_judge_table(Judge *judge, Oid relid)
+static void
+judge_table(Judge *judge, Oid relid)
 {
 	const ChatTables *tables;
 
@@ -408,7 +408,7 @@ chatroom_judge_event(Judge *judge, const RingEvent *event, bool *policies)
 	*policies = false;
 	if (!OidIsValid(event->relid))
 		return judge_presence(judge, event);
-	chatroom_judge_table(judge, event->relid);
+	judge_table(judge, event->relid);
 	if (!judge->access.any)
 		return VERDICT_WITHHOLD;
 

@@ -51,9 +51,6 @@ typedef struct Judge
 
 extern void chatroom_start_judge(Judge *judge, const SyncTopics *topics);
 
-/* Get to know the table that an event is of. */
-extern void chatroom_judge_table(Judge *judge, Oid relid);
-
 /*
  * What becomes of an event; of one of a table with RULE_POLICIES that may
  * still be for its policies to say: then *policies is set.

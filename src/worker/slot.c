@@ -84,7 +84,9 @@ typedef enum SlotFound
 } SlotFound;
 
 uint64		chatroom_partial_before = 0;
-XLogRecPtr	chatroom_read_start = InvalidXLogRecPtr;
+
+/* Where reading started. */
+static XLogRecPtr read_start = InvalidXLogRecPtr;
 
 static Anchor anchors[MAX_ANCHORS]; /* oldest first */
 static int	nanchors = 0;
@@ -387,7 +389,7 @@ chatroom_slot_start(XLogRecPtr *restart, XLogRecPtr *floor)
 		}
 		start_afresh(&start);
 	}
-	chatroom_read_start = start.restart;
+	read_start = start.restart;
 	*restart = start.restart;
 	*floor = start.floor;
 }
@@ -582,18 +584,18 @@ chatroom_read_anchor(const AnchorEvent *event, XLogRecPtr lsn)
 	Anchor		anchor;
 
 	anchor.restart = Max(Min(event->begin, event->oldest_open),
-						 chatroom_read_start);
-	anchor.begin = Max(event->begin, chatroom_read_start);
+						 read_start);
+	anchor.begin = Max(event->begin, read_start);
 	anchor.floor = lsn;
 
 	/* what the tailer that logged it didn't know, or we did not read */
 	if (lsn == start_floor)
-		chatroom_partial_before = chatroom_read_start > event->oldest_open ?
+		chatroom_partial_before = read_start > event->oldest_open ?
 			Max(event->next_fxid, event->partial_before) :
 			event->partial_before;
 
 	/* of which the state was read from its beginning */
-	if (event->presence && event->begin >= chatroom_read_start)
+	if (event->presence && event->begin >= read_start)
 		chatroom_read_presence_anchor(event->begin, lsn);
 	take_incarnations(event, lsn);
 	remember_anchor(&anchor);

@@ -148,7 +148,5 @@ extern void chatroom_refresh_timelines(TimeLineID tli);
 
 /* Transactions below this may have messages before where reading started. */
 extern uint64 chatroom_partial_before;
-/* Where reading started. */
-extern XLogRecPtr chatroom_read_start;
 
 #endif							/* CHATROOM_TAILER_H */

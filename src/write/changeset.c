@@ -176,10 +176,11 @@ add_cast_error(Changeset *changeset, TableColumn *column, CastResult result)
 	}
 	else
 	{
+		const char *type = format_type_be(column->typid);
+
 		error = chatroom_make_error(column->name, column->attnum,
 									"is invalid", "cast");
-		chatroom_error_key(error, "type",
-						   chatroom_json_string(format_type_be(column->typid)));
+		chatroom_error_key(error, "type", chatroom_json_string(type));
 	}
 	changeset->failed = bms_add_member(changeset->failed, column->attnum);
 	chatroom_add_error(changeset, error);
@@ -574,6 +575,9 @@ put_errors(StringInfo buf, JsonbFrame *parent, const List *errors)
 	chatroom_put_jsonb(buf, parent, DatumGetJsonbP(array));
 }
 
+static void put_changeset(StringInfo buf, JsonbFrame *parent,
+						  const Changeset *changeset);
+
 /* Put what becomes of an association. */
 static void
 put_assoc(StringInfo buf, JsonbFrame *parent, const AssocChange *change)
@@ -586,12 +590,12 @@ put_assoc(StringInfo buf, JsonbFrame *parent, const AssocChange *change)
 		if (change->kept == NIL)
 			chatroom_put_null(buf, parent);
 		else
-			chatroom_put_changeset(buf, parent, linitial(change->kept));
+			put_changeset(buf, parent, linitial(change->kept));
 		return;
 	}
 	chatroom_begin_array(buf, &frame, list_length(change->kept));
 	foreach(lc, change->kept)
-		chatroom_put_changeset(buf, &frame, lfirst(lc));
+		put_changeset(buf, &frame, lfirst(lc));
 	chatroom_end(buf, &frame, parent);
 }
 
@@ -625,9 +629,8 @@ put_changes(StringInfo buf, JsonbFrame *parent, const Changeset *changeset)
 }
 
 /* Write {"valid", "action", "changes", "errors", "data"}. */
-void
-chatroom_put_changeset(StringInfo buf, JsonbFrame *parent,
-					   const Changeset *changeset)
+static void
+put_changeset(StringInfo buf, JsonbFrame *parent, const Changeset *changeset)
 {
 	const char *action = action_name(changeset->action);
 	JsonbFrame	frame;
@@ -676,7 +679,7 @@ chatroom_changeset_jsonb(const Changeset *changeset)
 	chatroom_pin(&pins, chatroom_changeset_settings(changeset));
 	PG_TRY();
 	{
-		chatroom_put_changeset(&buf, NULL, changeset);
+		put_changeset(&buf, NULL, changeset);
 	}
 	PG_FINALLY();
 	{

@@ -61,9 +61,6 @@ typedef struct Changeset
 #define ChangesetFinalRow(changeset) \
 	((changeset)->stored != NULL ? (changeset)->stored : (changeset)->row)
 
-/* A relation by its name, which must be one with rows. */
-extern Oid	chatroom_relation_arg(text *name);
-
 /* Start a changeset: data NULL is an insert. */
 extern Changeset *chatroom_new_changeset(Oid relid, ChangesetAction action,
 										 TableRow *data);
@@ -102,11 +99,7 @@ extern void chatroom_add_stale(Changeset *changeset, AttrNumber attnum);
 /* Is something to be written? */
 extern bool chatroom_has_changes(const Changeset *changeset);
 
-/* Write {"valid", "action", "changes", "errors", "data"}. */
-extern void chatroom_put_changeset(StringInfo buf, JsonbFrame *parent,
-								   const Changeset *changeset);
-
-/* The same as a jsonb of its own. */
+/* {"valid", "action", "changes", "errors", "data"}. */
 extern Jsonb *chatroom_changeset_jsonb(const Changeset *changeset);
 
 /* Do any tables of a changeset and its associations want settings pinned? */

@@ -658,8 +658,8 @@ chatroom_make_watch(const WatchOptions *options)
 }
 
 /* Remove a watch; false if there is none. */
-bool
-chatroom_remove_watch(Oid relid, const char *label)
+static bool
+remove_watch(Oid relid, const char *label)
 {
 	if (!has_watch(relid, label))
 		return false;
@@ -835,7 +835,7 @@ chatroom_unwatch(PG_FUNCTION_ARGS)
 	relid = chatroom_named_relation(relation, false);
 	if (!ChatroomOwnsRelation(relid, GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(relid));
-	if (!chatroom_remove_watch(relid, label))
+	if (!remove_watch(relid, label))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 label ?

@@ -41,7 +41,4 @@ extern char *chatroom_make_watch(const WatchOptions *options);
 /* May the user know of a relation's watches, rules and associations? */
 extern bool chatroom_may_see(Oid relid);
 
-/* Remove one; false if there is none. */
-extern bool chatroom_remove_watch(Oid relid, const char *label);
-
 #endif							/* CHATROOM_WATCH_H */
