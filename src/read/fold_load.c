@@ -20,7 +20,6 @@
 #include "read/fold.h"
 #include "read/sync.h"
 #include "utils/builtins.h"
-#include "utils/datum.h"
 
 /* -------------------------------------------------------------- the cache */
 
@@ -255,30 +254,13 @@ parent_columns(const Assoc *assoc)
 	return set;
 }
 
-/* Are two rows of a table the same one? */
-static bool
-same_row(const TableInfo *table, const TableRow *a, const TableRow *b)
-{
-	for (int i = 0; i < table->nkeys; i++)
-	{
-		const TableColumn *column = &table->columns[table->keys[i] - 1];
-		int			k = column->attnum - 1;
-
-		if (a->nulls[k] || b->nulls[k] ||
-			!datum_image_eq(a->values[k], b->values[k], column->typbyval,
-							column->typlen))
-			return false;
-	}
-	return table->nkeys > 0;
-}
-
 /* Add a row to others, unless it is among them. */
 static void
 add_distinct(const TableInfo *table, LoadedRows *rows, int *allocated,
 			 TableRow *row)
 {
 	for (int i = 0; i < rows->n; i++)
-		if (same_row(table, rows->rows[i], row))
+		if (chatroom_same_row(table, rows->rows[i], row))
 			return;
 	if (rows->n == *allocated)
 	{
