@@ -184,7 +184,6 @@ extern void chatroom_fold_connect(Fold *fold);
 extern void chatroom_fold_options(Fold *fold, Jsonb *options);
 
 /* fold_value.c: the value, its rows and their keys */
-extern FoldTable *chatroom_fold_table(Fold *fold, Oid relid);
 extern FoldKeyResult chatroom_fold_key(const TableInfo *table,
 									   const AttrNumber *columns, int n,
 									   const JsonRow *row, FoldKey *key);
@@ -210,6 +209,8 @@ extern void chatroom_fold_read_answer(Fold *fold, Jsonb *answer);
 extern JsonbContainer *chatroom_fold_member(JsonbContainer *event,
 											const char *name);
 extern const char *chatroom_fold_type(JsonbContainer *event);
+extern bool chatroom_fold_has(const TableInfo *table, JsonbContainer *image,
+							  const Bitmapset *columns);
 extern bool chatroom_fold_event_changed(FoldTable *table,
 										JsonbContainer *event,
 										const Bitmapset *columns);

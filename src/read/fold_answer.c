@@ -111,10 +111,10 @@ event_table(Fold *fold, JsonbContainer *event)
 	return NULL;
 }
 
-/* Does an image lack some of these columns? */
-static bool
-lacks_columns(const TableInfo *table, JsonbContainer *image,
-			  const Bitmapset *columns)
+/* Has an image all of these columns? */
+bool
+chatroom_fold_has(const TableInfo *table, JsonbContainer *image,
+				  const Bitmapset *columns)
 {
 	int			attnum = -1;
 	JsonbValue	value;
@@ -125,9 +125,9 @@ lacks_columns(const TableInfo *table, JsonbContainer *image,
 
 		if (getKeyJsonValueFromContainer(image, column->name,
 										 column->namelen, &value) == NULL)
-			return true;
+			return false;
 	}
-	return false;
+	return true;
 }
 
 /* Did an event change one of these columns, or may it have? */
@@ -148,7 +148,7 @@ chatroom_fold_event_changed(FoldTable *table, JsonbContainer *event,
 
 	/* of columns that aren't shown it isn't told */
 	if (changed == NULL || row == NULL ||
-		lacks_columns(table->info, row, columns))
+		!chatroom_fold_has(table->info, row, columns))
 		return true;
 	iterator = JsonbIteratorInit(changed);
 	while ((token = JsonbIteratorNext(&iterator, &name, true)) != WJB_DONE)
@@ -512,7 +512,7 @@ complete_rows(Fold *fold, FoldTable *table)
 
 		if (row->gone ||
 			(!row->incomplete && row->image != NULL &&
-			 !lacks_columns(table->info, row->image, columns)))
+			 chatroom_fold_has(table->info, row->image, columns)))
 			continue;
 		want = palloc0(sizeof(FoldWant));
 		want->key = row->key;

@@ -57,25 +57,6 @@ want_topic(const FoldTable *table, const char *base,
 	return cstring_to_text_with_len(buf.data, buf.len);
 }
 
-/* Has an image all of these columns? */
-static bool
-has_columns(const TableInfo *table, JsonbContainer *image,
-			const Bitmapset *columns)
-{
-	int			attnum = -1;
-	JsonbValue	value;
-
-	while ((attnum = bms_next_member(columns, attnum)) >= 0)
-	{
-		const TableColumn *column = &table->columns[attnum - 1];
-
-		if (getKeyJsonValueFromContainer(image, column->name,
-										 column->namelen, &value) == NULL)
-			return false;
-	}
-	return true;
-}
-
 /* Look in the cache for what is wanted; returns what isn't there. */
 static List *
 look_in_cache(FoldTable *table, const AttrNumber *columns, int n,
@@ -96,7 +77,7 @@ look_in_cache(FoldTable *table, const AttrNumber *columns, int n,
 		text	   *topic = want_topic(table, watch.base, columns, n, want);
 		Jsonb	   *row = topic ? chatroom_cached_row(topic) : NULL;
 
-		if (row != NULL && has_columns(table->info, &row->root, shown))
+		if (row != NULL && chatroom_fold_has(table->info, &row->root, shown))
 			want->image = &row->root;
 		else
 			rest = lappend(rest, want);

@@ -72,27 +72,10 @@ value_text(const JsonbValue *value)
 Piece
 chatroom_fold_piece(const JsonbValue *value)
 {
-	Piece		piece = {NULL, PIECE_NULL};
-	Datum		number;
+	Piece		piece = {chatroom_scalar_text(value), PIECE_NULL};
 
-	switch (value->type)
-	{
-		case jbvString:
-			piece.data = value->val.string.val;
-			piece.len = value->val.string.len;
-			return piece;
-		case jbvNumeric:
-			number = NumericGetDatum(value->val.numeric);
-			piece.data = DatumGetCString(DirectFunctionCall1(numeric_out,
-															 number));
-			break;
-		case jbvBool:
-			piece.data = value->val.boolean ? "true" : "false";
-			break;
-		default:
-			return piece;
-	}
-	piece.len = strlen(piece.data);
+	if (piece.data != NULL)
+		piece.len = strlen(piece.data);
 	return piece;
 }
 
@@ -155,8 +138,8 @@ chatroom_fold_put(fold_map_hash **map, FoldKey key, void *value)
 /* --------------------------------------------------------------- the tree */
 
 /* A table, made known to the fold. */
-FoldTable *
-chatroom_fold_table(Fold *fold, Oid relid)
+static FoldTable *
+known_table(Fold *fold, Oid relid)
 {
 	FoldTable  *table;
 	ListCell   *lc;
@@ -193,7 +176,7 @@ make_level(Fold *fold, Oid relid, FoldBranch *branch)
 	FoldLevel  *level = palloc0(sizeof(FoldLevel));
 
 	level->fold = fold;
-	level->table = chatroom_fold_table(fold, relid);
+	level->table = known_table(fold, relid);
 	level->table->shown = true;
 	level->table->levels = lappend(level->table->levels, level);
 	level->branch = branch;
@@ -234,11 +217,11 @@ prepare_branch(Fold *fold, FoldBranch *branch)
 			if (step->kind == ASSOC_MANY_TO_MANY)
 				branch->passed =
 					lappend(branch->passed,
-							chatroom_fold_table(fold, step->join));
+							known_table(fold, step->join));
 			if (step != llast(branch->steps))
 				branch->passed =
 					lappend(branch->passed,
-							chatroom_fold_table(fold, step->to));
+							known_table(fold, step->to));
 		}
 		return;
 	}
@@ -260,7 +243,7 @@ prepare_branch(Fold *fold, FoldBranch *branch)
 		case ASSOC_MANY_TO_MANY:
 			branch->targets = assoc->join_key.referenced;
 			branch->ntargets = assoc->join_key.n;
-			branch->join = chatroom_fold_table(fold, assoc->join);
+			branch->join = known_table(fold, assoc->join);
 			break;
 		default:
 			branch->targets = to->info->keys;
