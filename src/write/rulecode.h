@@ -256,13 +256,10 @@ typedef struct RuleRow
 extern List *chatroom_relation_rules(Oid relid);
 
 /*
- * Compile a rule for rows of a relation: the one that it was added to, or one
- * below.  Relations whose change makes this void are added to the list.
+ * Make a set of some rules for a relation: the one that they were added to, or
+ * one below.  Relations whose change makes it void are added to the list.  It
+ * isn't cached, but in the current memory context.
  */
-extern void chatroom_compile_rule(Rule *rule, Relation relation,
-								  Node *condition, List **relations);
-
-/* Make a set of some rules; not cached, in the current memory context. */
 extern RuleSet *chatroom_make_rules(Relation relation, List *rows,
 									List **relations);
 

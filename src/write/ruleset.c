@@ -212,17 +212,6 @@ map_column(const AttrMap *map, AttrNumber attnum)
 	return map != NULL ? map->attnums[attnum - 1] : attnum;
 }
 
-/* A string's JSON. */
-static char *
-json_string(const char *string)
-{
-	StringInfoData buf;
-
-	initStringInfo(&buf);
-	escape_json(&buf, string);
-	return buf.data;
-}
-
 /* Has a table a unique index of just these columns, good for upserts? */
 static bool
 has_unique_index(Oid relid, int n, const AttrNumber *columns)
@@ -294,7 +283,7 @@ compile_unique(Rule *rule, Relation relation, const AttrNumber *columns)
 					  CurrentMemoryContext);
 		if (i > 0)
 			appendStringInfoString(&buf, ", ");
-		appendStringInfoString(&buf, json_string(NameStr(attribute->attname)));
+		escape_json(&buf, NameStr(attribute->attname));
 	}
 	appendStringInfoChar(&buf, ']');
 	code->fields_json = buf.data;
@@ -395,9 +384,8 @@ compile_no_assoc(Rule *rule, Relation relation, const AttrMap *map,
 }
 
 /* Compile a rule for rows of a relation. */
-void
-chatroom_compile_rule(Rule *rule, Relation relation, Node *condition,
-					  List **relations)
+static void
+compile_rule(Rule *rule, Relation relation, Node *condition, List **relations)
 {
 	AttrNumber	columns[INDEX_MAX_KEYS];
 	AttrMap    *map = NULL;
@@ -521,7 +509,7 @@ chatroom_make_rules(Relation relation, List *rows, List **relations)
 		rule->field = pstrdup(rule->field);
 		rule->message = rule->message ? pstrdup(rule->message) : NULL;
 		rule->params = DatumGetJsonbPCopy(JsonbPGetDatum(rule->params));
-		chatroom_compile_rule(rule, relation, row->condition, relations);
+		compile_rule(rule, relation, row->condition, relations);
 	}
 	qsort(rules->rules, rules->nrules, sizeof(Rule), compare_rules);
 	finish_set(rules);
