@@ -112,17 +112,4 @@ follow_it(FunctionCallInfo fcinfo, RoomArgument how)
 	PG_RETURN_DATUM(chatroom_end_wait(&wait));
 }
 
-CHATROOM_FUNCTION(chatroom_follow_room);
-CHATROOM_FUNCTION(chatroom_follow_room_id);
-
-Datum
-chatroom_follow_room(PG_FUNCTION_ARGS)
-{
-	return follow_it(fcinfo, ROOM_BY_TEXT);
-}
-
-Datum
-chatroom_follow_room_id(PG_FUNCTION_ARGS)
-{
-	return follow_it(fcinfo, ROOM_BY_ID);
-}
+CHATROOM_ROOM_FUNCTION(chatroom_follow_room, follow_it);

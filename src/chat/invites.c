@@ -154,20 +154,7 @@ create_invite(FunctionCallInfo fcinfo, RoomArgument how)
 	PG_RETURN_TEXT_P(token);
 }
 
-CHATROOM_FUNCTION(chatroom_create_invite);
-CHATROOM_FUNCTION(chatroom_create_invite_id);
-
-Datum
-chatroom_create_invite(PG_FUNCTION_ARGS)
-{
-	return create_invite(fcinfo, ROOM_BY_TEXT);
-}
-
-Datum
-chatroom_create_invite_id(PG_FUNCTION_ARGS)
-{
-	return create_invite(fcinfo, ROOM_BY_ID);
-}
+CHATROOM_ROOM_FUNCTION(chatroom_create_invite, create_invite);
 
 /* ---------------------------------------------------------- accept_invite */
 

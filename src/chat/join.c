@@ -84,17 +84,4 @@ join_it(FunctionCallInfo fcinfo, RoomArgument how)
 	PG_RETURN_TEXT_P((text *) buf.data);
 }
 
-CHATROOM_FUNCTION(chatroom_join_room);
-CHATROOM_FUNCTION(chatroom_join_room_id);
-
-Datum
-chatroom_join_room(PG_FUNCTION_ARGS)
-{
-	return join_it(fcinfo, ROOM_BY_TEXT);
-}
-
-Datum
-chatroom_join_room_id(PG_FUNCTION_ARGS)
-{
-	return join_it(fcinfo, ROOM_BY_ID);
-}
+CHATROOM_ROOM_FUNCTION(chatroom_join_room, join_it);

@@ -253,20 +253,7 @@ add_member(FunctionCallInfo fcinfo, RoomArgument how)
 	PG_RETURN_JSONB_P(row);
 }
 
-CHATROOM_FUNCTION(chatroom_add_member);
-CHATROOM_FUNCTION(chatroom_add_member_id);
-
-Datum
-chatroom_add_member(PG_FUNCTION_ARGS)
-{
-	return add_member(fcinfo, ROOM_BY_TEXT);
-}
-
-Datum
-chatroom_add_member_id(PG_FUNCTION_ARGS)
-{
-	return add_member(fcinfo, ROOM_BY_ID);
-}
+CHATROOM_ROOM_FUNCTION(chatroom_add_member, add_member);
 
 /* ---------------------------------------------- remove_member, leave_room */
 
@@ -307,20 +294,7 @@ remove_member(FunctionCallInfo fcinfo, RoomArgument how)
 	PG_RETURN_JSONB_P(remove_one(&call, username));
 }
 
-CHATROOM_FUNCTION(chatroom_remove_member);
-CHATROOM_FUNCTION(chatroom_remove_member_id);
-
-Datum
-chatroom_remove_member(PG_FUNCTION_ARGS)
-{
-	return remove_member(fcinfo, ROOM_BY_TEXT);
-}
-
-Datum
-chatroom_remove_member_id(PG_FUNCTION_ARGS)
-{
-	return remove_member(fcinfo, ROOM_BY_ID);
-}
+CHATROOM_ROOM_FUNCTION(chatroom_remove_member, remove_member);
 
 /* leave_room(room, prefix text) */
 static Datum
@@ -334,20 +308,7 @@ leave_room(FunctionCallInfo fcinfo, RoomArgument how)
 	PG_RETURN_JSONB_P(remove_one(&call, username));
 }
 
-CHATROOM_FUNCTION(chatroom_leave_room);
-CHATROOM_FUNCTION(chatroom_leave_room_id);
-
-Datum
-chatroom_leave_room(PG_FUNCTION_ARGS)
-{
-	return leave_room(fcinfo, ROOM_BY_TEXT);
-}
-
-Datum
-chatroom_leave_room_id(PG_FUNCTION_ARGS)
-{
-	return leave_room(fcinfo, ROOM_BY_ID);
-}
+CHATROOM_ROOM_FUNCTION(chatroom_leave_room, leave_room);
 
 /* ----------------------------------------------------------- list_members */
 
@@ -372,20 +333,7 @@ list_members(FunctionCallInfo fcinfo, RoomArgument how)
 	PG_RETURN_JSONB_P(list);
 }
 
-CHATROOM_FUNCTION(chatroom_list_members);
-CHATROOM_FUNCTION(chatroom_list_members_id);
-
-Datum
-chatroom_list_members(PG_FUNCTION_ARGS)
-{
-	return list_members(fcinfo, ROOM_BY_TEXT);
-}
-
-Datum
-chatroom_list_members_id(PG_FUNCTION_ARGS)
-{
-	return list_members(fcinfo, ROOM_BY_ID);
-}
+CHATROOM_ROOM_FUNCTION(chatroom_list_members, list_members);
 
 /* ---------------------------------------------------------- transfer_room */
 
@@ -419,17 +367,4 @@ transfer_room(FunctionCallInfo fcinfo, RoomArgument how)
 	PG_RETURN_JSONB_P(row);
 }
 
-CHATROOM_FUNCTION(chatroom_transfer_room);
-CHATROOM_FUNCTION(chatroom_transfer_room_id);
-
-Datum
-chatroom_transfer_room(PG_FUNCTION_ARGS)
-{
-	return transfer_room(fcinfo, ROOM_BY_TEXT);
-}
-
-Datum
-chatroom_transfer_room_id(PG_FUNCTION_ARGS)
-{
-	return transfer_room(fcinfo, ROOM_BY_ID);
-}
+CHATROOM_ROOM_FUNCTION(chatroom_transfer_room, transfer_room);

@@ -177,20 +177,7 @@ post_to_room(FunctionCallInfo fcinfo, RoomArgument how)
 	PG_RETURN_JSONB_P(row);
 }
 
-CHATROOM_FUNCTION(chatroom_post);
-CHATROOM_FUNCTION(chatroom_post_id);
-
-Datum
-chatroom_post(PG_FUNCTION_ARGS)
-{
-	return post_to_room(fcinfo, ROOM_BY_TEXT);
-}
-
-Datum
-chatroom_post_id(PG_FUNCTION_ARGS)
-{
-	return post_to_room(fcinfo, ROOM_BY_ID);
-}
+CHATROOM_ROOM_FUNCTION(chatroom_post, post_to_room);
 
 /*
  * shout(room, username text, text text, prefix text): post without waiting for
@@ -218,20 +205,7 @@ shout_in_room(FunctionCallInfo fcinfo, RoomArgument how)
 	PG_RETURN_JSONB_P(row);
 }
 
-CHATROOM_FUNCTION(chatroom_shout);
-CHATROOM_FUNCTION(chatroom_shout_id);
-
-Datum
-chatroom_shout(PG_FUNCTION_ARGS)
-{
-	return shout_in_room(fcinfo, ROOM_BY_TEXT);
-}
-
-Datum
-chatroom_shout_id(PG_FUNCTION_ARGS)
-{
-	return shout_in_room(fcinfo, ROOM_BY_ID);
-}
+CHATROOM_ROOM_FUNCTION(chatroom_shout, shout_in_room);
 
 /* --------------------------------------------------- editing and deleting */
 

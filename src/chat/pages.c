@@ -278,20 +278,7 @@ list_messages_of(FunctionCallInfo fcinfo, RoomArgument how)
 	return end_answer(&buf);
 }
 
-CHATROOM_FUNCTION(chatroom_list_messages);
-CHATROOM_FUNCTION(chatroom_list_messages_id);
-
-Datum
-chatroom_list_messages(PG_FUNCTION_ARGS)
-{
-	return list_messages_of(fcinfo, ROOM_BY_TEXT);
-}
-
-Datum
-chatroom_list_messages_id(PG_FUNCTION_ARGS)
-{
-	return list_messages_of(fcinfo, ROOM_BY_ID);
-}
+CHATROOM_ROOM_FUNCTION(chatroom_list_messages, list_messages_of);
 
 CHATROOM_FUNCTION(chatroom_list_messages_by);
 

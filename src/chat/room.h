@@ -10,6 +10,7 @@
 
 #include "postgres.h"
 
+#include "base/compat.h"
 #include "base/rooms.h"
 #include "fmgr.h"
 
@@ -19,6 +20,25 @@ typedef enum RoomArgument
 	ROOM_BY_TEXT,				/* all digits is an id, all else a name */
 	ROOM_BY_ID
 } RoomArgument;
+
+/*
+ * The two functions that SQL sees for one that does the work: NAME takes the
+ * room as text, NAME_id its id.
+ */
+#define CHATROOM_ROOM_FUNCTION(name, work) \
+	CHATROOM_FUNCTION(name); \
+	CHATROOM_FUNCTION(name##_id); \
+	Datum \
+	name(PG_FUNCTION_ARGS) \
+	{ \
+		return work(fcinfo, ROOM_BY_TEXT); \
+	} \
+	Datum \
+	name##_id(PG_FUNCTION_ARGS) \
+	{ \
+		return work(fcinfo, ROOM_BY_ID); \
+	} \
+	extern Datum name(PG_FUNCTION_ARGS)
 
 /* A function's room, which the caller may see. */
 typedef struct RoomCall

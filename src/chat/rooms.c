@@ -149,20 +149,7 @@ rename_it(FunctionCallInfo fcinfo, RoomArgument how)
 	PG_RETURN_JSONB_P(row);
 }
 
-CHATROOM_FUNCTION(chatroom_rename_room);
-CHATROOM_FUNCTION(chatroom_rename_room_id);
-
-Datum
-chatroom_rename_room(PG_FUNCTION_ARGS)
-{
-	return rename_it(fcinfo, ROOM_BY_TEXT);
-}
-
-Datum
-chatroom_rename_room_id(PG_FUNCTION_ARGS)
-{
-	return rename_it(fcinfo, ROOM_BY_ID);
-}
+CHATROOM_ROOM_FUNCTION(chatroom_rename_room, rename_it);
 
 /* delete_room(room, prefix text) */
 static Datum
@@ -184,20 +171,7 @@ delete_it(FunctionCallInfo fcinfo, RoomArgument how)
 	PG_RETURN_JSONB_P(row);
 }
 
-CHATROOM_FUNCTION(chatroom_delete_room);
-CHATROOM_FUNCTION(chatroom_delete_room_id);
-
-Datum
-chatroom_delete_room(PG_FUNCTION_ARGS)
-{
-	return delete_it(fcinfo, ROOM_BY_TEXT);
-}
-
-Datum
-chatroom_delete_room_id(PG_FUNCTION_ARGS)
-{
-	return delete_it(fcinfo, ROOM_BY_ID);
-}
+CHATROOM_ROOM_FUNCTION(chatroom_delete_room, delete_it);
 
 /*
  * Refuse paths on which an unbound caller could come to rooms that the user
@@ -255,17 +229,4 @@ get_it(FunctionCallInfo fcinfo, RoomArgument how)
 	PG_RETURN_JSONB_P(row);
 }
 
-CHATROOM_FUNCTION(chatroom_get_room);
-CHATROOM_FUNCTION(chatroom_get_room_id);
-
-Datum
-chatroom_get_room(PG_FUNCTION_ARGS)
-{
-	return get_it(fcinfo, ROOM_BY_TEXT);
-}
-
-Datum
-chatroom_get_room_id(PG_FUNCTION_ARGS)
-{
-	return get_it(fcinfo, ROOM_BY_ID);
-}
+CHATROOM_ROOM_FUNCTION(chatroom_get_room, get_it);
