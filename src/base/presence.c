@@ -30,8 +30,7 @@ is_own_name(const Piece *key)
 static void
 check_room(int64 room_id, const RoomAccess *access, const Piece *key)
 {
-	if (key != NULL && access->governed && !access->exempt &&
-		!is_own_name(key))
+	if (key != NULL && RoomGoverns(access) && !is_own_name(key))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied for room \"%s\"",

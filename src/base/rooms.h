@@ -82,6 +82,9 @@ typedef struct RoomAccess
 	bool		visible;		/* exists, and the caller may see it */
 } RoomAccess;
 
+/* Do the members' rules hold for the caller? */
+#define RoomGoverns(access)	((access)->governed && !(access)->exempt)
+
 /* Look a room up, with the active snapshot. */
 extern void chatroom_room_access(const ChatTables *tables, int64 room_id,
 								 RoomAccess *access);

@@ -152,8 +152,7 @@ post_message(const RoomCall *call, const Post *post)
 static void
 check_post(const RoomCall *call, const Post *post)
 {
-	if (call->access.governed && !call->access.exempt &&
-		!chatroom_is_caller(post->username))
+	if (RoomGoverns(&call->access) && !chatroom_is_caller(post->username))
 		chatroom_room_denied(call, "In this room everyone posts under the "
 							 "own name only.");
 }
@@ -284,7 +283,7 @@ chatroom_edit_message(PG_FUNCTION_ARGS)
 	values[1] = PointerGetDatum(chatroom_text_arg(fcinfo, 1, "text"));
 	chatroom_spi_connect();
 	message_argument(fcinfo, 2, &call);
-	if (call.room.access.governed && !call.room.access.exempt && !call.author)
+	if (RoomGoverns(&call.room.access) && !call.author)
 		chatroom_room_denied(&call.room, "In this room a message is edited "
 							 "by its author only.");
 	values[0] = Int64GetDatum(call.id);

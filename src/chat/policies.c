@@ -147,7 +147,7 @@ chatroom_may_post(PG_FUNCTION_ARGS)
 	room_of(fcinfo, &access);
 	if (!access.visible)
 		refuse_message(prefix_of(PG_GETARG_OID(0)));
-	PG_RETURN_BOOL(access.exempt || !access.governed ||
+	PG_RETURN_BOOL(!RoomGoverns(&access) ||
 				   is_caller(PG_GETARG_TEXT_PP(2)));
 }
 
@@ -164,7 +164,7 @@ chatroom_may_edit(PG_FUNCTION_ARGS)
 
 	room_of(fcinfo, &access);
 	PG_RETURN_BOOL(access.visible &&
-				   (access.exempt || !access.governed ||
+				   (!RoomGoverns(&access) ||
 					is_caller(PG_GETARG_TEXT_PP(2))));
 }
 
@@ -181,8 +181,7 @@ chatroom_may_moderate(PG_FUNCTION_ARGS)
 
 	room_of(fcinfo, &access);
 	PG_RETURN_BOOL(access.visible &&
-				   (access.exempt || !access.governed ||
-					access.role >= ROOM_ADMIN ||
+				   (!RoomGoverns(&access) || access.role >= ROOM_ADMIN ||
 					is_caller(PG_GETARG_TEXT_PP(2))));
 }
 
@@ -196,8 +195,7 @@ chatroom_may_manage(PG_FUNCTION_ARGS)
 
 	room_of(fcinfo, &access);
 	PG_RETURN_BOOL(access.visible &&
-				   (access.exempt || !access.governed ||
-					access.role >= ROOM_ADMIN));
+				   (!RoomGoverns(&access) || access.role >= ROOM_ADMIN));
 }
 
 CHATROOM_FUNCTION(chatroom_may_delete);
@@ -210,6 +208,5 @@ chatroom_may_delete(PG_FUNCTION_ARGS)
 
 	room_of(fcinfo, &access);
 	PG_RETURN_BOOL(access.visible &&
-				   (access.exempt || !access.governed ||
-					access.role == ROOM_OWNER));
+				   (!RoomGoverns(&access) || access.role == ROOM_OWNER));
 }

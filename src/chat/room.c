@@ -126,7 +126,6 @@ chatroom_is_caller(const text *username)
 void
 chatroom_require_role(const RoomCall *call, RoomRole role, const char *detail)
 {
-	if (call->access.governed && !call->access.exempt &&
-		call->access.role < role)
+	if (RoomGoverns(&call->access) && call->access.role < role)
 		chatroom_room_denied(call, detail);
 }
