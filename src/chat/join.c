@@ -18,6 +18,7 @@
 
 #include "base/compat.h"
 #include "base/event.h"
+#include "base/spi.h"
 #include "catalog/pg_type.h"
 #include "chat/join.h"
 #include "chat/pages.h"

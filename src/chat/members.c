@@ -19,6 +19,7 @@
 #include "base/arguments.h"
 #include "base/compat.h"
 #include "base/identity.h"
+#include "base/spi.h"
 #include "catalog/pg_type.h"
 #include "chat/members.h"
 #include "chat/people.h"

@@ -19,6 +19,7 @@
 
 #include "base/arguments.h"
 #include "base/compat.h"
+#include "base/spi.h"
 #include "catalog/pg_type.h"
 #include "chat/people.h"
 #include "chat/query.h"

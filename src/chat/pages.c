@@ -20,6 +20,7 @@
 
 #include "base/arguments.h"
 #include "base/compat.h"
+#include "base/spi.h"
 #include "catalog/pg_type.h"
 #include "chat/pages.h"
 #include "common/int.h"

@@ -25,22 +25,6 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
-/* SPI_connect() that can't fail. */
-void
-chatroom_spi_connect(void)
-{
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
-}
-
-/* SPI_finish() that can't fail. */
-void
-chatroom_spi_finish(void)
-{
-	if (SPI_finish() != SPI_OK_FINISH)
-		elog(ERROR, "SPI_finish failed");
-}
-
 /* Put a statement's text together. */
 static char *
 statement_text(const ChatTables *tables, const ChatRows *rows,

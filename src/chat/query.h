@@ -73,8 +73,4 @@ extern void chatroom_append_row(StringInfo buf, const ChatRows *rows,
 extern void chatroom_append_rows(StringInfo buf, const ChatRows *rows,
 								 uint64 n, bool reversed);
 
-/* SPI_connect() and SPI_finish() that can't fail. */
-extern void chatroom_spi_connect(void);
-extern void chatroom_spi_finish(void);
-
 #endif							/* CHATROOM_QUERY_H */

@@ -13,6 +13,7 @@
 #include "base/arguments.h"
 #include "base/compat.h"
 #include "base/identity.h"
+#include "base/spi.h"
 #include "base/subtransaction.h"
 #include "catalog/pg_type.h"
 #include "chat/members.h"

@@ -24,7 +24,7 @@
 #include "access/xact.h"
 #include "base/arguments.h"
 #include "base/compat.h"
-#include "executor/spi.h"
+#include "base/spi.h"
 #include "read/fold.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -40,8 +40,7 @@ chatroom_fold_connect(Fold *fold)
 {
 	if (fold->connected)
 		return;
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
+	chatroom_spi_connect();
 	fold->connected = true;
 	MemoryContextSwitchTo(fold->context);
 }
@@ -144,7 +143,7 @@ fold_call(FunctionCallInfo fcinfo, Jsonb *answer)
 	result = palloc(VARSIZE(value));
 	memcpy(result, value, VARSIZE(value));
 	if (fold.connected)
-		SPI_finish();
+		chatroom_spi_finish();
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(fold.context);
 	PG_RETURN_JSONB_P(result);

@@ -36,8 +36,8 @@
 #include "access/table.h"
 #include "base/columns.h"
 #include "base/compat.h"
+#include "base/spi.h"
 #include "base/subtransaction.h"
-#include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "nodes/bitmapset.h"
@@ -518,8 +518,7 @@ ask_policies(Relation relation, PolicyPlan *plan, RingEvent **events,
 	uint64		columns[COLUMN_WORDS];
 	bool		told;
 
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
+	chatroom_spi_connect();
 	images.md.name = IMAGES;
 	images.md.reliddesc = RelationGetRelid(relation);
 	images.md.enrtype = ENR_NAMED_TUPLESTORE;
@@ -545,7 +544,7 @@ ask_policies(Relation relation, PolicyPlan *plan, RingEvent **events,
 		SPI_freetuptable(SPI_tuptable);
 		tuplestore_end(rows);
 	} while (!told);
-	SPI_finish();
+	chatroom_spi_finish();
 }
 
 /* Is an error one that says nothing about the policies? */

@@ -22,6 +22,7 @@
 #include "base/arguments.h"
 #include "base/compat.h"
 #include "base/rooms.h"
+#include "base/spi.h"
 #include "catalog/pg_class.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
@@ -736,8 +737,7 @@ chatroom_changeset(PG_FUNCTION_ARGS)
 	Changeset  *changeset;
 	Jsonb	   *result;
 
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
+	chatroom_spi_connect();
 	if (PG_ARGISNULL(2))
 	{
 		changeset = chatroom_new_changeset(relid, ACTION_INSERT, NULL);
@@ -752,6 +752,6 @@ chatroom_changeset(PG_FUNCTION_ARGS)
 		chatroom_check_tree(changeset, false, true);
 	}
 	result = chatroom_keep_jsonb(chatroom_changeset_jsonb(changeset));
-	SPI_finish();
+	chatroom_spi_finish();
 	PG_RETURN_JSONB_P(result);
 }

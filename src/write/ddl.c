@@ -26,6 +26,7 @@
 #include "access/table.h"
 #include "base/compat.h"
 #include "base/dependents.h"
+#include "base/spi.h"
 #include "base/subtransaction.h"
 #include "base/watches.h"
 #include "catalog/dependency.h"
@@ -38,7 +39,6 @@
 #include "catalog/pg_proc.h"
 #include "catalog/pg_trigger.h"
 #include "commands/event_trigger.h"
-#include "executor/spi.h"
 #include "nodes/parsenodes.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -169,8 +169,7 @@ ddl_objects(const char *query)
 	List	   *objects = NIL;
 	MemoryContext caller = CurrentMemoryContext;
 
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
+	chatroom_spi_connect();
 	if (SPI_execute(query, true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not execute: %s", query);
 	for (uint64 i = 0; i < SPI_processed; i++)
@@ -189,7 +188,7 @@ ddl_objects(const char *query)
 		objects = lappend(objects, object);
 		MemoryContextSwitchTo(spi_context);
 	}
-	SPI_finish();
+	chatroom_spi_finish();
 	return objects;
 }
 

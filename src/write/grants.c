@@ -14,11 +14,11 @@
 #include "base/arguments.h"
 #include "base/compat.h"
 #include "base/grants.h"
+#include "base/spi.h"
 #include "base/topics.h"
 #include "cache/interest.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
-#include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/array.h"
@@ -150,8 +150,7 @@ change_grants(const GrantArgs *args, const char *const *statements, int n)
 	(void) set_config_option("search_path", "pg_catalog, pg_temp",
 							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
 							 true, 0, false);
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
+	chatroom_spi_connect();
 	for (int i = 0; i < n; i++)
 	{
 		if (SPI_execute_with_args(statements[i], lengthof(types), types,
@@ -159,7 +158,7 @@ change_grants(const GrantArgs *args, const char *const *statements, int n)
 			elog(ERROR, "could not change grants: %s", statements[i]);
 		touched += SPI_processed;
 	}
-	SPI_finish();
+	chatroom_spi_finish();
 	AtEOXact_GUC(true, nest_level);
 	SetUserIdAndSecContext(userid, context);
 	table_close(relation, NoLock);

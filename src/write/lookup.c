@@ -13,6 +13,7 @@
 #include "postgres.h"
 
 #include "base/compat.h"
+#include "base/spi.h"
 #include "base/table.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
@@ -113,8 +114,7 @@ chatroom_look_up(Lookup *lookup, const Datum *values, const char *nulls)
 	bool		found;
 	int			result;
 
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
+	chatroom_spi_connect();
 	if (lookup->plan == NULL)
 	{
 		/* the planner is to know that one of many is enough */
@@ -132,6 +132,6 @@ chatroom_look_up(Lookup *lookup, const Datum *values, const char *nulls)
 	if (result != SPI_OK_SELECT)
 		elog(ERROR, "could not execute: %s", lookup->query);
 	found = SPI_processed > 0;
-	SPI_finish();
+	chatroom_spi_finish();
 	return found;
 }

@@ -15,6 +15,7 @@
 #include "base/arguments.h"
 #include "base/compat.h"
 #include "base/rooms.h"
+#include "base/spi.h"
 #include "base/subtransaction.h"
 #include "base/where.h"
 #include "catalog/namespace.h"
@@ -986,11 +987,10 @@ chatroom_multi(PG_FUNCTION_ARGS)
 	Multi		multi = {0};
 	Jsonb	   *result;
 
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
+	chatroom_spi_connect();
 	multi.operations = operations;
 	(void) chatroom_subtransaction(run_all_or_nothing, &multi, NULL);
 	result = chatroom_keep_jsonb(answer(&multi));
-	SPI_finish();
+	chatroom_spi_finish();
 	PG_RETURN_JSONB_P(result);
 }

@@ -19,6 +19,7 @@
 #include "base/compat.h"
 #include "base/load.h"
 #include "base/rooms.h"
+#include "base/spi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -735,11 +736,10 @@ chatroom_preload(PG_FUNCTION_ARGS)
 	if (is_null_value(value))
 		PG_RETURN_JSONB_P(value);
 
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
+	chatroom_spi_connect();
 	value = chatroom_keep_jsonb(chatroom_preload_value(value, relid, paths,
 													   true, false));
-	SPI_finish();
+	chatroom_spi_finish();
 	PG_RETURN_JSONB_P(value);
 }
 
@@ -786,8 +786,7 @@ chatroom_assoc(PG_FUNCTION_ARGS)
 	if (is_null_value(value))
 		PG_RETURN_NULL();
 
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
+	chatroom_spi_connect();
 	root = make_level(relid);
 	branch = find_branch(root, name);
 	refuse_unbound(root);
@@ -801,7 +800,7 @@ chatroom_assoc(PG_FUNCTION_ARGS)
 	to_one = branch->to_one && JB_ROOT_IS_OBJECT(value);
 	value = to_one && items.n == 0 ? NULL :
 		chatroom_keep_jsonb(write_items(root, branch->level, &items, to_one));
-	SPI_finish();
+	chatroom_spi_finish();
 	if (value == NULL)
 		PG_RETURN_NULL();
 	PG_RETURN_JSONB_P(value);

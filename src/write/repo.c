@@ -21,6 +21,7 @@
 #include "access/relation.h"
 #include "base/arguments.h"
 #include "base/compat.h"
+#include "base/spi.h"
 #include "base/subtransaction.h"
 #include "base/where.h"
 #include "catalog/pg_type.h"
@@ -1083,10 +1084,9 @@ chatroom_insert(PG_FUNCTION_ARGS)
 	Jsonb	   *on_conflict = PG_ARGISNULL(2) ? NULL : PG_GETARG_JSONB_P(2);
 	Jsonb	   *result;
 
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
+	chatroom_spi_connect();
 	result = answer(chatroom_insert_row(relid, attrs, on_conflict));
-	SPI_finish();
+	chatroom_spi_finish();
 	PG_RETURN_JSONB_P(result);
 }
 
@@ -1100,10 +1100,9 @@ chatroom_update(PG_FUNCTION_ARGS)
 	Jsonb	   *attrs = chatroom_object_arg(fcinfo, 2, "attrs");
 	Jsonb	   *result;
 
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
+	chatroom_spi_connect();
 	result = answer(chatroom_update_row(relid, key, attrs));
-	SPI_finish();
+	chatroom_spi_finish();
 	PG_RETURN_JSONB_P(result);
 }
 
@@ -1116,9 +1115,8 @@ chatroom_delete(PG_FUNCTION_ARGS)
 	Jsonb	   *key = chatroom_jsonb_arg(fcinfo, 1, "key");
 	Jsonb	   *result;
 
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
+	chatroom_spi_connect();
 	result = answer(chatroom_delete_row(relid, key));
-	SPI_finish();
+	chatroom_spi_finish();
 	PG_RETURN_JSONB_P(result);
 }

@@ -22,6 +22,7 @@
 #include "access/transam.h"
 #include "base/arguments.h"
 #include "base/compat.h"
+#include "base/spi.h"
 #include "catalog/catalog.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
@@ -708,8 +709,7 @@ check_unique_rows(const NewRule *new, BrokenRows *broken)
 				   "HAVING pg_catalog.count(*) OPERATOR(pg_catalog.>) 1) d",
 				   values.data, chatroom_quote_relation(new->relid),
 				   nulls.data, columns.data);
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
+	chatroom_spi_connect();
 	if (SPI_execute(sql, true, 0) != SPI_OK_SELECT || SPI_processed != 1)
 		elog(ERROR, "could not execute: %s", sql);
 	else
@@ -728,7 +728,7 @@ check_unique_rows(const NewRule *new, BrokenRows *broken)
 											 SPI_getvalue(tuple, tupdesc, 2)));
 		}
 	}
-	SPI_finish();
+	chatroom_spi_finish();
 }
 
 /* Refuse a rule that existing rows break. */

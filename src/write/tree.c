@@ -18,12 +18,12 @@
 #include "postgres.h"
 
 #include "base/compat.h"
+#include "base/spi.h"
 #include "base/watches.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "commands/trigger.h"
 #include "common/hashfn.h"
-#include "executor/spi.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
@@ -85,11 +85,10 @@ chatroom_run_ddl(const char *sql, Oid as_owner_of)
 	chatroom_changing_triggers = true;
 	PG_TRY();
 	{
-		if (SPI_connect() != SPI_OK_CONNECT)
-			elog(ERROR, "SPI_connect failed");
+		chatroom_spi_connect();
 		if (SPI_execute(sql, false, 0) != SPI_OK_UTILITY)
 			elog(ERROR, "could not execute: %s", sql);
-		SPI_finish();
+		chatroom_spi_finish();
 	}
 	PG_FINALLY();
 	{
