@@ -77,9 +77,9 @@ typedef struct AllGrants
 
 static AllGrants all = {0};
 
-/* Cleared by invalidations. */
-static bool grants_valid = false;
-static bool roles_valid = false;
+/* Is all that as the table and the roles are?  Cleared by invalidations. */
+static bool all_valid = false;
+static uint64 invalidations = 0;
 
 static const char *const privilege_names[] = {"sync", "track", "broadcast"};
 static const int privilege_bits[] = {TOPIC_SYNC, TOPIC_TRACK, TOPIC_BROADCAST};
@@ -238,15 +238,17 @@ read_all_grants(AllGrants *grants)
 static void
 grants_changed(Datum arg, Oid relid)
 {
-	if (!OidIsValid(relid) || relid == all.relid)
-		grants_valid = false;
+	if (OidIsValid(relid) && relid != all.relid)
+		return;
+	all_valid = false;
+	invalidations++;
 }
 
 /* Roles, memberships or the database's owner have changed. */
 static void
 roles_changed(Datum arg, int cacheid, uint32 hashvalue)
 {
-	roles_valid = false;
+	grants_changed(arg, InvalidOid);
 }
 
 /* Make all grants known, as they are now. */
@@ -256,6 +258,7 @@ load_grants(void)
 	static bool registered = false;
 	AllGrants	grants = {0};
 	HASHCTL		control;
+	uint64		before;
 
 	if (!registered)
 	{
@@ -270,7 +273,8 @@ load_grants(void)
 	all.relid = grants.relid;
 
 	/* an invalidation that comes while reading must not get lost */
-	grants_valid = true;
+	all_valid = false;
+	before = invalidations;
 	grants.context = AllocSetContextCreate(CurrentMemoryContext,
 										   "chatroom grants",
 										   ALLOCSET_DEFAULT_SIZES);
@@ -284,6 +288,7 @@ load_grants(void)
 	if (all.context != NULL)
 		MemoryContextDelete(all.context);
 	all = grants;
+	all_valid = before == invalidations;
 }
 
 /* Sort out what concerns a role. */
@@ -334,22 +339,21 @@ compile_role(Oid userid)
 static RoleGrants *
 role_grants(Oid userid)
 {
-	for (;;)
+	for (int tries = 1;; tries++)
 	{
 		RoleGrants *found;
 
-		if (!grants_valid || !roles_valid ||
-			hash_get_num_entries(all.roles) > MAX_ROLES)
-		{
-			roles_valid = true;
+		if (!all_valid || hash_get_num_entries(all.roles) > MAX_ROLES)
 			load_grants();
-		}
 		found = hash_search(all.roles, &userid, HASH_FIND, NULL);
 		if (found == NULL)
 			found = compile_role(userid);
 
-		/* looking at roles may have brought an invalidation */
-		if (grants_valid && roles_valid)
+		/*
+		 * Looking at roles may have brought an invalidation; with
+		 * debug_discard_caches there is no end of them.
+		 */
+		if (all_valid || tries >= 3)
 			return found;
 	}
 }

@@ -104,6 +104,9 @@ typedef struct LastRoom
 
 static LastRoom last_room;
 
+/* Of relations and schemas. */
+static uint64 invalidations = 0;
+
 /* -------------------------------------------------------- invalidations */
 
 /* Does an invalidation of a relation concern a prefix? */
@@ -124,6 +127,7 @@ relation_changed(Datum arg, Oid relid)
 	HASH_SEQ_STATUS status;
 	KeptSchema *kept;
 
+	invalidations++;
 	hash_seq_init(&status, kept_schemas);
 	while ((kept = hash_seq_search(&status)) != NULL)
 		if (!OidIsValid(relid) || !kept->is_prefix ||
@@ -475,20 +479,16 @@ load_schema(KeptSchema *kept)
 static void
 refresh(KeptSchema *kept)
 {
-	/* reading the catalog may itself bring an invalidation */
-	while (!kept->valid)
+	/*
+	 * Reading the catalog may itself bring an invalidation.  With
+	 * debug_discard_caches there is no end of them: use it this once.
+	 */
+	for (int tries = 0; !kept->valid && tries < 3; tries++)
 	{
-		kept->valid = true;
-		PG_TRY();
-		{
-			load_schema(kept);
-		}
-		PG_CATCH();
-		{
-			kept->valid = false;
-			PG_RE_THROW();
-		}
-		PG_END_TRY();
+		uint64		before = invalidations;
+
+		load_schema(kept);
+		kept->valid = before == invalidations;
 	}
 }
 

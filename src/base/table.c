@@ -66,6 +66,9 @@ typedef struct TableEntry
 
 static HTAB *tables = NULL;
 
+/* Of tables and schemas: one that comes during reading must not get lost. */
+static uint64 invalidations = 0;
+
 /* Entries that are replaced, but may still be used in this transaction. */
 static List *replaced = NIL;
 static List *retired = NIL;		/* memory contexts, the same */
@@ -80,6 +83,7 @@ invalidate_table(Datum arg, Oid relid)
 	HASH_SEQ_STATUS status;
 	TableEntry *entry;
 
+	invalidations++;
 	hash_seq_init(&status, tables);
 	while ((entry = hash_seq_search(&status)) != NULL)
 	{
@@ -229,9 +233,10 @@ read_column(TableInfo *table, TableColumn *column,
 static bool
 has_other_triggers(Relation relation)
 {
-	TriggerDesc *triggers = relation->trigdesc;
 	Oid			validate = chatroom_trigger_function("validate");
+	TriggerDesc *triggers = relation->trigdesc;
 
+	/* looking the function up may have made the triggers anew */
 	if (triggers == NULL)
 		return false;
 	for (int i = 0; i < triggers->numtriggers; i++)
@@ -310,7 +315,6 @@ build_table(Relation relation)
 	ListCell   *lc;
 
 	table->context = context;
-	table->valid = true;
 	table->relid = RelationGetRelid(relation);
 	table->relkind = relation->rd_rel->relkind;
 	table->name = pstrdup(RelationGetRelationName(relation));
@@ -340,6 +344,7 @@ chatroom_table(Relation relation)
 	TableEntry *entry;
 	TableInfo  *table;
 	MemoryContext caller;
+	uint64		before;
 	bool		found;
 
 	if (tables == NULL)
@@ -349,7 +354,9 @@ chatroom_table(Relation relation)
 		return entry->table;
 
 	/* what may fail comes first */
+	before = invalidations;
 	table = build_table(relation);
+	table->valid = before == invalidations;
 	caller = MemoryContextSwitchTo(TopMemoryContext);
 	entry = hash_search(tables, &relid, HASH_FIND, NULL);
 	if (entry != NULL)
@@ -505,16 +512,16 @@ chatroom_table_assoc(TableInfo *table, const char *name, bool missing_ok)
 													  "chatroom associations",
 													  ALLOCSET_SMALL_SIZES);
 		MemoryContext caller = MemoryContextSwitchTo(context);
+		uint64		before = invalidations;
 		List	   *assocs;
 
-		/* what is invalidated while reading counts */
-		table->assocs_valid = true;
 		assocs = chatroom_associations(table->relid);
 		MemoryContextSwitchTo(caller);
 		retire(table->assocs_context);
 		MemoryContextSetParent(context, table->context);
 		table->assocs_context = context;
 		table->assocs = assocs;
+		table->assocs_valid = before == invalidations;
 	}
 	return chatroom_choose_association(table->relid, table->assocs, name,
 									   missing_ok);

@@ -53,6 +53,9 @@ typedef struct KeptTopic
 static HTAB *kept_topics = NULL;
 static MemoryContext kept_context = NULL;
 
+/* Of tables and schemas; counted since there is a table of kept topics. */
+static uint64 invalidations = 0;
+
 /* ------------------------------------------------------- forms of topics */
 
 /* Refuse texts that can't be a topic. */
@@ -174,6 +177,7 @@ forget_topics_of(Datum arg, Oid relid)
 	HASH_SEQ_STATUS status;
 	KeptTopic  *kept;
 
+	invalidations++;
 	if (kept_topics == NULL)
 		return;
 	hash_seq_init(&status, kept_topics);
@@ -403,6 +407,7 @@ chatroom_topic_meaning(const char *topic, int len)
 	bool		found;
 	TopicMeaning meaning;
 	MemoryContext caller;
+	uint64		before;
 
 	chatroom_check_topic(topic, len);
 	split_topic(topic, len, &colon, &dot);
@@ -418,9 +423,10 @@ chatroom_topic_meaning(const char *topic, int len)
 		return &kept->meaning;
 
 	/*
-	 * The look-up may itself process invalidations; what it finds is of after
-	 * them, so entering it afterwards is right.
+	 * The look-up may itself process invalidations, with some of it done
+	 * before: then what it finds is used this once, and found anew next time.
 	 */
+	before = invalidations;
 	find_meaning(topic, len, &meaning);
 	caller = MemoryContextSwitchTo(kept_context);
 	kept = hash_search(kept_topics, &hash, HASH_ENTER, &found);
@@ -435,7 +441,7 @@ chatroom_topic_meaning(const char *topic, int len)
 	kept->stem = palloc(len);
 	memcpy(kept->stem, topic, len);
 	kept->len = len;
-	kept->valid = true;
+	kept->valid = before == invalidations;
 	MemoryContextSwitchTo(caller);
 	return &kept->meaning;
 }

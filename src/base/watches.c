@@ -218,12 +218,14 @@ typedef struct Label
 static MemoryContext labels_context = NULL;
 static List *labels = NIL;
 static bool labels_valid = false;
+static uint64 label_invalidations = 0;
 
 /* Any table may have got a trigger. */
 static void
 invalidate_labels(Datum arg, Oid relid)
 {
 	labels_valid = false;
+	label_invalidations++;
 }
 
 /* Read the labels. */
@@ -232,6 +234,7 @@ read_labels(void)
 {
 	List	   *triggers;
 	MemoryContext caller;
+	uint64		before;
 	ListCell   *lc;
 
 	if (labels_context == NULL)
@@ -243,7 +246,7 @@ read_labels(void)
 	}
 
 	/* what is invalidated while reading counts */
-	labels_valid = true;
+	before = label_invalidations;
 	triggers = chatroom_function_triggers(chatroom_trigger_function("emit"));
 	labels = NIL;
 	MemoryContextReset(labels_context);
@@ -263,6 +266,7 @@ read_labels(void)
 		labels = lappend(labels, entry);
 	}
 	MemoryContextSwitchTo(caller);
+	labels_valid = before == label_invalidations;
 }
 
 /* The main trigger that has a label: the oldest, if there are several. */
