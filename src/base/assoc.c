@@ -60,6 +60,9 @@
 #include "utils/syscache.h"
 #include "utils/varlena.h"
 
+/* Bytes of a path of associations: some hundred levels. */
+#define MAX_PATH		1000
+
 /* A name that an association goes by; lower rank wins. */
 typedef struct AssocName
 {
@@ -776,6 +779,13 @@ chatroom_split_path(const char *path)
 {
 	List	   *names;
 
+	if (strlen(path) > MAX_PATH)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_NAME),
+				 errmsg("path of associations is too long"),
+				 errdetail("It has %zu bytes; a path has at most %d.",
+						   strlen(path), MAX_PATH),
+				 errhint("A path is like posts.comments.author.")));
 	if (!SplitIdentifierString(pstrdup(path), '.', &names) || names == NIL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_NAME),
