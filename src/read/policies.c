@@ -187,6 +187,16 @@ resolve_visible(ParseState *pstate, ColumnRef *reference)
 	Expr	   *condition = visible_condition(relation, &has_sublinks);
 
 	add_columns(plan, relation, (Node *) condition);
+
+	/*
+	 * Images have no system columns, so nothing will be asked; the planner
+	 * would look for them beyond the ends of what it knows of the images.
+	 */
+	if (needs_column(plan, 0))
+	{
+		condition = (Expr *) makeBoolConst(false, false);
+		has_sublinks = false;
+	}
 	pstate->p_hasSubLinks = pstate->p_hasSubLinks || has_sublinks;
 	table_close(relation, NoLock);
 	return (Node *) condition;
