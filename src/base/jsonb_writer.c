@@ -26,6 +26,24 @@ chatroom_compare_keys(const char *a, int alen, const char *b, int blen)
 	return memcmp(a, b, alen);
 }
 
+/* The same for qsort, of what begins with a JsonbKey. */
+static int
+compare_structs(const void *a, const void *b)
+{
+	const JsonbKey *left = a;
+	const JsonbKey *right = b;
+
+	return chatroom_compare_keys(left->name, left->namelen,
+								 right->name, right->namelen);
+}
+
+/* Order structs by their keys; see jsonb_writer.h. */
+void
+chatroom_sort_keys(void *structs, int n, Size size)
+{
+	qsort(structs, n, size, compare_structs);
+}
+
 /* Append zeroes up to a boundary of 4 bytes. */
 static void
 pad(StringInfo buf)
@@ -127,6 +145,22 @@ chatroom_put_text(StringInfo buf, JsonbFrame *frame, const char *data,
 
 	appendBinaryStringInfo(buf, data, len);
 	note_entry(buf, frame, JENTRY_ISSTRING, from);
+}
+
+/* Start an object, with its keys; see jsonb_writer.h. */
+void
+chatroom_begin_keys(StringInfo buf, JsonbFrame *frame, const void *structs,
+					int n, Size size)
+{
+	const char *pos = structs;
+
+	chatroom_begin_object(buf, frame, n);
+	for (int i = 0; i < n; i++, pos += size)
+	{
+		const JsonbKey *key = (const JsonbKey *) pos;
+
+		chatroom_put_text(buf, frame, key->name, key->namelen);
+	}
 }
 
 /* Put a number. */

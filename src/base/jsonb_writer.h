@@ -22,9 +22,19 @@ typedef struct JsonbFrame
 	uint32		total;			/* bytes of its entries so far */
 } JsonbFrame;
 
+/* A key of an object. */
+typedef struct JsonbKey
+{
+	const char *name;
+	int			namelen;
+} JsonbKey;
+
 /* The order that keys of an object stand in. */
 extern int	chatroom_compare_keys(const char *a, int alen,
 								  const char *b, int blen);
+
+/* Order n structs of a size that begin with a JsonbKey each. */
+extern void chatroom_sort_keys(void *structs, int n, Size size);
 
 /*
  * A jsonb is started, gets one object or array, and is finished.  An object
@@ -37,6 +47,9 @@ extern Jsonb *chatroom_jsonb_finish(StringInfo buf);
 
 extern void chatroom_begin_object(StringInfo buf, JsonbFrame *frame,
 								  int npairs);
+/* The same, with the keys of n structs of a size, in their order. */
+extern void chatroom_begin_keys(StringInfo buf, JsonbFrame *frame,
+								const void *structs, int n, Size size);
 extern void chatroom_begin_array(StringInfo buf, JsonbFrame *frame,
 								 int nelements);
 extern void chatroom_end(StringInfo buf, JsonbFrame *frame,

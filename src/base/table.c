@@ -270,17 +270,6 @@ time_column(const TableInfo *table, const char *name)
 	}
 }
 
-/* Order the keys of objects. */
-static int
-compare_entries(const void *a, const void *b)
-{
-	const ShapeEntry *left = a;
-	const ShapeEntry *right = b;
-
-	return chatroom_compare_keys(left->name, left->namelen,
-								 right->name, right->namelen);
-}
-
 /* Sort the columns as objects have them. */
 static void
 sort_columns(TableInfo *table)
@@ -292,14 +281,13 @@ sort_columns(TableInfo *table)
 
 		if (table->columns[i].dropped)
 			continue;
-		entry->name = table->columns[i].name;
-		entry->namelen = table->columns[i].namelen;
+		entry->key.name = table->columns[i].name;
+		entry->key.namelen = table->columns[i].namelen;
 		entry->column = i;
 		entry->extra = -1;
 		table->nsorted++;
 	}
-	qsort(table->sorted, table->nsorted, sizeof(ShapeEntry),
-		  compare_entries);
+	chatroom_sort_keys(table->sorted, table->nsorted, sizeof(ShapeEntry));
 }
 
 /* Put together what is known of a table. */
@@ -659,13 +647,13 @@ chatroom_shape(const TableInfo *table, const Bitmapset *columns, List *extras)
 	{
 		ShapeEntry *entry = &shape->entries[shape->n++];
 
-		entry->name = lfirst(lc);
-		entry->namelen = strlen(entry->name);
+		entry->key.name = lfirst(lc);
+		entry->key.namelen = strlen(entry->key.name);
 		entry->column = -1;
 		entry->extra = extra++;
 	}
 	if (extra > 0)
-		qsort(shape->entries, shape->n, sizeof(ShapeEntry), compare_entries);
+		chatroom_sort_keys(shape->entries, shape->n, sizeof(ShapeEntry));
 	return shape;
 }
 
@@ -750,10 +738,8 @@ chatroom_put_column(StringInfo buf, JsonbFrame *frame, TableColumn *column,
 void
 chatroom_begin_shape(StringInfo buf, JsonbFrame *frame, const RowShape *shape)
 {
-	chatroom_begin_object(buf, frame, shape->n);
-	for (int i = 0; i < shape->n; i++)
-		chatroom_put_text(buf, frame, shape->entries[i].name,
-						  shape->entries[i].namelen);
+	chatroom_begin_keys(buf, frame, shape->entries, shape->n,
+						sizeof(ShapeEntry));
 }
 
 /* Put a row of some columns as an object. */

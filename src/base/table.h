@@ -46,8 +46,7 @@ typedef struct TableColumn
 /* One key of the objects that rows of a kind become. */
 typedef struct ShapeEntry
 {
-	const char *name;
-	int			namelen;
+	JsonbKey	key;
 	int			column;			/* index into the table's; -1: an extra */
 	int			extra;			/* index into the names given; -1: a column */
 } ShapeEntry;

@@ -691,22 +691,10 @@ fit_number(FoldLevel *level, const TableColumn *column, JsonbValue *value)
 /* One pair of an object that is written. */
 typedef struct Pair
 {
-	const char *name;
-	int			namelen;
+	JsonbKey	key;
 	JsonbValue	value;
 	const FoldBranch *branch;	/* not NULL: its rows instead */
 } Pair;
-
-/* Order pairs as objects have them. */
-static int
-compare_pairs(const void *a, const void *b)
-{
-	const Pair *left = a;
-	const Pair *right = b;
-
-	return chatroom_compare_keys(left->name, left->namelen, right->name,
-								 right->namelen);
-}
 
 /* The branch of a member's name, or NULL. */
 static const FoldBranch *
@@ -741,20 +729,20 @@ object_pairs(FoldLevel *level, const FoldItem *item, Pair *pairs)
 		if (token != WJB_KEY)
 			continue;
 		(void) JsonbIteratorNext(&iterator, &pair->value, true);
-		pair->name = key.val.string.val;
-		pair->namelen = key.val.string.len;
-		pair->branch = named_branch(level, pair->name, pair->namelen);
+		pair->key.name = key.val.string.val;
+		pair->key.namelen = key.val.string.len;
+		pair->branch = named_branch(level, pair->key.name, pair->key.namelen);
 		if (pair->branch != NULL && !item->assocs[pair->branch->number].parsed)
 			pair->branch = NULL;
 		n++;
 		if (item->image == NULL || pair->branch != NULL)
 			continue;
-		column = chatroom_column(level->table->info, pair->name,
-								 pair->namelen);
+		column = chatroom_column(level->table->info, pair->key.name,
+								 pair->key.namelen);
 		if (column == NULL)
 			continue;
-		if (getKeyJsonValueFromContainer(item->image, pair->name,
-										 pair->namelen, &pair->value))
+		if (getKeyJsonValueFromContainer(item->image, pair->key.name,
+										 pair->key.namelen, &pair->value))
 			fit_number(level, column, &pair->value);
 		else
 			n--;				/* the caller may not see it any more */
@@ -783,8 +771,8 @@ image_pairs(FoldLevel *level, const FoldItem *item, Pair *pairs)
 								 key.val.string.len);
 		if (column == NULL || !bms_is_member(column->attnum, columns))
 			continue;
-		pairs[n].name = key.val.string.val;
-		pairs[n].namelen = key.val.string.len;
+		pairs[n].key.name = key.val.string.val;
+		pairs[n].key.namelen = key.val.string.len;
 		fit_number(level, column, &pairs[n].value);
 		pairs[n++].branch = NULL;
 	}
@@ -808,12 +796,12 @@ branch_pairs(const FoldLevel *level, const FoldItem *item, Pair *pairs, int n)
 			 getKeyJsonValueFromContainer(item->object, branch->name,
 										  branch->namelen, &value)))
 			continue;
-		pairs[n].name = branch->name;
-		pairs[n].namelen = branch->namelen;
+		pairs[n].key.name = branch->name;
+		pairs[n].key.namelen = branch->namelen;
 		pairs[n++].branch = branch;
 	}
 	if (n > old)
-		qsort(pairs, n, sizeof(Pair), compare_pairs);
+		chatroom_sort_keys(pairs, n, sizeof(Pair));
 	return n;
 }
 
@@ -865,9 +853,7 @@ put_item(StringInfo buf, JsonbFrame *parent, FoldLevel *level, FoldItem *item)
 	n = item->object ? object_pairs(level, item, pairs) :
 		image_pairs(level, item, pairs);
 	n = branch_pairs(level, item, pairs, n);
-	chatroom_begin_object(buf, &frame, n);
-	for (int i = 0; i < n; i++)
-		chatroom_put_text(buf, &frame, pairs[i].name, pairs[i].namelen);
+	chatroom_begin_keys(buf, &frame, pairs, n, sizeof(Pair));
 	for (int i = 0; i < n; i++)
 	{
 		const FoldBranch *branch = pairs[i].branch;

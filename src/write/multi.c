@@ -357,7 +357,7 @@ key_of(const Multi *multi, Jsonb *operation, Oid relid)
 	for (int i = 0; i < shape->n; i++)
 	{
 		JsonbValue *part = chatroom_member(&key->root,
-										   shape->entries[i].name);
+										   shape->entries[i].key.name);
 
 		if (part == NULL)
 			return key;

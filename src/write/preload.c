@@ -520,22 +520,10 @@ put_row_item(StringInfo buf, JsonbFrame *parent, const Level *level,
 /* One pair of an object that is written: its own, or an association. */
 typedef struct Pair
 {
-	const char *name;
-	int			namelen;
+	JsonbKey	key;
 	JsonbValue	value;
 	int			branch;			/* -1: value */
 } Pair;
-
-/* Order pairs as objects have them. */
-static int
-compare_pairs(const void *a, const void *b)
-{
-	const Pair *left = a;
-	const Pair *right = b;
-
-	return chatroom_compare_keys(left->name, left->namelen, right->name,
-								 right->namelen);
-}
 
 /* The pairs of an object, but for the associations that go with it. */
 static int
@@ -567,8 +555,8 @@ object_pairs(const Level *level, const Entry *item, Pair *pairs)
 		}
 		if (replaced)
 			continue;
-		pairs[n].name = key.val.string.val;
-		pairs[n].namelen = key.val.string.len;
+		pairs[n].key.name = key.val.string.val;
+		pairs[n].key.namelen = key.val.string.len;
 		pairs[n++].branch = -1;
 	}
 	return n;
@@ -593,16 +581,14 @@ put_object_item(StringInfo buf, JsonbFrame *parent, const Level *level,
 
 		if (!item->assocs[index].absent)
 		{
-			pairs[n].name = branch->name;
-			pairs[n].namelen = strlen(branch->name);
+			pairs[n].key.name = branch->name;
+			pairs[n].key.namelen = strlen(branch->name);
 			pairs[n++].branch = index;
 		}
 		index++;
 	}
-	qsort(pairs, n, sizeof(Pair), compare_pairs);
-	chatroom_begin_object(buf, &frame, n);
-	for (int i = 0; i < n; i++)
-		chatroom_put_text(buf, &frame, pairs[i].name, pairs[i].namelen);
+	chatroom_sort_keys(pairs, n, sizeof(Pair));
+	chatroom_begin_keys(buf, &frame, pairs, n, sizeof(Pair));
 	for (int i = 0; i < n; i++)
 	{
 		if (pairs[i].branch < 0)
