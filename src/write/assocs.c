@@ -332,9 +332,7 @@ make_holder(const AssocOptions *options, const Assoc *assoc)
 		holder = assoc->join;
 	else if (assoc->kind == ASSOC_HAS_ONE || assoc->kind == ASSOC_HAS_MANY)
 		holder = assoc->to;
-	if (!ChatroomOwnsRelation(holder, GetUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE,
-					   get_rel_name(holder));
+	chatroom_require_owner(holder);
 	name = trigger_name(holder, options);
 	relation = chatroom_quote_relation(holder);
 
@@ -417,9 +415,7 @@ chatroom_add_assoc(PG_FUNCTION_ARGS)
 		chatroom_relation_arg(chatroom_text_arg(fcinfo, 0, "relation"));
 	options.name =
 		text_to_cstring(chatroom_text_arg(fcinfo, 1, "name"));
-	if (!ChatroomOwnsRelation(options.relid, GetUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE,
-					   get_rel_name(options.relid));
+	chatroom_require_owner(options.relid);
 	LockRelationOid(options.relid, ShareRowExclusiveLock);
 	if (PG_ARGISNULL(2))
 	{

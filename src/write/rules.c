@@ -78,27 +78,18 @@ typedef struct NewRule
 
 /* ------------------------------------------------------------- relations */
 
-/* Check that the caller may add rules to a relation, or drop them. */
+/* Refuse what can't have rules. */
 static void
-check_relation(Oid relid)
+refuse_rules(Oid relid, Form_pg_class form)
 {
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-	Form_pg_class form;
-	char	   *name;
 	const char *why = NULL;
 	const char *hint = NULL;
 
-	if (!HeapTupleIsValid(tuple))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation with OID %u does not exist", relid)));
-	form = (Form_pg_class) GETSTRUCT(tuple);
-	name = pstrdup(NameStr(form->relname));
 	if (form->relkind != RELKIND_RELATION &&
 		form->relkind != RELKIND_PARTITIONED_TABLE &&
 		form->relkind != RELKIND_FOREIGN_TABLE)
 		why = "This is not a table.";
-	else if (IsSystemClass(relid, form) || relid < FirstNormalObjectId)
+	else if (chatroom_is_system(relid, form))
 		why = "This is a system catalog.";
 	else if (form->relispartition)
 	{
@@ -108,12 +99,9 @@ check_relation(Oid relid)
 	if (why != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("\"%s\" can't have rules", name),
+				 errmsg("\"%s\" can't have rules", NameStr(form->relname)),
 				 errdetail_internal("%s", why),
 				 hint ? errhint("%s", hint) : 0));
-	if (!ChatroomOwnsRelation(relid, GetUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, name);
-	ReleaseSysCache(tuple);
 }
 
 /* ------------------------------------------------------------- arguments */
@@ -798,9 +786,9 @@ chatroom_add_rule(PG_FUNCTION_ARGS)
 	PreventCommandDuringRecovery("chatroom.add_rule()");
 	relid = chatroom_named_relation(chatroom_text_arg(fcinfo, 0, "relation"),
 									false);
-	check_relation(relid);
+	chatroom_check_table(relid, refuse_rules);
 	LockRelationOid(relid, AccessShareLock);
-	check_relation(relid);
+	chatroom_check_table(relid, refuse_rules);
 	read_new_rule(fcinfo, relid, &new);
 	row = find_rule(relid, new.name);
 	if (row != NULL && same_rule(row, &new) && !check_existing &&
@@ -808,7 +796,7 @@ chatroom_add_rule(PG_FUNCTION_ARGS)
 		PG_RETURN_TEXT_P(cstring_to_text(new.name));
 
 	LockRelationOid(relid, ShareRowExclusiveLock);
-	check_relation(relid);
+	chatroom_check_table(relid, refuse_rules);
 	read_new_rule(fcinfo, relid, &new);
 	row = find_rule(relid, new.name);
 	if (row == NULL || !same_rule(row, &new))
@@ -839,9 +827,9 @@ chatroom_drop_rule(PG_FUNCTION_ARGS)
 
 	PreventCommandIfReadOnly("chatroom.drop_rule()");
 	PreventCommandDuringRecovery("chatroom.drop_rule()");
-	check_relation(relid);
+	chatroom_check_table(relid, refuse_rules);
 	LockRelationOid(relid, AccessExclusiveLock);
-	check_relation(relid);
+	chatroom_check_table(relid, refuse_rules);
 	foreach(lc, chatroom_relation_triggers(relid))
 	{
 		TriggerRow *trigger = lfirst(lc);

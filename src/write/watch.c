@@ -100,35 +100,51 @@ unwatchable_kind(Form_pg_class form, const char **hint)
 	return NULL;
 }
 
-/* Check that the caller may watch a relation. */
-static void
-check_watchable(Oid relid)
+/* Refuse all but the owner of a table. */
+void
+chatroom_require_owner(Oid relid)
+{
+	if (!ChatroomOwnsRelation(relid, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(relid));
+}
+
+/* Check a table that the caller means to change; see watch.h. */
+void
+chatroom_check_table(Oid relid, void (*refuse) (Oid, Form_pg_class))
 {
 	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-	Form_pg_class form;
-	const char *why;
-	const char *hint;
-	char	   *name;
 
 	if (!HeapTupleIsValid(tuple))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("relation with OID %u does not exist", relid)));
-	form = (Form_pg_class) GETSTRUCT(tuple);
-	name = pstrdup(NameStr(form->relname));
-	why = unwatchable_kind(form, &hint);
-	if (why == NULL &&
-		(IsSystemClass(relid, form) || relid < FirstNormalObjectId))
+	refuse(relid, (Form_pg_class) GETSTRUCT(tuple));
+	chatroom_require_owner(relid);
+	ReleaseSysCache(tuple);
+}
+
+/* Is this a relation of the system? */
+bool
+chatroom_is_system(Oid relid, Form_pg_class form)
+{
+	return IsSystemClass(relid, form) || relid < FirstNormalObjectId;
+}
+
+/* Refuse what can't be watched. */
+static void
+refuse_unwatchable(Oid relid, Form_pg_class form)
+{
+	const char *hint;
+	const char *why = unwatchable_kind(form, &hint);
+
+	if (why == NULL && chatroom_is_system(relid, form))
 		why = "This is a system catalog.";
 	if (why != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("cannot watch \"%s\"", name),
+				 errmsg("cannot watch \"%s\"", NameStr(form->relname)),
 				 errdetail_internal("%s", why),
 				 hint ? errhint("%s", hint) : 0));
-	if (!ChatroomOwnsRelation(relid, GetUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, name);
-	ReleaseSysCache(tuple);
 }
 
 /* Find a relation by its name, and check that the caller may watch it. */
@@ -137,7 +153,7 @@ chatroom_watchable_relation(text *name)
 {
 	Oid			relid = chatroom_named_relation(name, false);
 
-	check_watchable(relid);
+	chatroom_check_table(relid, refuse_unwatchable);
 	return relid;
 }
 
@@ -146,7 +162,7 @@ static void
 lock_relation(Oid relid, LOCKMODE mode)
 {
 	LockRelationOid(relid, mode);
-	check_watchable(relid);
+	chatroom_check_table(relid, refuse_unwatchable);
 }
 
 /* ------------------------------------------------------------- arguments */
@@ -724,7 +740,7 @@ read_options(FunctionCallInfo fcinfo, WatchOptions *options)
 	if (!PG_ARGISNULL(6))
 	{
 		LockRelationOid(relid, AccessShareLock);
-		check_watchable(relid);
+		chatroom_check_table(relid, refuse_unwatchable);
 		options->condition = when_text(relid, optional_text(fcinfo, 6));
 		UnlockRelationOid(relid, AccessShareLock);
 	}
@@ -761,7 +777,7 @@ watch_plainly(Oid relid, List **done, List **topics)
 	if (list_member_oid(*done, relid))
 		return;
 	*done = lappend_oid(*done, relid);
-	check_watchable(relid);
+	chatroom_check_table(relid, refuse_unwatchable);
 	if (chatroom_relation_watch(relid, NULL, &watch) && watch.enabled)
 	{
 		*topics = lappend(*topics, watch.base);
@@ -833,8 +849,7 @@ chatroom_unwatch(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("chatroom.unwatch()");
 	PreventCommandDuringRecovery("chatroom.unwatch()");
 	relid = chatroom_named_relation(relation, false);
-	if (!ChatroomOwnsRelation(relid, GetUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(relid));
+	chatroom_require_owner(relid);
 	if (!remove_watch(relid, label))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),

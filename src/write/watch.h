@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "base/watches.h"
+#include "catalog/pg_class.h"
 #include "utils/array.h"
 
 /* What a watch is to be; checked by who fills it in. */
@@ -37,6 +38,19 @@ extern Oid	chatroom_watchable_relation(text *name);
 
 /* Make or change a watch; returns its topic. */
 extern char *chatroom_make_watch(const WatchOptions *options);
+
+/* Refuse all but the owner of a table: 42501. */
+extern void chatroom_require_owner(Oid relid);
+
+/*
+ * Check a table that the caller means to give a watch or rules, and so must
+ * own.  "refuse" raises an error for what can't have them.
+ */
+extern void chatroom_check_table(Oid relid,
+								 void (*refuse) (Oid, Form_pg_class));
+
+/* Is this a relation of the system? */
+extern bool chatroom_is_system(Oid relid, Form_pg_class form);
 
 /* May the user know of a relation's watches, rules and associations? */
 extern bool chatroom_may_see(Oid relid);
