@@ -12,6 +12,7 @@
 
 #include "base/arguments.h"
 #include "base/compat.h"
+#include "base/jsonb_writer.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
@@ -168,9 +169,7 @@ jsonb_kind(Jsonb *jsonb)
 {
 	JsonbValue	value;
 
-	if (!JB_ROOT_IS_SCALAR(jsonb))
-		return JB_ROOT_IS_OBJECT(jsonb) ? "an object" : "a list";
-	(void) JsonbExtractScalar(&jsonb->root, &value);
+	chatroom_jsonb_value(jsonb, &value);
 	return chatroom_json_kind(&value);
 }
 

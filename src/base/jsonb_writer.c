@@ -222,18 +222,25 @@ chatroom_put_value(StringInfo buf, JsonbFrame *frame, const JsonbValue *value)
 	}
 }
 
-/* Put a whole jsonb: an object, an array, or the scalar that it is. */
+/* A whole jsonb as a value; see jsonb_writer.h. */
+void
+chatroom_jsonb_value(Jsonb *jsonb, JsonbValue *value)
+{
+	if (!JB_ROOT_IS_SCALAR(jsonb) ||
+		!JsonbExtractScalar(&jsonb->root, value))
+	{
+		value->type = jbvBinary;
+		value->val.binary.data = &jsonb->root;
+		value->val.binary.len = VARSIZE(jsonb) - VARHDRSZ;
+	}
+}
+
+/* Put a whole jsonb. */
 void
 chatroom_put_jsonb(StringInfo buf, JsonbFrame *frame, Jsonb *jsonb)
 {
 	JsonbValue	value;
 
-	if (!JB_ROOT_IS_SCALAR(jsonb) ||
-		!JsonbExtractScalar(&jsonb->root, &value))
-	{
-		value.type = jbvBinary;
-		value.val.binary.data = &jsonb->root;
-		value.val.binary.len = VARSIZE(jsonb) - VARHDRSZ;
-	}
+	chatroom_jsonb_value(jsonb, &value);
 	chatroom_put_value(buf, frame, &value);
 }

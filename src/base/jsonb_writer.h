@@ -22,6 +22,9 @@ typedef struct JsonbFrame
 	uint32		total;			/* bytes of its entries so far */
 } JsonbFrame;
 
+/* A whole jsonb as a value: an object, an array, or the scalar that it is. */
+extern void chatroom_jsonb_value(Jsonb *jsonb, JsonbValue *value);
+
 /* A key of an object. */
 typedef struct JsonbKey
 {

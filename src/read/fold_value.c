@@ -537,9 +537,7 @@ chatroom_fold_take(Fold *fold, Jsonb *value)
 	fold->list = JB_ROOT_IS_ARRAY(value);
 	if (!fold->list)
 	{
-		element.type = jbvBinary;
-		element.val.binary.data = &value->root;
-		element.val.binary.len = VARSIZE(value) - VARHDRSZ;
+		chatroom_jsonb_value(value, &element);
 		chatroom_fold_append(&fold->items, take_object(root, &element));
 		return true;
 	}

@@ -251,9 +251,7 @@ add_value(Level *level, Jsonb *value)
 
 	if (JB_ROOT_IS_OBJECT(value))
 	{
-		element.type = jbvBinary;
-		element.val.binary.data = &value->root;
-		element.val.binary.len = VARSIZE(value) - VARHDRSZ;
+		chatroom_jsonb_value(value, &element);
 		items.items = palloc(sizeof(Entry *));
 		items.items[items.n++] = add_object(level, &element);
 		return items;

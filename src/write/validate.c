@@ -24,6 +24,7 @@
 #include "access/detoast.h"
 #include "base/compat.h"
 #include "base/graphemes.h"
+#include "base/jsonb_writer.h"
 #include "catalog/pg_collation.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
@@ -149,13 +150,7 @@ read_jsonb(RuleValue *value, Jsonb *jsonb)
 {
 	JsonbValue	json;
 
-	if (!JB_ROOT_IS_SCALAR(jsonb) ||
-		!JsonbExtractScalar(&jsonb->root, &json))
-	{
-		json.type = jbvBinary;
-		json.val.binary.data = &jsonb->root;
-		json.val.binary.len = VARSIZE(jsonb) - VARHDRSZ;
-	}
+	chatroom_jsonb_value(jsonb, &json);
 	read_json(value, &json);
 }
 
