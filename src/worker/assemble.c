@@ -450,7 +450,7 @@ handle_xact_record(XLogReaderState *reader)
 
 		/* the usual case: a transaction that is none of ours */
 		if (hash_get_num_entries(open_transactions) == 0 &&
-			chatroom_partial_before == 0)
+			chatroom_partial_before == 0 && nold == 0)
 			return;
 		ParseCommitRecord(info, (xl_xact_commit *) XLogRecGetData(reader),
 						  &parsed);

@@ -71,6 +71,24 @@ $open->query('COMMIT');
 $follower->catch_up;
 $follower->is_exact('a transaction that was open then is told whole');
 
+# The worker that starts behind such a place waits for those that were open to
+# end: one that had no events ends like any other.
+for (1 .. 6)
+{
+	fill_wal();
+}
+$open->query('BEGIN; SELECT pg_current_xact_id()');
+restart_worker();
+$follower->catch_up;
+$follower->{resets} = 0;
+$open->query('COMMIT');
+for (1 .. 5)
+{
+	add_rows($node, 1);
+	$follower->catch_up;
+}
+is($follower->{resets}, 0, 'one that was open then, without events, resets nobody');
+
 $open->query('BEGIN; INSERT INTO log (writer) VALUES (-2)');
 for (1 .. 6)
 {
