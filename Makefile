@@ -7,6 +7,9 @@
 #   make test-long [T=...]                   the same, with more rows
 #   make ha                                  fail over under load, with Patroni
 #                                            and etcd, three servers
+#   make soak [MINUTES=30] [SEED=s] [FAULTS='kill-tailer lose-slot']
+#                                            clients on three servers, under
+#                                            random faults: docs/soak.md
 #   make test-asan [T=...]                   regress and isolation tests, or
 #                                            what T names, with chatroom built
 #                                            with AddressSanitizer and UBSan
@@ -88,7 +91,7 @@ all install installcheck uninstall clean tree:
 endif
 
 .DEFAULT_GOAL := all
-.PHONY: setup test test-long test-asan test-valgrind ha demo bench tree \
+.PHONY: setup test test-long test-asan test-valgrind ha soak demo bench tree \
 	tree-env format format-check
 
 # These work where PostgreSQL isn't yet, so they hand their variables on in the
@@ -106,6 +109,10 @@ test-long:
 ha:
 	@scripts/setup --ha
 	@env -u MAKEFLAGS -u MAKELEVEL scripts/sandbox test/ha/run
+
+soak:
+	@env -u MAKEFLAGS -u MAKELEVEL scripts/soak
+
 test-asan test-valgrind: test-%:
 	@env -u MAKEFLAGS -u MAKELEVEL scripts/checked $*
 
