@@ -13,9 +13,8 @@
  * A transaction that would take too much memory is not kept, only where it
  * began; at its commit its WAL is read again (publish.c).
  *
- * A transaction of which reading may have missed the beginning ("partial")
- * raises the floor when it commits, whether or not it is known to have
- * events.
+ * Transactions that began before reading did are settle.c's matter; a partial
+ * one, of which messages may be missing, is told as a reset.
  *
  *-------------------------------------------------------------------------
  */
@@ -40,10 +39,23 @@
 #define KEEP_ALL		(64 * 1024 * 1024)
 #define MESSAGE_OVERHEAD	64
 
-static HTAB *open_transactions = NULL;
-static Size kept_bytes = 0;
+/* A transaction that ended, with its subtransactions. */
+typedef struct Family
+{
+	TransactionId xid;
+	int			nsubxacts;
+	TransactionId *subxacts;
+} Family;
+
+#define FamilySize(family)	((family)->nsubxacts + 1)
+#define FamilyMember(family, i) \
+	((i) == 0 ? (family)->xid : (family)->subxacts[(i) - 1])
+
+static HTAB *open_transactions = NULL;	/* OpenTransaction, by (sub)xid */
+static Size kept_bytes = 0;		/* of the messages of all of them */
 static MemoryContext assemble_context;
 
+/* Get ready, once per process. */
 void
 chatroom_assemble_init(void)
 {
@@ -77,6 +89,20 @@ chatroom_widen_xid(TransactionId xid)
 																	 xid));
 }
 
+/* Let everybody see how much is kept. */
+static void
+tell_kept_bytes(void)
+{
+	pg_atomic_write_u64(&chatroom_control->assembly_bytes, kept_bytes);
+}
+
+/* What is known of a (sub)transaction; NULL: it sent no message. */
+static OpenTransaction *
+find_open(TransactionId xid)
+{
+	return hash_search(open_transactions, &xid, HASH_FIND, NULL);
+}
+
 /* Free a transaction's messages. */
 static void
 drop_messages(OpenTransaction *open)
@@ -86,20 +112,27 @@ drop_messages(OpenTransaction *open)
 							  slist_pop_head_node(&open->messages)));
 	if (!open->reread)
 		kept_bytes -= open->bytes;
-	pg_atomic_write_u64(&chatroom_control->assembly_bytes, kept_bytes);
+	tell_kept_bytes();
 }
 
-/* Forget a transaction. */
+/* Forget a (sub)transaction. */
 static void
 forget_transaction(TransactionId xid)
 {
-	OpenTransaction *open;
+	OpenTransaction *open = find_open(xid);
 
-	open = hash_search(open_transactions, &xid, HASH_FIND, NULL);
 	if (open == NULL)
 		return;
 	drop_messages(open);
 	hash_search(open_transactions, &xid, HASH_REMOVE, NULL);
+}
+
+/* Forget all of a transaction. */
+static void
+forget_family(const Family *family)
+{
+	for (int i = 0; i < FamilySize(family); i++)
+		forget_transaction(FamilyMember(family, i));
 }
 
 /* Keep no messages of a transaction any more: it is read again. */
@@ -130,6 +163,21 @@ limit_memory(void)
 			stop_keeping(open);
 }
 
+/* A copy of a message. */
+static Message *
+copy_message(MemoryContext context, XLogRecPtr lsn, uint32 command,
+			 const char *payload, Size size)
+{
+	Message    *message =
+		MemoryContextAllocHuge(context, offsetof(Message, data) + size);
+
+	message->lsn = lsn;
+	message->command = command;
+	message->len = (uint32) size;
+	memcpy(message->data, payload, size);
+	return message;
+}
+
 /* Keep a transactional message until its transaction ends. */
 static void
 keep_message(XLogReaderState *reader, const xl_logical_message *record,
@@ -155,18 +203,13 @@ keep_message(XLogReaderState *reader, const xl_logical_message *record,
 	if (open->reread)
 		return;
 	kept_bytes += MESSAGE_OVERHEAD + record->message_size;
-	message = MemoryContextAllocHuge(assemble_context,
-									 offsetof(Message, data) +
-									 record->message_size);
-	message->lsn = reader->ReadRecPtr;
-	message->command = command;
-	message->len = (uint32) record->message_size;
-	memcpy(message->data, payload, record->message_size);
+	message = copy_message(assemble_context, reader->ReadRecPtr, command,
+						   payload, record->message_size);
 	slist_push_head(&open->messages, &message->node);
 	if (open->bytes > KEEP_ONE)
 		stop_keeping(open);
 	limit_memory();
-	pg_atomic_write_u64(&chatroom_control->assembly_bytes, kept_bytes);
+	tell_kept_bytes();
 }
 
 /* qsort comparator: command id, then LSN. */
@@ -190,296 +233,175 @@ chatroom_sort_messages(Message **messages, int count)
 	qsort(messages, count, sizeof(Message *), compare_messages);
 }
 
-/* Hand the messages of a committed transaction over to publish.c. */
-static void
-commit_transaction(XLogReaderState *reader, TransactionId xid,
-				   TimestampTz at, int nsubxacts, TransactionId *subxacts)
+/* What all of a transaction sent, together; false: nothing. */
+static bool
+sum_up(const Family *family, OpenTransaction *total)
 {
-	PendingTransaction *pending;
-	MemoryContext context;
-	Oid			dboid = InvalidOid;
-	int			count = 0;
-	int			nkept = 0;
-	Size		bytes = 0;
-	bool		reread = false;
-	XLogRecPtr	first = InvalidXLogRecPtr;
-	uint64		fxid;
-
-	fxid = chatroom_widen_xid(xid);
-	if (fxid < chatroom_partial_before)
+	memset(total, 0, sizeof(*total));
+	for (int i = 0; i < FamilySize(family); i++)
 	{
-		forget_transaction(xid);
-		for (int i = 0; i < nsubxacts; i++)
-			forget_transaction(subxacts[i]);
-		chatroom_reset_all(reader->EndRecPtr, xid, fxid, RESET_REASON_FLOOR);
-		return;
-	}
+		OpenTransaction *open = find_open(FamilyMember(family, i));
 
-	for (int i = -1; i < nsubxacts; i++)
-	{
-		TransactionId id = i < 0 ? xid : subxacts[i];
-		OpenTransaction *open;
-
-		open = hash_search(open_transactions, &id, HASH_FIND, NULL);
 		if (open == NULL)
 			continue;
-		dboid = open->dboid;
-		count += open->count;
-		bytes += open->bytes;
-		reread = reread || open->reread;
-		if (first == InvalidXLogRecPtr || open->first_lsn < first)
-			first = open->first_lsn;
+		total->dboid = open->dboid;
+		total->count += open->count;
+		total->bytes += open->bytes;
+		total->reread |= open->reread;
+		if (total->first_lsn == InvalidXLogRecPtr ||
+			open->first_lsn < total->first_lsn)
+			total->first_lsn = open->first_lsn;
 	}
-	if (count == 0)
+	return total->count > 0;
+}
+
+/* Not all messages were kept: note by which xids they are found again. */
+static void
+note_xids(PendingTransaction *pending, const Family *family)
+{
+	pending->nxids = FamilySize(family);
+	pending->xids = MemoryContextAllocHuge(pending->context,
+										   sizeof(TransactionId) *
+										   pending->nxids);
+	for (int i = 0; i < pending->nxids; i++)
+		pending->xids[i] = FamilyMember(family, i);
+	forget_family(family);
+}
+
+/* Hand the messages over, which go on living, in their order. */
+static void
+take_messages(PendingTransaction *pending, const Family *family)
+{
+	int			n = 0;
+
+	pending->messages = MemoryContextAllocHuge(pending->context,
+											   sizeof(Message *) *
+											   pending->count);
+	for (int i = 0; i < FamilySize(family); i++)
+	{
+		TransactionId xid = FamilyMember(family, i);
+		OpenTransaction *open = find_open(xid);
+		slist_iter	iter;
+
+		if (open == NULL)
+			continue;
+		slist_foreach(iter, &open->messages)
+			pending->messages[n++] = slist_container(Message, node, iter.cur);
+		kept_bytes -= open->bytes;
+		hash_search(open_transactions, &xid, HASH_REMOVE, NULL);
+	}
+	Assert(n == pending->count);
+	chatroom_sort_messages(pending->messages, n);
+	tell_kept_bytes();
+}
+
+/* A transaction has committed, "end" is the end of its record. */
+static void
+commit_family(const Family *family, XLogRecPtr end, TimestampTz at)
+{
+	PendingTransaction *pending;
+	OpenTransaction total;
+	uint64		fxid = chatroom_widen_xid(family->xid);
+
+	/* of a partial one no message need have been met: see settle.c */
+	if (fxid < chatroom_partial_before)
+	{
+		forget_family(family);
+		chatroom_reset_all(end, family->xid, fxid, RESET_REASON_FLOOR);
+		return;
+	}
+	if (!sum_up(family, &total))
 		return;
 
 	/* what is already below the floor was published by no one, or before */
-	if (reader->EndRecPtr <= chatroom_global_floor())
+	if (end <= chatroom_global_floor())
 	{
-		for (int i = -1; i < nsubxacts; i++)
-			forget_transaction(i < 0 ? xid : subxacts[i]);
+		forget_family(family);
 		return;
 	}
-
-	context = AllocSetContextCreate(assemble_context,
-									"chatroom pending transaction",
-									ALLOCSET_SMALL_SIZES);
-	pending = MemoryContextAllocZero(context, sizeof(PendingTransaction));
-	pending->context = context;
-	pending->lsn = reader->EndRecPtr;
-	pending->xid = xid;
-	pending->fxid = fxid;
+	pending = chatroom_new_pending(end, family->xid, fxid);
 	pending->at = at;
-	pending->bytes = bytes;
-	pending->count = count;
-	pending->reread = reread;
-	pending->first_lsn = first;
-	if (reread)
-	{
-		pending->nxids = nsubxacts + 1;
-		pending->xids = MemoryContextAllocHuge(context,
-											   sizeof(TransactionId) *
-											   pending->nxids);
-		pending->xids[0] = xid;
-		if (nsubxacts > 0)
-			memcpy(pending->xids + 1, subxacts,
-				   sizeof(TransactionId) * nsubxacts);
-	}
+	pending->bytes = total.bytes;
+	pending->count = total.count;
+	pending->reread = total.reread;
+	pending->first_lsn = total.first_lsn;
+	if (total.reread)
+		note_xids(pending, family);
 	else
-		pending->messages = MemoryContextAllocHuge(context,
-												   sizeof(Message *) * count);
-	for (int i = -1; i < nsubxacts; i++)
-	{
-		TransactionId id = i < 0 ? xid : subxacts[i];
-		OpenTransaction *open;
-		slist_iter	iter;
-
-		open = hash_search(open_transactions, &id, HASH_FIND, NULL);
-		if (open == NULL)
-			continue;
-		if (reread)
-		{
-			forget_transaction(id);
-			continue;
-		}
-		slist_foreach(iter, &open->messages)
-			pending->messages[nkept++] = slist_container(Message, node,
-														 iter.cur);
-		/* the messages go on living */
-		kept_bytes -= open->bytes;
-		hash_search(open_transactions, &id, HASH_REMOVE, NULL);
-	}
-	if (!reread)
-	{
-		Assert(nkept == count);
-		chatroom_sort_messages(pending->messages, nkept);
-	}
-	pg_atomic_write_u64(&chatroom_control->assembly_bytes, kept_bytes);
-	chatroom_enqueue(dboid, pending);
-}
-
-/* ------------------------------------------------- transactions of before */
-
-/*
- * Transactions that were in ProcArray when reading began ("old").
- *
- * Some may have committed before the floor and wait for a synchronous standby:
- * when they leave ProcArray, rows appear of which there are no events.  An old
- * one that leaves without a commit or abort record behind the floor was such:
- * then the floor goes up.
- *
- * Once all have left, no transaction is partial any more, and all that
- * committed before the floor has left ProcArray.
- */
-typedef struct OldTransaction
-{
-	TransactionId xid;
-	XLogRecPtr	gone;			/* where it had left; invalid: it has not */
-} OldTransaction;
-
-static OldTransaction *old_transactions = NULL;
-static int	nold = 0;
-static XLogRecPtr old_until;	/* end of WAL when they were listed */
-static bool settled = false;
-
-/* List one. */
-static void
-add_old(TransactionId xid)
-{
-	old_transactions = repalloc(old_transactions,
-								sizeof(OldTransaction) * (nold + 1));
-	old_transactions[nold].xid = xid;
-	old_transactions[nold].gone = InvalidXLogRecPtr;
-	nold++;
-}
-
-/*
- * List the transactions that are in ProcArray now: those of a snapshot, and
- * the newest, from its xmax on, that it doesn't list.
- */
-void
-chatroom_settle_begin(void)
-{
-	Snapshot	snapshot = chatroom_begin_look();
-	TransactionId next = XidFromFullTransactionId(ReadNextFullTransactionId());
-
-	if (old_transactions == NULL)
-		old_transactions = MemoryContextAlloc(assemble_context,
-											  sizeof(OldTransaction));
-	nold = 0;
-	for (uint32 i = 0; i < snapshot->xcnt; i++)
-		add_old(snapshot->xip[i]);
-	if (snapshot->takenDuringRecovery)
-		for (int i = 0; i < snapshot->subxcnt; i++)
-			add_old(snapshot->subxip[i]);
-	for (TransactionId xid = snapshot->xmax; TransactionIdPrecedes(xid, next);)
-	{
-		add_old(xid);
-		TransactionIdAdvance(xid);
-	}
-	chatroom_end_look();
-	old_until = chatroom_wal_position();
-	settled = false;
-}
-
-/* A transaction ended behind the floor: it is accounted for. */
-static void
-forget_old(TransactionId xid)
-{
-	for (int i = 0; i < nold; i++)
-		if (old_transactions[i].xid == xid)
-		{
-			old_transactions[i] = old_transactions[--nold];
-			return;
-		}
-}
-
-/* See which old transactions have left ProcArray. */
-static void
-look_for_old(XLogRecPtr available)
-{
-	Snapshot	snapshot = chatroom_begin_look();
-	bool		missed = false;
-
-	for (int i = nold - 1; i >= 0; i--)
-	{
-		OldTransaction *old = &old_transactions[i];
-
-		if (old->gone != InvalidXLogRecPtr)
-		{
-			/* its record would have been read */
-			if (available < old->gone)
-				continue;
-			missed = true;
-			*old = old_transactions[--nold];
-		}
-		else if (!XidInMVCCSnapshot(old->xid, snapshot))
-			old->gone = chatroom_wal_position();
-	}
-	chatroom_end_look();
-
-	/*
-	 * "available" itself was published a moment ago, and may be a cursor by
-	 * now: it has to be before the floor, too.  No record ends right behind.
-	 */
-	if (missed)
-		chatroom_reset_all(available + 1, InvalidTransactionId, 0,
-						   RESET_REASON_FLOOR);
-}
-
-/* All that ends up to "available" has been read: are the caches settled? */
-void
-chatroom_settle(XLogRecPtr available)
-{
-	if (settled)
-		return;
-	if (nold > 0)
-		look_for_old(available);
-	if (nold > 0 || available < old_until)
-		return;
-	settled = true;
-	chatroom_partial_before = 0;
-	chatroom_settle_caches();
+		take_messages(pending, family);
+	chatroom_enqueue(total.dboid, pending);
 }
 
 /* ----------------------------------------------------------------- records */
 
-/* The same of a transaction with its subtransactions. */
+/* An old transaction may be one of those that ended; see settle.c. */
 static void
-forget_old_ones(TransactionId xid, int nsubxacts,
-				const TransactionId *subxacts)
+account_for(const Family *family)
 {
-	if (nold == 0)
-		return;
-	forget_old(xid);
-	for (int i = 0; i < nsubxacts && nold > 0; i++)
-		forget_old(subxacts[i]);
+	for (int i = 0; i < FamilySize(family); i++)
+		chatroom_settle_ended(FamilyMember(family, i));
 }
 
-/* A commit, abort or prepare. */
+/* A transaction committed. */
+static void
+handle_commit(XLogReaderState *reader, bool prepared)
+{
+	xl_xact_parsed_commit parsed;
+	Family		family;
+
+	ParseCommitRecord(XLogRecGetInfo(reader),
+					  (xl_xact_commit *) XLogRecGetData(reader), &parsed);
+	family.xid = prepared ? parsed.twophase_xid : XLogRecGetXid(reader);
+	family.nsubxacts = parsed.nsubxacts;
+	family.subxacts = parsed.subxacts;
+	if (!TransactionIdIsValid(family.xid))
+		return;
+	if (reader->EndRecPtr > chatroom_global_floor())
+		account_for(&family);
+	commit_family(&family, reader->EndRecPtr, parsed.xact_time);
+}
+
+/* One was rolled back: what has left no rows needs no events, anywhere. */
+static void
+handle_abort(XLogReaderState *reader, bool prepared)
+{
+	xl_xact_parsed_abort parsed;
+	Family		family;
+
+	ParseAbortRecord(XLogRecGetInfo(reader),
+					 (xl_xact_abort *) XLogRecGetData(reader), &parsed);
+	family.xid = prepared ? parsed.twophase_xid : XLogRecGetXid(reader);
+	family.nsubxacts = parsed.nsubxacts;
+	family.subxacts = parsed.subxacts;
+	account_for(&family);
+	forget_family(&family);
+}
+
+/* A record of a transaction's end. */
 static void
 handle_xact_record(XLogReaderState *reader)
 {
-	uint8		info = XLogRecGetInfo(reader);
-	uint8		op = info & XLOG_XACT_OPMASK;
-
-	if (op == XLOG_XACT_COMMIT || op == XLOG_XACT_COMMIT_PREPARED)
+	/* the usual case: it is none of ours */
+	if (hash_get_num_entries(open_transactions) == 0 && !chatroom_settling())
+		return;
+	switch (XLogRecGetInfo(reader) & XLOG_XACT_OPMASK)
 	{
-		xl_xact_parsed_commit parsed;
-		TransactionId xid = XLogRecGetXid(reader);
-
-		/* the usual case: a transaction that is none of ours */
-		if (hash_get_num_entries(open_transactions) == 0 &&
-			chatroom_partial_before == 0 && nold == 0)
-			return;
-		ParseCommitRecord(info, (xl_xact_commit *) XLogRecGetData(reader),
-						  &parsed);
-		if (op == XLOG_XACT_COMMIT_PREPARED)
-			xid = parsed.twophase_xid;
-		if (!TransactionIdIsValid(xid))
-			return;
-		if (reader->EndRecPtr > chatroom_global_floor())
-			forget_old_ones(xid, parsed.nsubxacts, parsed.subxacts);
-		commit_transaction(reader, xid, parsed.xact_time, parsed.nsubxacts,
-						   parsed.subxacts);
+		case XLOG_XACT_COMMIT:
+			handle_commit(reader, false);
+			break;
+		case XLOG_XACT_COMMIT_PREPARED:
+			handle_commit(reader, true);
+			break;
+		case XLOG_XACT_ABORT:
+			handle_abort(reader, false);
+			break;
+		case XLOG_XACT_ABORT_PREPARED:
+			handle_abort(reader, true);
+			break;
+		default:
+			/* a prepared transaction stays open until its second phase */
+			break;
 	}
-	else if (op == XLOG_XACT_ABORT || op == XLOG_XACT_ABORT_PREPARED)
-	{
-		xl_xact_parsed_abort parsed;
-		TransactionId xid = XLogRecGetXid(reader);
-
-		if (hash_get_num_entries(open_transactions) == 0 && nold == 0)
-			return;
-		ParseAbortRecord(info, (xl_xact_abort *) XLogRecGetData(reader),
-						 &parsed);
-		if (op == XLOG_XACT_ABORT_PREPARED)
-			xid = parsed.twophase_xid;
-		forget_old_ones(xid, parsed.nsubxacts, parsed.subxacts);
-		forget_transaction(xid);
-		for (int i = 0; i < parsed.nsubxacts; i++)
-			forget_transaction(parsed.subxacts[i]);
-	}
-	/* a prepared transaction stays open until its second phase */
 }
 
 /* Transactions that a crash ended left no abort record: forget them. */
@@ -493,9 +415,7 @@ handle_running_xacts(const xl_running_xacts *running)
 	 * What gets an xid from here on is read from its beginning: no xid is
 	 * assigned between this record's making and its place in WAL.
 	 */
-	if (chatroom_partial_before != 0)
-		chatroom_partial_before = Min(chatroom_partial_before,
-									  chatroom_widen_xid(running->nextXid));
+	chatroom_settle_from(running->nextXid);
 
 	hash_seq_init(&status, open_transactions);
 	while ((open = hash_seq_search(&status)) != NULL)
@@ -514,27 +434,17 @@ chatroom_enqueue_message(Oid dboid, XLogRecPtr start, XLogRecPtr end,
 						 TimestampTz at, const char *payload, Size size)
 {
 	PendingTransaction *pending;
-	MemoryContext context;
-	Message    *message;
 
 	if (end <= chatroom_global_floor())
 		return;
-	context = AllocSetContextCreate(assemble_context,
-									"chatroom pending message",
-									ALLOCSET_SMALL_SIZES);
-	pending = MemoryContextAllocZero(context, sizeof(PendingTransaction));
-	message = MemoryContextAlloc(context, offsetof(Message, data) + size);
-	message->lsn = start;
-	message->command = 0;
-	message->len = (uint32) size;
-	memcpy(message->data, payload, size);
-	pending->context = context;
-	pending->lsn = end;
+	pending = chatroom_new_pending(end, InvalidTransactionId, 0);
 	pending->at = at;
 	pending->bytes = size;
 	pending->count = 1;
-	pending->messages = MemoryContextAlloc(context, sizeof(Message *));
-	pending->messages[0] = message;
+	pending->messages = MemoryContextAlloc(pending->context,
+										   sizeof(Message *));
+	pending->messages[0] = copy_message(pending->context, start, 0, payload,
+										size);
 	chatroom_enqueue(dboid, pending);
 }
 
@@ -593,6 +503,7 @@ chatroom_message_order(const char *payload, Size size, Oid dboid,
 	}
 }
 
+/* Count a message that is ours, and can't be read. */
 static void
 count_torn(void)
 {

@@ -492,6 +492,23 @@ enqueue(TailerDatabase *db, PendingTransaction *pending)
 	queued_bytes += pending->bytes;
 }
 
+/* One that is to be published; "lsn" is where it stands in commit order. */
+PendingTransaction *
+chatroom_new_pending(XLogRecPtr lsn, TransactionId xid, uint64 fxid)
+{
+	MemoryContext context = AllocSetContextCreate(publish_context,
+												  "chatroom pending",
+												  ALLOCSET_SMALL_SIZES);
+	PendingTransaction *pending =
+		MemoryContextAllocZero(context, sizeof(PendingTransaction));
+
+	pending->context = context;
+	pending->lsn = lsn;
+	pending->xid = xid;
+	pending->fxid = fxid;
+	return pending;
+}
+
 /* A transaction has committed: it is published when it can be seen. */
 void
 chatroom_enqueue(Oid dboid, PendingTransaction *pending)
@@ -516,7 +533,6 @@ static PendingTransaction *
 enqueue_reset(TailerDatabase *db, XLogRecPtr lsn, TransactionId xid,
 			  uint64 fxid, ResetReason reason)
 {
-	MemoryContext context;
 	PendingTransaction *pending;
 
 	if (db->cache == NULL)
@@ -525,14 +541,7 @@ enqueue_reset(TailerDatabase *db, XLogRecPtr lsn, TransactionId xid,
 		db->thrown_fxid = Max(db->thrown_fxid, fxid);
 		return NULL;
 	}
-	context = AllocSetContextCreate(publish_context,
-									"chatroom pending reset",
-									ALLOCSET_SMALL_SIZES);
-	pending = MemoryContextAllocZero(context, sizeof(PendingTransaction));
-	pending->context = context;
-	pending->lsn = lsn;
-	pending->xid = xid;
-	pending->fxid = fxid;
+	pending = chatroom_new_pending(lsn, xid, fxid);
 	pending->reset = reason;
 	pending->bytes = PENDING_OVERHEAD;
 	enqueue(db, pending);

@@ -11,11 +11,11 @@
  *	 oldest transaction that was open there (or the anchor's own beginning),
  *	 its floor the anchor itself.  All that commits after the floor can be
  *	 put together from WAL after the restart point.
- * - partial: a transaction of which reading may have missed the beginning.
- *	 All with an xid below chatroom_partial_before are.  Where reading starts
- *	 after the first message of a transaction that was open at the anchor,
- *	 that is every transaction which ran then; and what was partial to the
- *	 tailer that logged the anchor is so to whoever starts there.
+ * - partial: a transaction of which reading may have missed the beginning, see
+ *	 settle.c.  Where reading starts after the first message of a transaction
+ *	 that was open at the anchor, that is every transaction which ran then; and
+ *	 what was partial to the tailer that logged the anchor is so to whoever
+ *	 starts there.
  * - slot: "chatroom", a physical replication slot.  restart_lsn is an
  *	 anchor's restart point, confirmed_flush (which physical slots don't use)
  *	 its floor.  Persistent where the library was preloaded, so that the next
@@ -82,8 +82,6 @@ typedef enum SlotFound
 	SLOT_LOST,					/* invalidated */
 	SLOT_OURS
 } SlotFound;
-
-uint64		chatroom_partial_before = 0;
 
 /* Where reading started. */
 static XLogRecPtr read_start = InvalidXLogRecPtr;

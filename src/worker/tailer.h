@@ -70,9 +70,18 @@ extern bool chatroom_message_order(const char *payload, Size size, Oid dboid,
 								   uint32 *command);
 extern void chatroom_sort_messages(Message **messages, int count);
 extern XLogRecPtr chatroom_oldest_open(void);
-extern void chatroom_settle_begin(void);
-extern void chatroom_settle(XLogRecPtr available);
 extern uint64 chatroom_widen_xid(TransactionId xid);
+
+/* ---- settle.c ---- */
+
+/* Transactions below this may have messages before where reading started. */
+extern uint64 chatroom_partial_before;
+
+extern void chatroom_settle_begin(void);
+extern bool chatroom_settling(void);
+extern void chatroom_settle_ended(TransactionId xid);
+extern void chatroom_settle_from(TransactionId next);
+extern void chatroom_settle(XLogRecPtr available);
 
 /* ---- publish.c ---- */
 
@@ -98,6 +107,9 @@ typedef struct TailerDatabase
 extern void chatroom_publish_init(void);
 extern void chatroom_publish_start(XLogRecPtr floor);
 extern TailerDatabase *chatroom_tailer_database(Oid dboid);
+extern PendingTransaction *chatroom_new_pending(XLogRecPtr lsn,
+												TransactionId xid,
+												uint64 fxid);
 extern void chatroom_enqueue(Oid dboid, PendingTransaction *pending);
 extern bool chatroom_publish(XLogRecPtr up_to);
 extern Size chatroom_queued_bytes(void);
@@ -145,8 +157,5 @@ extern bool chatroom_log_anchor(bool new_incarnation);
 extern void chatroom_read_anchor(const AnchorEvent *anchor, XLogRecPtr lsn);
 extern XLogRecPtr chatroom_last_anchor(void);
 extern void chatroom_refresh_timelines(TimeLineID tli);
-
-/* Transactions below this may have messages before where reading started. */
-extern uint64 chatroom_partial_before;
 
 #endif							/* CHATROOM_TAILER_H */
