@@ -117,18 +117,21 @@ try_slot(void (*action) (void))
 	return done;
 }
 
+/* Actions for that: take the slot that is there, */
 static void
 acquire_slot(void)
 {
 	chatroom_slot_acquire(SLOT_NAME);
 }
 
+/* make one, */
 static void
 create_slot(void)
 {
 	chatroom_slot_create(SLOT_NAME,
 						 chatroom_preloaded ? RS_PERSISTENT : RS_TEMPORARY);
 	ReplicationSlotReserveWal();
+
 	/* it is ours from now on, but at no anchor yet */
 	SpinLockAcquire(&MyReplicationSlot->mutex);
 	MyReplicationSlot->data.confirmed_flush =
@@ -138,6 +141,7 @@ create_slot(void)
 	ReplicationSlotSave();
 }
 
+/* drop it. */
 static void
 drop_slot(void)
 {
@@ -313,48 +317,50 @@ hold_wal(Anchor *anchor)
 }
 
 /*
- * Start without an anchor.  A primary logs one and starts there: reading
+ * Start without an anchor on a primary: log one, and start there.  Reading
  * begins before the next xid was read, so all transactions from that on are
- * read from their beginning.  A standby looks for the primary's anchors from a
- * little before its last restart point on; which transactions it reads from
- * their beginning, a running-xacts record on the way may tell it better.
+ * read from their beginning.
  */
 static void
-start_afresh(Anchor *start)
+start_on_primary(Anchor *start)
 {
-	if (!RecoveryInProgress())
-	{
-		/* writers have to log again the descriptors that we won't meet */
-		pg_atomic_fetch_add_u64(&chatroom_control->descriptor_epoch, 1);
-		start->restart = chatroom_wal_position();
-		chatroom_partial_before =
-			U64FromFullTransactionId(ReadNextFullTransactionId());
-		pg_atomic_write_u64(&chatroom_control->read_lsn, start->restart);
-		chatroom_log_anchor(true);
-		start->floor = start_floor = last_anchor_logged;
-	}
-	else
-	{
-		XLogRecPtr	redo;
-		XLogRecPtr	segment;
-		TimeLineID	tli;
+	/* writers have to log again the descriptors that we won't meet */
+	pg_atomic_fetch_add_u64(&chatroom_control->descriptor_epoch, 1);
+	start->restart = chatroom_wal_position();
+	chatroom_partial_before =
+		U64FromFullTransactionId(ReadNextFullTransactionId());
+	pg_atomic_write_u64(&chatroom_control->read_lsn, start->restart);
+	chatroom_log_anchor(true);
+	start->floor = start_floor = last_anchor_logged;
+}
 
-		/* after a backup, what precedes redo's segment may not be there */
-		GetOldestRestartPoint(&redo, &tli);
-		segment = redo - XLogSegmentOffset(redo, wal_segment_size);
-		start->restart = InvalidXLogRecPtr;
-		if (redo > STANDBY_LOOKBACK + wal_segment_size)
-			start->restart = probe_wal(redo - STANDBY_LOOKBACK, true);
-		if (start->restart == InvalidXLogRecPtr)
-			start->restart = probe_wal(segment, true);
-		if (start->restart == InvalidXLogRecPtr)
-			start->restart = probe_wal(redo, true);
-		if (start->restart == InvalidXLogRecPtr)
-			start->restart = GetXLogReplayRecPtr(&tli);
-		start->floor = start->restart;
-		chatroom_partial_before =
-			U64FromFullTransactionId(ReadNextFullTransactionId());
-	}
+/*
+ * The same on a standby: look for the primary's anchors, from a little before
+ * the last restart point on.  Which transactions are read from their
+ * beginning, a running-xacts record on the way may tell better.
+ */
+static void
+start_on_standby(Anchor *start)
+{
+	XLogRecPtr	redo;
+	XLogRecPtr	segment;
+	TimeLineID	tli;
+
+	/* after a backup, what precedes redo's segment may not be there */
+	GetOldestRestartPoint(&redo, &tli);
+	segment = redo - XLogSegmentOffset(redo, wal_segment_size);
+	start->restart = InvalidXLogRecPtr;
+	if (redo > STANDBY_LOOKBACK + wal_segment_size)
+		start->restart = probe_wal(redo - STANDBY_LOOKBACK, true);
+	if (start->restart == InvalidXLogRecPtr)
+		start->restart = probe_wal(segment, true);
+	if (start->restart == InvalidXLogRecPtr)
+		start->restart = probe_wal(redo, true);
+	if (start->restart == InvalidXLogRecPtr)
+		start->restart = GetXLogReplayRecPtr(&tli);
+	start->floor = start->restart;
+	chatroom_partial_before =
+		U64FromFullTransactionId(ReadNextFullTransactionId());
 }
 
 /*
@@ -385,7 +391,10 @@ chatroom_slot_start(XLogRecPtr *restart, XLogRecPtr *floor)
 			chatroom_slot_drop();
 			make_slot();
 		}
-		start_afresh(&start);
+		if (RecoveryInProgress())
+			start_on_standby(&start);
+		else
+			start_on_primary(&start);
 	}
 	read_start = start.restart;
 	*restart = start.restart;
@@ -432,10 +441,11 @@ wal_to_keep(void)
 
 /*
  * Let go WAL that is further back than chatroom.retain_wal: first what just
- * the oldest transactions want, which then are partial, then anchors.
+ * the oldest transactions want, which then are partial, then anchors; but the
+ * newest stays in any case.
  */
-void
-chatroom_slot_trim(XLogRecPtr now)
+static void
+forget_anchors(XLogRecPtr now)
 {
 	uint64		retain = wal_to_keep();
 	int			gone = 0;
@@ -453,8 +463,17 @@ chatroom_slot_trim(XLogRecPtr now)
 		memmove(anchors, anchors + gone, sizeof(Anchor) * (nanchors - gone));
 		nanchors -= gone;
 	}
+}
+
+/* Hold no more WAL than chatroom.retain_wal: move on to the oldest anchor. */
+void
+chatroom_slot_trim(XLogRecPtr now)
+{
+	forget_anchors(now);
 	if (nanchors == 0)
 		return;
+
+	/* for a tailer that is started anew, without a slot too */
 	if (chatroom_control->anchor_restart != anchors[0].restart ||
 		chatroom_control->anchor_floor != anchors[0].floor)
 	{
@@ -486,8 +505,46 @@ random_incarnation(void)
 }
 
 /*
- * Log an anchor, where it is time for one: on a primary, and (unless a new
- * incarnation begins) a quarter of retain_wal or a redo point after the last.
+ * Is it time for an anchor?  A quarter of retain_wal after the last, so that a
+ * few of them are within it; or when the redo point moved, so that a standby
+ * meets one soon.
+ */
+static bool
+anchor_is_due(XLogRecPtr here)
+{
+	return here >= last_anchor_logged + wal_to_keep() / 4 ||
+		GetRedoRecPtr() >= last_anchor_begin + REDO_ANCHOR_DISTANCE;
+}
+
+/* The history of incarnations, with a new one at its end if that is wanted. */
+static void
+tell_incarnations(AnchorEvent *anchor, bool new_incarnation)
+{
+	Incarnation *newest;
+
+	LWLockAcquire(&chatroom_control->lock, LW_SHARED);
+	anchor->nincarnations = chatroom_control->nincarnations;
+	memcpy(anchor->incarnations, chatroom_control->incarnations,
+		   sizeof(Incarnation) * anchor->nincarnations);
+	LWLockRelease(&chatroom_control->lock);
+	if (!new_incarnation)
+		return;
+
+	/* the oldest goes where there is no room */
+	if (anchor->nincarnations == MAX_INCARNATIONS)
+	{
+		memmove(anchor->incarnations, anchor->incarnations + 1,
+				sizeof(Incarnation) * (MAX_INCARNATIONS - 1));
+		anchor->nincarnations--;
+	}
+	newest = &anchor->incarnations[anchor->nincarnations++];
+	newest->id = random_incarnation();
+	newest->start = InvalidXLogRecPtr;	/* where it will be read */
+}
+
+/*
+ * Log an anchor, where it is time for one, or a new incarnation begins; false:
+ * none was logged.  Only a primary can.
  */
 bool
 chatroom_log_anchor(bool new_incarnation)
@@ -497,38 +554,11 @@ chatroom_log_anchor(bool new_incarnation)
 	XLogRecPtr	here = pg_atomic_read_u64(&chatroom_control->read_lsn);
 	XLogRecPtr	open;
 
-	if (RecoveryInProgress())
+	if (RecoveryInProgress() || (!new_incarnation && !anchor_is_due(here)))
 		return false;
-	if (!new_incarnation)
-	{
-		uint64		quarter = wal_to_keep() / 4;
-		XLogRecPtr	redo = GetRedoRecPtr();
-
-		if (here < last_anchor_logged + quarter &&
-			redo < last_anchor_begin + REDO_ANCHOR_DISTANCE)
-			return false;
-	}
 
 	memset(&anchor, 0, sizeof(anchor));
-	LWLockAcquire(&chatroom_control->lock, LW_SHARED);
-	anchor.nincarnations = chatroom_control->nincarnations;
-	memcpy(anchor.incarnations, chatroom_control->incarnations,
-		   sizeof(Incarnation) * anchor.nincarnations);
-	LWLockRelease(&chatroom_control->lock);
-	if (new_incarnation)
-	{
-		Incarnation *newest;
-
-		if (anchor.nincarnations == MAX_INCARNATIONS)
-		{
-			memmove(anchor.incarnations, anchor.incarnations + 1,
-					sizeof(Incarnation) * (MAX_INCARNATIONS - 1));
-			anchor.nincarnations--;
-		}
-		newest = &anchor.incarnations[anchor.nincarnations++];
-		newest->id = random_incarnation();
-		newest->start = InvalidXLogRecPtr;	/* where it will be read */
-	}
+	tell_incarnations(&anchor, new_incarnation);
 	anchor.begin = here;
 	anchor.next_fxid =
 		U64FromFullTransactionId(ReadNextFullTransactionId());
@@ -581,18 +611,24 @@ chatroom_read_anchor(const AnchorEvent *event, XLogRecPtr lsn)
 {
 	Anchor		anchor;
 
-	anchor.restart = Max(Min(event->begin, event->oldest_open),
-						 read_start);
+	anchor.restart = Max(Min(event->begin, event->oldest_open), read_start);
 	anchor.begin = Max(event->begin, read_start);
 	anchor.floor = lsn;
 
-	/* what the tailer that logged it didn't know, or we did not read */
+	/*
+	 * The anchor where we started.  Partial is what was so to the tailer that
+	 * logged it; and, where a transaction was open then whose first message
+	 * is before where we began to read, all that may have been open.
+	 */
 	if (lsn == start_floor)
-		chatroom_partial_before = read_start > event->oldest_open ?
-			Max(event->next_fxid, event->partial_before) :
-			event->partial_before;
+	{
+		chatroom_partial_before = event->partial_before;
+		if (read_start > event->oldest_open)
+			chatroom_partial_before = Max(chatroom_partial_before,
+										  event->next_fxid);
+	}
 
-	/* of which the state was read from its beginning */
+	/* the state of presence that goes before it was read as a whole */
 	if (event->presence && event->begin >= read_start)
 		chatroom_read_presence_anchor(event->begin, lsn);
 	take_incarnations(event, lsn);
