@@ -16,8 +16,8 @@
 #   make test-valgrind [T=...]               the same under valgrind
 #   make demo [LOG=file.tsv.gz]              see it work
 #   make bench [QUICK=1] [ONLY='insert sync'] [PUBLISH=1]
-#                                            how fast is it? PUBLISH=1 writes
-#                                            docs/benchmarks.md
+#                                            how fast is it, next to others?
+#                                            PUBLISH=1: docs/benchmarks.md
 #   make tree                                a private PostgreSQL with chatroom
 #                                            in it: build/pg15/usr/...
 #   make format, make format-check           lay the C code out; CLANG_FORMAT=program
@@ -121,11 +121,13 @@ demo:
 
 # git doesn't answer another user about this folder.
 bench:
+	@scripts/setup --bench
 	@BENCH_COMMIT="$$(git describe --always --dirty 2> /dev/null)" \
 		env -u MAKEFLAGS -u MAKELEVEL scripts/sandbox test/bench/run
 ifdef PUBLISH
 	@mkdir -p docs
-	@cp build/bench/benchmarks.md docs/benchmarks.md
+	@rm -f docs/benchmarks-*.svg
+	@cp build/bench/benchmarks.md build/bench/benchmarks-*.svg docs
 endif
 
 FORMATTED = $(SOURCES) $(ALL_HEADERS) $(wildcard client/*.c client/*.h) \
@@ -191,7 +193,7 @@ tree: $(TREE)/tree
 	@$(MAKE) --no-print-directory install DESTDIR='$(CURDIR)/$(TREE)' \
 		> $(TREE)/install.log 2>&1 || { cat $(TREE)/install.log >&2; exit 1; }
 
-$(TREE)/tree: $(bindir)/postgres
+$(TREE)/tree: $(bindir)/postgres $(pkglibdir) $(datadir)/extension
 	rm -rf $(TREE)
 	mkdir -p $(TREE)$(bindir) $(TREE)$(pkglibdir) $(TREE)$(datadir)
 	cp -a $(bindir)/. $(TREE)$(bindir)

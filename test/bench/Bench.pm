@@ -1,4 +1,5 @@
-# Bench: the benchmark's server, tools and report.
+# Bench: the benchmark's servers, tools and figures; see Report.pm for what is
+# made of them.
 package Bench;
 
 use strict;
@@ -12,19 +13,25 @@ use Time::HiRes qw(time sleep);
 
 our @EXPORT = qw(
   start_server stop_server sql sql_in psql_file setting with_cache settle
-  tailer_pid cpu_seconds private_kb command
+  start_peer_server need_sides begin_slice $rooms $many_rooms
+  tailer_pid cpu_seconds tree_cpu server_cpu memory_kb private_kb
+  image_bytes command start_child processors read_line
   texts quote script pgbench pgbench_warm pgbench_count pgbench_latencies
   start_load end_load fill
-  expect_events client start_client end_client
-  interleave median figure note begin_part thousands report);
+  expect_events client start_client run_program start_program end_program
+  interleave median spread figure note begin_part left_out
+  thousands number range ratio text_table markdown_table
+  figure_head figure_cells note_head note_cells);
 
 my $out = $ENV{CHATROOM_OUT} or die "start this with make bench\n";
 my $here = $FindBin::Bin;
 my $sockets;
-my $started;
+my @running;
 my $part;
-my (@figures, @notes);
-my $began = time;
+our (@figures, @notes, @left_out, @circumstances);
+our $rooms = 1000;
+our $many_rooms = $ENV{QUICK} ? 10_000 : 1_000_000;
+our $began = time;
 my $load = read_line('/proc/loadavg', qr/^(\S+ \S+)/);
 
 $| = 1;
@@ -35,7 +42,7 @@ $| = 1;
 my @settings = (
 	[ shared_preload_libraries => 'chatroom' ],
 	[ shared_buffers           => '256MB' ],
-	[ max_connections          => 200 ],
+	[ max_connections          => 700 ],
 	[ min_wal_size             => '1GB' ],
 	[ max_wal_size             => '16GB' ],
 	[ checkpoint_timeout       => '1h' ],
@@ -53,6 +60,22 @@ sub command
 }
 
 # Make a server and start it.
+sub start_cluster
+{
+	my ($name, $port, @more) = @_;
+
+	local $ENV{PGDATA} = "$out/$name";
+	command("initdb -A trust -U postgres -E UTF8 > $out/initdb-$name.log");
+	open my $conf, '>>', "$ENV{PGDATA}/postgresql.conf" or die $!;
+	print $conf "$_->[0] = '$_->[1]'\n" foreach @more;
+	print $conf "listen_addresses = ''\n",
+	  "unix_socket_directories = '$sockets'\n", "port = $port\n",
+	  "log_line_prefix = '%m [%p] %b '\n";
+	close $conf;
+	unshift @running, $ENV{PGDATA};
+	command("pg_ctl start -w -t 60 -l $out/server-$name.log > /dev/null");
+}
+
 sub start_server
 {
 	compile();
@@ -63,31 +86,39 @@ sub start_server
 	$ENV{PGUSER}     = 'postgres';
 	$ENV{PGDATABASE} = 'postgres';
 	$SIG{$_} = sub { exit 1 } for qw(INT TERM HUP);
-	command("initdb -A trust -U postgres -E UTF8 > $out/initdb.log");
-	open my $conf, '>>', "$ENV{PGDATA}/postgresql.conf" or die $!;
-	print $conf "$_->[0] = '$_->[1]'\n" foreach @settings;
-	print $conf "listen_addresses = ''\n",
-	  "unix_socket_directories = '$sockets'\n", "port = $ENV{PGPORT}\n",
-	  "log_line_prefix = '%m [%p] %b '\n";
-	close $conf;
-	$started = 1;
-	command("pg_ctl start -w -t 60 -l $out/server.log > /dev/null");
+	start_cluster('data', $ENV{PGPORT}, @settings);
 	sql('CREATE EXTENSION chatroom');
 	psql_file('fill.sql');
 }
 
+# One more server beside it, which differs in what is given, and has no
+# chatroom; its environment.
+sub start_peer_server
+{
+	my ($name, $port, @more) = @_;
+
+	start_cluster($name, $port,
+		(grep { $_->[0] !~ /chatroom|preload/ } @settings), @more);
+	return (PGPORT => $port, PGDATA => "$out/$name");
+}
+
 sub stop_server
 {
-	return unless $started;
-	$started = 0;
-	system('pg_ctl stop -m fast -t 20 > /dev/null 2>&1') == 0
-	  or system('pg_ctl stop -m immediate > /dev/null 2>&1');
-	system("rm -rf $sockets");
+	foreach my $data (splice @running)
+	{
+		system("pg_ctl stop -D $data -m fast -t 20 > /dev/null 2>&1") == 0
+		  or system("pg_ctl stop -D $data -m immediate > /dev/null 2>&1");
+	}
+	system("rm -rf $sockets") if $sockets;
 }
+
+# What is started besides ends with us.
+my %children;
 
 END
 {
 	my $status = $?;
+	kill 'TERM', keys %children;
 	stop_server();
 	$? = $status;
 }
@@ -97,6 +128,7 @@ sub sql_in
 {
 	my ($database, $sql) = @_;
 	my $output = '';
+	local $_;
 
 	open my $psql, '-|', 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d',
 	  $database, '-c', $sql
@@ -170,24 +202,111 @@ sub cpu_seconds
 	return $ns / 1e9;
 }
 
-# Memory that a process has for itself.
-sub private_kb
+# The same of a process and those it started, whether they still run or not;
+# to a hundredth of a second.
+sub tree_cpu
 {
-	my ($pid) = @_;
+	my ($root) = @_;
+	my (%parent, %ticks, %mine);
+	my $sum = 0;
+
+	foreach my $file (glob '/proc/[0-9]*/stat')
+	{
+		open my $stat, '<', $file or next;
+		my $line = <$stat> // next;
+		my ($pid) = $line =~ /^(\d+)/;
+		# after the name, which may have blanks and parentheses in it
+		my @fields = split ' ', $line =~ s/^.*\)//sr;
+
+		$parent{$pid} = $fields[1];
+		$ticks{$pid} = $fields[11] + $fields[12] + $fields[13] + $fields[14];
+	}
+	foreach my $pid (keys %parent)
+	{
+		my $at = $pid;
+		$at = $parent{$at} while $at && $at != $root && exists $parent{$at};
+		$sum += $ticks{$pid} if $at && $at == $root;
+	}
+	return $sum / POSIX::sysconf(POSIX::_SC_CLK_TCK());
+}
+
+# The same of all of the server.
+sub server_cpu
+{
+	return tree_cpu(read_line("$ENV{PGDATA}/postmaster.pid", qr/^(\d+)/));
+}
+
+# Memory of a process: of one kind that smaps_rollup has.
+sub memory_kb
+{
+	my ($pid, $kind) = @_;
 
 	open my $maps, '<', "/proc/$pid/smaps_rollup" or die "process $pid: $!\n";
-	my ($kb) = map { /^Private_Dirty:\s+(\d+)/ } <$maps>;
+	my ($kb) = map { /^\Q$kind\E:\s+(\d+)/ } <$maps>;
 	return $kb;
+}
+
+# What it has for itself.
+sub private_kb { return memory_kb($_[0], 'Private_Dirty'); }
+
+# Bytes of full-page images between two places in the WAL.
+sub image_bytes
+{
+	my ($start, $end) = @_;
+
+	sql('SELECT pg_switch_wal()');
+	my ($total) = grep { /^Total/ }
+	  split /\n/, command("pg_waldump --stats -p $ENV{PGDATA}/pg_wal"
+		  . " -s $start -e $end 2>> $out/waldump.log");
+	# Total  N   RECORDBYTES [x%]   FPIBYTES [y%]   COMBINED [z%]
+	my ($records, $images) =
+	  $total =~ /^Total\s+\d+\s+(\d+)\s+\[[^]]*\]\s+(\d+)\s+\[/
+	  or die "pg_waldump printed: $total\n";
+	return $images;
+}
+
+# ---------------------------------------------------------------- the sides
+
+my %made;
+
+# Make the tables of some sides, once on each server.
+sub need_sides
+{
+	foreach my $side (grep { !$made{"$ENV{PGPORT} $_"}++ } @_)
+	{
+		psql_file('schema.sql', side => $side,
+			rooms => $side =~ /many/ ? $many_rooms : $rooms);
+		psql_file("$side.sql") if -e "$here/$side.sql";
+		sql("SELECT chatroom.watch('$side.messages')") if $side =~ /^watched/;
+	}
+}
+
+# Make a side ready for a slice: empty, and with a worker only if it has one.
+sub begin_slice
+{
+	my ($side) = @_;
+
+	sql("TRUNCATE $side.messages");
+	if ($side =~ /^watched/)
+	{
+		sql('SELECT chatroom.start()');
+		sql("SELECT chatroom.sync('$side.messages')");
+	}
+	else
+	{
+		sql('SELECT chatroom.stop()');
+	}
+	sql('CHECKPOINT');
 }
 
 # -------------------------------------------------------------------- tools
 
-# The program for what pgbench can't measure.
+# The programs for what pgbench can't measure.
 sub compile
 {
 	command("cc -std=gnu11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -pthread"
-		  . " -o $out/client $here/client.c $here/../demo/client.c"
-		  . " -ljansson $ENV{CHATROOM_LIBPQ}");
+		  . " -o $out/$_ $here/$_.c $here/../demo/client.c"
+		  . " -ljansson $ENV{CHATROOM_LIBPQ}") foreach qw(client peers);
 }
 
 # Texts of messages, of 60 to 80 characters: of a log, or made up.
@@ -274,6 +393,7 @@ sub pgbench_command
 sub run_pgbench
 {
 	my $output = '';
+	local $_;
 
 	open my $pgbench, '-|', @_ or die "pgbench: $!";
 	$output .= $_ while <$pgbench>;
@@ -362,10 +482,11 @@ sub end_load
 
 	kill 'TERM', $pid;
 	waitpid $pid, 0;
+	delete $children{$pid};
 
 	# its sessions end when they meet the closed connection
 	sleep 0.05 while sql("SELECT count(*) FROM pg_stat_activity"
-		  . " WHERE application_name = 'pgbench'") > 0;
+		  . " WHERE application_name IN ('pgbench', 'writer')") > 0;
 }
 
 # Insert so many messages in a room, each in a transaction of its own.
@@ -387,40 +508,66 @@ sub expect_events
 	  if @{ $answer->{events} } != $count || $answer->{reset};
 }
 
-# Run our own client; what it reports.
-sub client
+# Run a program of ours; what it reports.
+sub run_program
 {
-	my @arguments = @_;
+	my ($name, @arguments) = @_;
 	my $output = '';
+	local $_;
 
-	open my $client, '-|', "$out/client", @arguments or die "client: $!";
-	$output .= $_ while <$client>;
-	close $client or die "client @arguments failed\n";
+	open my $program, '-|', "$out/$name", @arguments or die "$name: $!";
+	$output .= $_ while <$program>;
+	close $program or die "$name @arguments failed\n";
 	return decode_json($output);
 }
 
-# The same in the background, until end_client.
-sub start_client
+# The same in the background, until end_program.
+sub start_program
 {
-	my @arguments = @_;
+	my ($name, @arguments) = @_;
 	my ($from, $to);
-	my $pid = open2($from, $to, "$out/client", @arguments);
-	my $first = <$from> // die "client @arguments failed\n";
+	my $pid = open2($from, $to, "$out/$name", @arguments);
 
+	$children{$pid} = 1;
+	my $first = <$from> // die "$name @arguments failed\n";
 	return { pid => $pid, from => $from, to => $to, first => $first };
 }
 
-sub end_client
+# End it, with what it is to be told; what it reports.
+sub end_program
 {
-	my ($client) = @_;
+	my ($program, $last) = @_;
 	my $output = '';
-	my $from = $client->{from};
+	local $_;
+	my $from = $program->{from};
 
-	close $client->{to};
+	print { $program->{to} } $last if defined $last;
+	close $program->{to};
 	$output .= $_ while <$from>;
-	waitpid $client->{pid}, 0;
-	die "client failed\n" if $? != 0;
+	waitpid $program->{pid}, 0;
+	delete $children{ $program->{pid} };
+	die "a program failed\n" if $? != 0;
 	return $output eq '' ? undef : decode_json($output);
+}
+
+sub client { return run_program('client', @_); }
+sub start_client { return start_program('client', @_); }
+
+# Have a server of another kind run as long as we do; its process.
+sub start_child
+{
+	my @command = @_;
+	my $pid = fork() // die "fork: $!";
+
+	if (!$pid)
+	{
+		open STDOUT, '>', "$out/" . ($command[0] =~ s/.*\///r) . '.log';
+		open STDERR, '>&', \*STDOUT;
+		{ exec @command; }
+		POSIX::_exit(127);
+	}
+	$children{$pid} = 1;
+	return $pid;
 }
 
 # -------------------------------------------------------------- the figures
@@ -498,13 +645,22 @@ sub note
 	print "\n", note_line($notes[-1]);
 }
 
+# Something that is not measured, and why.
+sub left_out
+{
+	my ($what, $reason) = @_;
+
+	push @left_out, [ $what, $reason ];
+	print "\n  left out: $what: $reason\n";
+}
+
 sub begin_part
 {
 	($part) = @_;
 	printf "\n[%3d s] %s ", time - $began, $part;
 }
 
-# ---------------------------------------------------------------- the report
+# ------------------------------------------------------------------- as text
 
 # A count with commas.
 sub thousands
@@ -550,8 +706,8 @@ sub met
 }
 
 # The tables' rows, as cells.
-my @figure_head = ('figure', 'chatroom', 'compared with', 'ratio', 'target', 'met');
-my @note_head = ('figure', 'median (least–most)', 'unit');
+sub figure_head { return ('figure', 'chatroom', 'compared with', 'ratio', 'target', 'met'); }
+sub note_head { return ('figure', 'median (least–most)', 'unit'); }
 
 sub figure_cells
 {
@@ -659,160 +815,11 @@ sub circumstances
 		[ 'fdatasync of a page', "$fsync->{p50} µs (p50), $fsync->{p99} µs (p99)" ],
 		[ 'settings', join(', ', map { "$_->[0] = $_->[1]" } @settings)
 			  . '; all others as made by initdb, so fsync = on,'
-			  . ' synchronous_commit = on, wal_level = replica' ]);
+			  . ' synchronous_commit = on, wal_level = replica' ],
+		@circumstances);
 }
 
-# What is measured how; the same for every run.
-my %method = (
-	insert => 'Rows of a table of chat messages (identity key, foreign key to'
-	  . ' one of 1,000 rooms, index on room and key, a text of 60 to 80'
-	  . ' characters, two timestamps), one INSERT a transaction, by pgbench'
-	  . ' -M prepared. The same table twice, emptied before each slice, with a'
-	  . ' checkpoint; watched with the worker running, and not watched with'
-	  . ' the worker stopped.',
-	wal => 'What pg_current_wal_insert_lsn() moves during many of the same'
-	  . ' inserts at 8 clients, less the full-page images that pg_waldump'
-	  . ' --stats counts there, by the number of rows. Commit records, page'
-	  . ' headers and all that the worker logs are in it.',
-	notify => 'The same inserts at 32 clients, with listeners in one more'
-	  . ' process. The trigger is plpgsql and calls pg_notify with the key,'
-	  . ' as EctoWatch makes it. Its listeners LISTEN and take every'
-	  . ' notification; ours use chatroom.listen() and fetch with sync() when'
-	  . ' the doorbell rings. A slice counts only if the listeners got every'
-	  . ' row of it in the end. The worker is stopped while the trigger is'
-	  . ' measured.',
-	sync => 'Nobody writes meanwhile. pgbench -M prepared, 8 clients, on a'
-	  . ' topic with 100,000 events of 100,000 transactions; chatroom.cache_size'
-	  . ' = 256MB, because the default 16MB holds about 20,000 such events.'
-	  . ' The index query is json_agg(row_to_json()) over the newest 30 rows'
-	  . ' of a room.',
-	topics => 'One database for each count, with one event a topic, at'
-	  . ' chatroom.cache_size = 1536MB (a million rows are three million'
-	  . ' topics: table, row, room; only the rooms are counted here). Each'
-	  . ' call asks for a random topic. 8 clients, without the first two seconds,'
-	  . ' in which new sessions map the memory.',
-	latency => 'One client sends an INSERT, and another gets to know: by the'
-	  . ' answer of wait(), by a notification, or by the answer of the sync()'
-	  . ' that follows a doorbell. From before the INSERT is sent until the'
-	  . ' row, or with pg_notify its key, is there; so the commit with its'
-	  . ' fsync is in it. Some 7 ms between two. The 8 writers of the load'
-	  . ' insert at full speed in other rooms of the same table, by the same'
-	  . ' trigger; every listener has its own room\'s channel.',
-	foreign => 'WAL of small transactions (an insert, an update, a delete) in'
-	  . ' tables that nobody watches, from two sessions at a time, held by the'
-	  . ' slot with chatroom.retain_wal = 4GB. The worker is started anew and'
-	  . ' timed until it is up to date; pg_waldump --stats reads the same range.',
-	presence => 'Leases under keys of their own, each of which ends after'
-	  . ' 100 ms. None of the sides waits for the disk.',
-	fold => 'One client; 100 calls in a statement, on values that are in'
-	  . ' memory as jsonb: 30 messages, or 30 posts with 10 comments and 3'
-	  . ' tags each, and an answer with one event. Queries are the scans that'
-	  . ' pg_stat_user_tables counts while 1,000 clients, 50 at a time, fold'
-	  . ' once each.',
-	memory => "Private_Dirty of the sessions' processes, of 50 each.",
-	rules => 'The same table of messages with the four rules of a chat:'
-	  . ' username required, 4 to 20 characters; text required, 2 to 150.'
-	  . ' By chatroom.add_rule(), which counts graphemes and takes white'
-	  . ' space for nothing; by NOT NULL and CHECK (char_length()), which'
-	  . ' count code points and take blanks for a name; by a plpgsql trigger'
-	  . ' that gathers all errors. The worker is stopped, nothing is watched.'
-	  . ' One INSERT a transaction, by pgbench -M prepared, 7 times 2 s; then'
-	  . ' 1,000 rows in a statement, 5 times 4 s, by one client that inserts'
-	  . ' into one table after the other, one of which has no validation but'
-	  . ' NOT NULL.',
-	changesets => 'insert() and changeset() on that table with rules, with'
-	  . ' the attributes as a parameter of the statement, in slices of 2 s.'
-	  . ' The echo is a parameter with the text of what changeset() answers,'
-	  . ' cast to jsonb and sent back. preload() gets the posts by jsonb_agg()'
-	  . ' in the same statement; the queries by hand make the same as json,'
-	  . ' and the faster of two is taken, with LATERAL or with GROUP BY and a'
-	  . ' join.',
-	private => '1,000 private rooms of 101 members each, asked about by one'
-	  . ' of them who is neither owner of the tables nor superuser, in slices'
-	  . ' of 2 s. The table that it is compared with has the same columns and'
-	  . ' events, and an association topic for its rooms.',
-	chat => 'The tables of chatroom.migrate(), 1,000 rooms, in slices of 2 s.'
-	  . ' The functions, and the INSERT, are called by an ordinary role under'
-	  . ' the row-level security of these tables; the other plain queries by'
-	  . ' their owner, without. All are watched and the worker runs.');
-
-# Print all, and write it down.
-sub report
-{
-	my ($quick, $reps, $seconds) = @_;
-	my @where = circumstances();
-	my $text = '';
-	my $fh;
-
-	$text .= "\n\n" . text_table(map { [ "$_->[0]:", $_->[1] ] } @where)
-	  . "\n";
-	$text .= text_table(\@figure_head, map { [ figure_cells($_) ] } @figures)
-	  . "\n"
-	  if @figures;
-	$text .= text_table(\@note_head, map { [ note_cells($_) ] } @notes)
-	  if @notes;
-	$text .= "\nQUICK: these figures are noise.\n" if $quick;
-	print $text;
-	printf "%d s. Written: %s/results.json, benchmarks.md\n", time - $began,
-	  $out;
-
-	open $fh, '>', "$out/results.json" or die $!;
-	print $fh JSON::PP->new->canonical->pretty->encode(
-		{
-			circumstances => { map { @$_ } @where },
-			quick         => $quick ? JSON::PP::true : JSON::PP::false,
-			repetitions   => $reps,
-			slice_seconds => $seconds,
-			figures       => [
-				map {
-					{
-						%$_, defined $_->{met}
-						? (met => $_->{met} ? JSON::PP::true
-							: JSON::PP::false) : ()
-					}
-				} @figures
-			],
-			notes => \@notes
-		});
-	close $fh;
-	write_page($quick, $reps, $seconds, @where);
-}
-
-# docs/benchmarks.md.
-sub write_page
-{
-	my ($quick, $reps, $seconds, @where) = @_;
-	my (@parts, %seen);
-
-	open my $fh, '>', "$out/benchmarks.md" or die $!;
-	print $fh <<"MD";
-# Benchmarks
-
-Written by `make bench PUBLISH=1`, all of it from one run of $reps repetitions in
-slices of $seconds s where nothing else is said. What is compared runs on the same server, one side after
-the other, in alternating order. Values are medians with the least and the most
-of the repetitions; the ratio is taken of each repetition's pair.
-
-MD
-	print $fh "**A quick run: these figures are noise.**\n\n" if $quick;
-	print $fh markdown_table([ 'where', '' ], @where), "\n\n";
-	@parts = grep { !$seen{$_}++ } map { $_->{part} } @figures, @notes;
-	foreach my $name (@parts)
-	{
-		my @mine  = grep { $_->{part} eq $name } @figures;
-		my @other = grep { $_->{part} eq $name } @notes;
-		my @missed = grep { defined $_->{met} && !$_->{met} } @mine;
-
-		print $fh "## $name\n\n$method{$name}\n\n";
-		print $fh markdown_table(\@figure_head,
-			map { [ figure_cells($_) ] } @mine), "\n\n"
-		  if @mine;
-		print $fh markdown_table(\@note_head,
-			map { [ note_cells($_) ] } @other), "\n\n"
-		  if @other;
-		print $fh "Missed: $_->{name}. ", $_->{limits} // '', "\n\n" foreach @missed;
-	}
-	close $fh;
-}
+# One more line of that.
+sub circumstance { push @circumstances, [@_]; }
 
 1;

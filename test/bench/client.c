@@ -23,7 +23,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "../demo/client.h"
+#include "bench.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -33,7 +33,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SECOND			UINT64_C(1000000)
 #define PATIENCE		(20 * SECOND)
 
 /* Followers are at the end of it all when nothing came for so long. */
@@ -84,36 +83,6 @@ typedef struct Client
 	uint64_t	bytes;
 } Client;
 
-/* Run a statement that must work, and throw its result away. */
-static void
-run(PGconn *conn, const char *sql)
-{
-	PGresult   *result = query(conn, sql, 0, NULL);
-
-	if (result == NULL)
-		die("connection lost: %s", sql);
-	PQclear(result);
-}
-
-/* Prepare a statement. */
-static void
-prepare(PGconn *conn, const char *name, const char *sql)
-{
-	PGresult   *result = PQprepare(conn, name, sql, 0, NULL);
-
-	if (PQresultStatus(result) != PGRES_COMMAND_OK)
-		die("%s\n%s", PQerrorMessage(conn), sql);
-	PQclear(result);
-}
-
-/* Send an execution of a prepared statement. */
-static void
-send_prepared(PGconn *conn, const char *name, int n, const char *const *params)
-{
-	if (!PQsendQueryPrepared(conn, name, n, params, NULL, NULL, 0))
-		die("%s", PQerrorMessage(conn));
-}
-
 /*
  * The result of what runs, if it is there already: the one value that it
  * answered, to be freed; NULL if it isn't.
@@ -157,32 +126,16 @@ take_notifies(Client *client)
 	return n;
 }
 
-/*
- * Take an answer over: its cursor, and how many events it has.  Looks at the
- * text alone: an answer begins with its cursor, as does each event in it.
- */
+/* Take an answer over: its cursor, and how many events it has. */
 static int
 take_answer(Client *client, const char *answer)
 {
-	static const char start[] = "{\"cursor\":\"";
-	const char *cursor = answer + strlen(start);
-	const char *end;
-	int			n = 0;
+	int			n;
 
-	if (strncmp(answer, start, strlen(start)) != 0 ||
-		(end = strchr(cursor, '"')) == NULL)
-		die("unexpected answer: %.100s", answer);
-	if (strstr(end, "\"reset\":true") == end + 2)
-		die("an answer tells of a reset: %.100s", answer);
 	free(client->cursor);
-	client->cursor = strndup(cursor, end - cursor);
+	client->cursor = read_answer(answer, &n);
 	client->answers++;
 	client->bytes += strlen(answer);
-	while ((end = strstr(end, start)) != NULL)
-	{
-		n++;
-		end++;
-	}
 	client->events += n;
 	return n;
 }
