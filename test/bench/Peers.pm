@@ -110,8 +110,8 @@ sub start_peers
 		join ', ', "pg_notify as of EctoWatch's triggers",
 		(map {
 			{
-				decode => "$plugin "
-				  . ($plugin eq 'wal2json' ? version("postgresql-$pg-wal2json") : ''),
+				decode => $plugin eq 'wal2json'
+				  ? "wal2json " . version("postgresql-$pg-wal2json") : $plugin,
 				outbox => 'an outbox polled every 100 ms',
 				pgq => 'PgQ ' . version("postgresql-$pg-pgq3")
 				  . ' with a tick every 100 ms',
