@@ -4,7 +4,8 @@
 #   make test [T='t/003_*.pl sql/watch.sql'] everything (or what T names), in
 #                                            private clusters under build/;
 #                                            PG=17, 18, 19: scripts/suite
-#   make test-long [T=...]                   the same, with more rows
+#   make test-long [T=...]                   the same, with more rows, for
+#                                            longer, and with a seed at random
 #   make ha                                  fail over under load, with Patroni
 #                                            and etcd, three servers
 #   make soak [MINUTES=30] [SEED=s] [FAULTS='kill-tailer lose-slot']

@@ -118,6 +118,7 @@ is(ask($other, 'SELECT 1'), '1',
 
 # Who asks only when rung, from the cursor that listen() answered on, is in the
 # end rung for all; whatever was committed while it began to listen.
+random_seed();
 my $writer = session();
 my $missed = 0;
 foreach my $round (1 .. 40)

@@ -11,10 +11,8 @@ use Chatroom::Test;
 use Test::More;
 use Time::HiRes qw(time usleep);
 
-my $seed = $ENV{CHATROOM_SEED} // int(rand(1_000_000));
 my $seconds = $ENV{CHATROOM_LONG} ? 240 : 10;
-srand($seed);
-note("seed $seed");
+random_seed();
 
 my $node = chatroom_node('chaos', conf => <<'CONF');
 chatroom.cache_size = 8MB

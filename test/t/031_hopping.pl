@@ -11,10 +11,8 @@ use PostgreSQL::Test::Cluster;
 use Test::More;
 use Time::HiRes qw(time usleep);
 
-my $seed = $ENV{CHATROOM_SEED} // int(rand(1_000_000));
 my $seconds = $ENV{CHATROOM_LONG} ? 180 : 8;
-srand($seed);
-note("seed $seed");
+random_seed();
 
 my $primary = chatroom_node('hop_primary', conf => <<'CONF');
 chatroom.cache_size = 32MB

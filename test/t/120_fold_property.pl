@@ -14,11 +14,9 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time);
 
-my $seed   = $ENV{CHATROOM_SEED} // int(rand(1_000_000_000));
+my $seed   = random_seed();
 my $rounds = $ENV{CHATROOM_ROUNDS} // ($ENV{CHATROOM_LONG} ? 10_000 : 300);
 my $rounds_a_schema = 12;
-
-note("CHATROOM_SEED=$seed");
 
 my $node = chatroom_node('fold_property',
 	conf => "chatroom.cache_size = '16MB'\nfsync = off\n"

@@ -16,11 +16,9 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time);
 
-my $seed = $ENV{CHATROOM_SEED} // int(rand(1_000_000));
+my $seed = random_seed();
 my $seconds = $ENV{CHATROOM_LONG} ? 240 : 20;
 my $batch = 20;
-srand($seed);
-note("seed $seed");
 
 my $node = chatroom_node('calls', conf => <<'CONF');
 log_error_verbosity = verbose

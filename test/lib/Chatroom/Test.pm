@@ -4,6 +4,7 @@
 #   make_log(NODE)                 a watched table that can tell what is missing
 #   writers(NODE, OPTIONS)         pgbench clients that write to it
 #   poll_until(WHAT, CODE)         wait for a condition; never sleep for a time
+#   random_seed()                  begin what is done at random
 #
 # A Follower keeps a cursor and all that it was told; Session is a psql that
 # stays connected.
@@ -20,11 +21,22 @@ use Time::HiRes qw(time usleep);
 use Chatroom::Follower;
 use Chatroom::Session;
 
-our @EXPORT = qw(add_rows chatroom_node make_log writers poll_until crash start_again
-  tailer_pid status wait_running watched_rows);
+our @EXPORT = qw(add_rows chatroom_node make_log writers poll_until random_seed crash
+  start_again tailer_pid status wait_running watched_rows);
 
 # How long anything may take, in seconds.
 our $timeout = 60;
+
+# The seed of what a test does at random: CHATROOM_SEED, which test/run chooses
+# and prints. rand() begins with it; pgbench has it already.
+sub random_seed
+{
+	my $seed = $ENV{CHATROOM_SEED} // 1;
+
+	srand($seed);
+	note("CHATROOM_SEED=$seed");
+	return $seed;
+}
 
 # A server with chatroom in database postgres. Options: preload (1), conf (text
 # for postgresql.conf), start (1), create (1).
