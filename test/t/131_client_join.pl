@@ -16,6 +16,8 @@ delete $ENV{NO_COLOR};
 $node->safe_psql('postgres', 'SELECT chatroom.migrate()');
 wait_running($node);
 
+my $input = PostgreSQL::Test::Utils::tempdir() . '/input';
+
 sub sql { return $node->safe_psql('postgres', $_[0]); }
 
 # Start a client on a terminal of its own.
@@ -106,14 +108,22 @@ sub leave
 	is(finish($client), 0, $name // "$client->{name} leaves");
 }
 
-# Run a client with pipes: status, output, errors.
+# Run a client with pipes: status, output, errors. It may end without having
+# read all: IPC::Run would die of that, cat ends quietly.
 sub piped
 {
 	my ($in, @args) = @_;
 	my ($out, $err) = ('', '');
 
-	IPC::Run::run([ 'chatroom', '-d', $db, @args ], '<', \$in, '>', \$out,
-		'2>', \$err, IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
+	unlink $input;
+	append_to_file($input, $in);
+	IPC::Run::run(
+		[
+			'bash', '-c', 'cat "$0" 2> /dev/null | "$@"', $input,
+			'chatroom', '-d', $db, @args
+		],
+		'<', \undef, '>', \$out, '2>', \$err,
+		IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
 	return ($? >> 8, $out, $err);
 }
 
