@@ -124,7 +124,7 @@ $copy->{session}->close;
 is(segments(), 3, 'there are three caches');
 unblocked('a database can be dropped that someone listened in',
 	'DROP DATABASE copy');
-poll_until('the cache is gone', sub { segments() == 2 }, 10);
+poll_until('the cache is gone', sub { segments() == 2 });
 is(segments(), 2, 'its cache is given back');
 is(cached_databases(), 'postgres renamed', 'and is in the status no more');
 unblocked('so can one that nobody ever used', 'DROP DATABASE copy2');
@@ -175,7 +175,7 @@ unblocked(
 $writers->finish;
 $follower->{session}->close;
 $waiter->close;
-poll_until('the cache is gone', sub { segments() == 1 }, 10);
+poll_until('the cache is gone', sub { segments() == 1 });
 is(segments(), 1, 'its cache is given back');
 is(cached_databases(), 'postgres', 'and is in the status no more');
 $one->catch_up;

@@ -203,30 +203,36 @@ SELECT follow(:client_id, :room);
 SQL
 $node->safe_psql('postgres', 'SELECT chatroom.stat_reset()');
 
-my @runs = map {
-	my ($script, $clients) = @$_;
-	my $run = { name => $script, out => '', err => '' };
-
-	$run->{run} = IPC::Run::start(
-		[
-			'pgbench', '-n', '-c', $clients, '-j', 1, '-T', 6,
-			'-f', "$dir/$script", '-M', 'prepared',
-			$node->connstr('postgres')
-		],
-		'<', \undef, '>', \$run->{out}, '2>', \$run->{err});
-	$run;
-} [ 'write', 3 ], [ 'read', 6 ];
-foreach my $run (@runs)
+# For 6 seconds, and again on a machine that doesn't get far in that time.
+my ($told, $resets, $overwritten, $evicted);
+foreach my $round (1 .. 10)
 {
-	$run->{run}->finish;
-	is($run->{run}->result(0), 0,
-		"clients that $run->{name} while the ring wraps around")
-	  or diag($run->{err});
+	my @runs = map {
+		my ($script, $clients) = @$_;
+		my $run = { name => $script, out => '', err => '' };
+
+		$run->{run} = IPC::Run::start(
+			[
+				'pgbench', '-n', '-c', $clients, '-j', 1, '-T', 6,
+				'-f', "$dir/$script", '-M', 'prepared',
+				$node->connstr('postgres')
+			],
+			'<', \undef, '>', \$run->{out}, '2>', \$run->{err});
+		$run;
+	} [ 'write', 3 ], [ 'read', 6 ];
+	foreach my $run (@runs)
+	{
+		$run->{run}->finish;
+		is($run->{run}->result(0), 0,
+			"clients that $run->{name} while the ring wraps around")
+		  or diag($run->{err});
+	}
+	($told, $resets, $overwritten, $evicted) = split /\|/,
+	  $node->safe_psql('postgres',
+		'SELECT t.last_value, r.last_value, overwritten, topics_evicted FROM told t, resets r, chatroom.status WHERE database = current_database()'
+	  );
+	last if $told > 500 && $resets > 1 && $overwritten > 1000 && $evicted > 1000;
 }
-my ($told, $resets, $overwritten, $evicted) = split /\|/,
-  $node->safe_psql('postgres',
-	'SELECT t.last_value, r.last_value, overwritten, topics_evicted FROM told t, resets r, chatroom.status WHERE database = current_database()'
-  );
 note("$told told, $resets resets, $overwritten overwritten, $evicted topics evicted");
 cmp_ok($told,        '>', 500,  'they were told what happened');
 cmp_ok($resets,      '>', 1,    'or were told to reset');
@@ -240,8 +246,7 @@ my $behind = poll_until(
 SELECT count(follow(reader, room)) FROM seen WHERE room <= 20;
 SELECT count(*) FROM seen JOIN rooms ON id = room WHERE room <= 20 AND seen.n <> rooms.n;
 SQL
-	},
-	20);
+	});
 ok($behind, 'in the end nothing is missing');
 $node->stop;
 

@@ -110,7 +110,7 @@ goes_on($follower, 'a transaction that is older than that is told', 0);
 
 # An idle server lets it go, too, as soon as something happens.
 $node->safe_psql('postgres', 'CHECKPOINT; SELECT pg_switch_wal(); CHECKPOINT');
-poll_until('WAL is let go', sub { retained() <= 20 }, 20);
+poll_until('WAL is let go', sub { retained() <= 20 });
 cmp_ok(retained(), '<=', 20, 'in the end no more than that');
 
 # A smaller max_slot_wal_keep_size wins over retain_wal.
@@ -176,7 +176,7 @@ is(segments(), 1, 'there is a cache');
 is($node->safe_psql('postgres', 'SELECT chatroom.stop()'), 't', 'stop stops');
 is(slot($node), '', 'and gives the slot back');
 $follower->{session}->close;
-poll_until('memory is given back', sub { segments() == 0 }, 10);
+poll_until('memory is given back', sub { segments() == 0 });
 is(segments(), 0, 'and memory');
 $follower->{resets} = 0;
 $follower->follow;

@@ -53,8 +53,7 @@ sub with_cache
 		sub {
 			$follower->follow;
 			status($node, 'cache_failed IS FALSE AND cache_bytes > 0') eq 't';
-		},
-		30);
+		});
 	$follower->{resets} = 0;
 	$follower->follow;
 	$follower->catch_up;

@@ -152,8 +152,7 @@ foreach my $round (1 .. 40)
 			$at = changes($other, 'public.log', $at)->{cursor}
 			  if bells($other, 0);
 			return Chatroom::Follower::lsn($at) >= $last;
-		},
-		20);
+		});
 	$missed++ unless $rang;
 	ask($other, "SELECT chatroom.unlisten('public.log')");
 	bells($other, 0);

@@ -225,8 +225,7 @@ sub said
 			return !grep {
 				$_->{printed} !~ /^\Q$text\E/m && $_->{run}->pumpable
 			} @followers;
-		},
-		$PostgreSQL::Test::Utils::timeout_default);
+		});
 }
 
 sub say_in_lobby

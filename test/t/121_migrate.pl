@@ -57,10 +57,11 @@ foreach my $name (sort keys %scripts)
 			'-f', $file, 'postgres' ], '>', \$out, '2>', \$err) };
 }
 
-# Up and down, all the while; two at a time do no harm either.
+# Up and down, all the while, and more than once; two at a time do no harm
+# either.
 my $moves = 0;
 my $end = time() + $seconds - 1;
-while (time() < $end)
+while (time() < $end || $moves < 4)
 {
 	my $version = $moves % 2 ? 1 : 2;
 	my ($out, $err) = ('', '');
@@ -73,7 +74,7 @@ while (time() < $end)
 	$moves++;
 	usleep(50_000);
 }
-cmp_ok($moves, '>=', 4, "moved up and down ($moves times)");
+note("moved up and down $moves times");
 
 foreach my $writer (@writers)
 {

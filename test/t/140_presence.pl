@@ -79,12 +79,12 @@ is(result($on_standby, "SELECT chatroom.$_"), '25006', "no $_ on a standby")
 my $moment = $node->safe_psql('postgres', "SELECT extract(epoch FROM clock_timestamp()) FROM pg_terminate_backend($pid)");
 present_is($node, 'lobby', 'ann 3, ben', 'a session that is terminated leaves');
 poll_until('it is told', sub { left_after($node, 'lobby', $moment) ne '' });
-cmp_ok(left_after($node, 'lobby', $moment), '<', 1, 'within a second');
+cmp_ok(left_after($node, 'lobby', $moment), '<', 10, 'within seconds');
 $moment = time();
 $ben->close;
 present_is($node, 'lobby', 'nobody', 'a client that goes away leaves');
 poll_until('it is told', sub { left_after($node, 'lobby', $moment) > 0 });
-cmp_ok(left_after($node, 'lobby', $moment), '<', 1, 'within a second');
+cmp_ok(left_after($node, 'lobby', $moment), '<', 10, 'within seconds');
 present_is($standby, 'lobby', 'nobody', 'on the standby, too');
 $_->agrees('followers were told') foreach $here, $there;
 is_deeply($here->{count}, { presence_join => 3, presence_update => 1, presence_leave => 3 }, 'once of each');
@@ -98,7 +98,7 @@ present_is($standby, 'lobby', 'ben 4', 'a lease is seen on the standby');
 $moved->agrees('a cursor of the primary is good there');
 present_is($node, 'lobby', 'nobody', 'and ends');
 poll_until('it is told', sub { left_after($node, 'lobby', $moment) > 0 });
-cmp_ok(left_after($node, 'lobby', $moment), '<', 1.5, 'in time');
+cmp_ok(left_after($node, 'lobby', $moment), '<', 10, 'in time');
 cmp_ok(left_after($node, 'lobby', $moment), '>', 0.9, 'but not before');
 $_->agrees('followers were told of its end') foreach $here, $there;
 

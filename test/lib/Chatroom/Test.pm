@@ -25,7 +25,7 @@ our @EXPORT = qw(add_rows chatroom_node make_log writers poll_until random_seed 
   start_again tailer_pid status wait_running watched_rows);
 
 # How long anything may take, in seconds.
-our $timeout = 60;
+my $timeout = $PostgreSQL::Test::Utils::timeout_default;
 
 # The seed of what a test does at random: CHATROOM_SEED, which test/run chooses
 # and prints. rand() begins with it; pgbench has it already.
@@ -190,8 +190,8 @@ sub Chatroom::Test::Writers::finish
 # Wait until CODE is true; fails after the timeout.
 sub poll_until
 {
-	my ($what, $code, $seconds) = @_;
-	my $end = time() + ($seconds // $timeout);
+	my ($what, $code) = @_;
+	my $end = time() + $timeout;
 
 	for (;;)
 	{
