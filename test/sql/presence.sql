@@ -17,7 +17,7 @@ CREATE FUNCTION told(topic text, since text, wanted int) RETURNS TABLE (type tex
 DECLARE
 	n int;
 BEGIN
-	FOR i IN 1 .. 2000 LOOP
+	FOR i IN 1 .. 20000 LOOP
 		SELECT count(*) INTO n FROM chatroom.events(topic, since);
 		EXIT WHEN n >= wanted;
 		PERFORM pg_sleep(0.005);

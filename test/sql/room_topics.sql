@@ -42,7 +42,7 @@ LANGUAGE plpgsql AS $$
 DECLARE
 	types text;
 BEGIN
-	FOR i IN 1 .. 1000 LOOP
+	FOR i IN 1 .. 10000 LOOP
 		SELECT string_agg(s.type, ' ') INTO types FROM rt.show(asked, since) s;
 		EXIT WHEN types ~ 'leave';
 		PERFORM pg_sleep(0.01);
