@@ -21,6 +21,7 @@ package Chatroom::Follower;
 use strict;
 use warnings;
 use JSON::PP;
+use PostgreSQL::Test::Utils ();
 use Test::More;
 use Chatroom::Session;
 
@@ -111,7 +112,7 @@ sub is_complete
 	my ($self, $name, $node) = @_;
 	my $rows =
 	  Chatroom::Test::watched_rows($node // $self->{node}, $self->{db});
-	my $end = time() + 5;
+	my $end = time() + $PostgreSQL::Test::Utils::timeout_default;
 	my (@missing, @extra);
 
 	do
