@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "base/descriptors.h"
+#include "base/hash.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 
@@ -37,17 +38,12 @@ chatroom_remember_descriptor(uint64 id, const char *body, int len)
 
 	if (own_descriptors == NULL)
 	{
-		HASHCTL		control;
-
 		own_context = AllocSetContextCreate(TopMemoryContext,
 											"chatroom own descriptors",
 											ALLOCSET_SMALL_SIZES);
-		control.keysize = sizeof(uint64);
-		control.entrysize = sizeof(OwnDescriptor);
-		control.hcxt = own_context;
-		own_descriptors = hash_create("chatroom own descriptors", 32,
-									  &control,
-									  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+		own_descriptors = chatroom_make_hash("chatroom own descriptors",
+											 own_context, 32, sizeof(uint64),
+											 sizeof(OwnDescriptor));
 	}
 	own = hash_search(own_descriptors, &id, HASH_ENTER, &found);
 	if (found && own->valid)

@@ -21,6 +21,7 @@
 #include "access/tableam.h"
 #include "base/compat.h"
 #include "base/grants.h"
+#include "base/hash.h"
 #include "base/topics.h"
 #include "base/watches.h"
 #include "catalog/namespace.h"
@@ -257,7 +258,6 @@ load_grants(void)
 {
 	static bool registered = false;
 	AllGrants	grants = {0};
-	HASHCTL		control;
 	uint64		before;
 
 	if (!registered)
@@ -279,11 +279,8 @@ load_grants(void)
 										   "chatroom grants",
 										   ALLOCSET_DEFAULT_SIZES);
 	read_all_grants(&grants);
-	control.keysize = sizeof(Oid);
-	control.entrysize = sizeof(RoleGrants);
-	control.hcxt = grants.context;
-	grants.roles = hash_create("chatroom roles", 16, &control,
-							   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	grants.roles = chatroom_make_hash("chatroom roles", grants.context, 16,
+									  sizeof(Oid), sizeof(RoleGrants));
 	MemoryContextSetParent(grants.context, TopMemoryContext);
 	if (all.context != NULL)
 		MemoryContextDelete(all.context);

@@ -26,6 +26,7 @@
 #include "access/xact.h"
 #include "base/compat.h"
 #include "base/event.h"
+#include "base/hash.h"
 #include "base/identity.h"
 #include "base/rooms.h"
 #include "base/settings.h"
@@ -155,13 +156,8 @@ subtransaction_ended(SubXactEvent event, SubTransactionId id,
 static void
 make_kept_schemas(void)
 {
-	HASHCTL		control;
-
-	control.keysize = sizeof(Oid);
-	control.entrysize = sizeof(KeptSchema);
-	control.hcxt = TopMemoryContext;
-	kept_schemas = hash_create("chatroom prefixes", 16, &control,
-							   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	kept_schemas = chatroom_make_hash("chatroom prefixes", TopMemoryContext,
+									  16, sizeof(Oid), sizeof(KeptSchema));
 	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(NAMESPACEOID, catalog_changed, (Datum) 0);
 	RegisterSubXactCallback(subtransaction_ended, NULL);

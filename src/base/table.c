@@ -22,6 +22,7 @@
 #include "access/xact.h"
 #include "base/arguments.h"
 #include "base/compat.h"
+#include "base/hash.h"
 #include "base/table.h"
 #include "base/watches.h"
 #include "catalog/namespace.h"
@@ -149,13 +150,8 @@ retire(MemoryContext context)
 static void
 make_tables(void)
 {
-	HASHCTL		control = {0};
-
-	control.keysize = sizeof(Oid);
-	control.entrysize = sizeof(TableEntry);
-	control.hcxt = TopMemoryContext;
-	tables = hash_create("chatroom tables", 32, &control,
-						 HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	tables = chatroom_make_hash("chatroom tables", TopMemoryContext, 32,
+								sizeof(Oid), sizeof(TableEntry));
 	CacheRegisterRelcacheCallback(invalidate_table, (Datum) 0);
 	CacheRegisterSyscacheCallback(NAMESPACEOID, invalidate_schemas,
 								  (Datum) 0);

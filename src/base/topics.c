@@ -24,6 +24,7 @@
 
 #include "base/compat.h"
 #include "base/event.h"
+#include "base/hash.h"
 #include "base/topics.h"
 #include "base/watches.h"
 #include "catalog/namespace.h"
@@ -198,7 +199,6 @@ static void
 make_kept_topics(void)
 {
 	static bool registered = false;
-	HASHCTL		control;
 
 	if (kept_context != NULL)
 		MemoryContextDelete(kept_context);
@@ -206,11 +206,8 @@ make_kept_topics(void)
 	kept_context = AllocSetContextCreate(TopMemoryContext,
 										 "chatroom topics",
 										 ALLOCSET_DEFAULT_SIZES);
-	control.keysize = sizeof(uint64);
-	control.entrysize = sizeof(KeptTopic);
-	control.hcxt = kept_context;
-	kept_topics = hash_create("chatroom topics", 64, &control,
-							  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	kept_topics = chatroom_make_hash("chatroom topics", kept_context, 64,
+									 sizeof(uint64), sizeof(KeptTopic));
 	if (!registered)
 	{
 		CacheRegisterRelcacheCallback(forget_topics_of, (Datum) 0);

@@ -32,6 +32,7 @@
 #include "base/compat.h"
 #include "base/cursor.h"
 #include "base/duration.h"
+#include "base/hash.h"
 #include "base/identity.h"
 #include "base/launch.h"
 #include "base/memory.h"
@@ -341,14 +342,10 @@ unlisten_at_command(bool discard, const char *channel)
 static void
 prepare_session(void)
 {
-	HASHCTL		control = {0};
-
 	if (held_interests != NULL)
 		return;
-	control.keysize = sizeof(uint64);
-	control.entrysize = sizeof(Held);
-	held_interests = hash_create("chatroom interests", 16, &control,
-								 HASH_ELEM | HASH_BLOBS);
+	held_interests = chatroom_make_hash("chatroom interests", TopMemoryContext,
+										16, sizeof(uint64), sizeof(Held));
 	before_shmem_exit(give_back_at_exit, (Datum) 0);
 	RegisterXactCallback(transaction_ended, NULL);
 	RegisterSubXactCallback(subtransaction_ended, NULL);

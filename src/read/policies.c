@@ -36,6 +36,7 @@
 #include "access/table.h"
 #include "base/columns.h"
 #include "base/compat.h"
+#include "base/hash.h"
 #include "base/spi.h"
 #include "base/subtransaction.h"
 #include "fmgr.h"
@@ -226,13 +227,8 @@ roles_changed(Datum arg, int cacheid, uint32 hashvalue)
 static void
 make_plan_table(void)
 {
-	HASHCTL		control;
-
-	control.keysize = sizeof(PlanKey);
-	control.entrysize = sizeof(PolicyPlan);
-	control.hcxt = TopMemoryContext;
-	plans = hash_create("chatroom policies", 16, &control,
-						HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	plans = chatroom_make_hash("chatroom policies", TopMemoryContext, 16,
+							   sizeof(PlanKey), sizeof(PolicyPlan));
 	CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, roles_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(AUTHOID, roles_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(DATABASEOID, roles_changed, (Datum) 0);

@@ -25,6 +25,7 @@
 #include "access/xact.h"
 #include "access/xlog_internal.h"
 #include "base/compat.h"
+#include "base/hash.h"
 #include "base/memory.h"
 #include "base/wal.h"
 #include "commands/dbcommands_xlog.h"
@@ -59,17 +60,13 @@ static MemoryContext assemble_context;
 void
 chatroom_assemble_init(void)
 {
-	HASHCTL		control;
-
 	assemble_context = AllocSetContextCreate(TopMemoryContext,
 											 "chatroom assemble",
 											 ALLOCSET_DEFAULT_SIZES);
-	control.keysize = sizeof(TransactionId);
-	control.entrysize = sizeof(OpenTransaction);
-	control.hcxt = assemble_context;
-	open_transactions = hash_create("chatroom open transactions", 256,
-									&control,
-									HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	open_transactions = chatroom_make_hash("chatroom open transactions",
+										   assemble_context, 256,
+										   sizeof(TransactionId),
+										   sizeof(OpenTransaction));
 }
 
 /* A 32-bit xid seen in WAL, with its epoch. */

@@ -29,6 +29,7 @@
 #include "access/xlog.h"
 #include "base/clock.h"
 #include "base/compat.h"
+#include "base/hash.h"
 #include "base/memory.h"
 #include "base/settings.h"
 #include "base/wal.h"
@@ -102,7 +103,6 @@ static bool caches_settled = false;
 void
 chatroom_publish_init(void)
 {
-	HASHCTL		control;
 	MemoryContext old;
 
 	publish_context = AllocSetContextCreate(TopMemoryContext,
@@ -111,16 +111,11 @@ chatroom_publish_init(void)
 	event_context = AllocSetContextCreate(publish_context,
 										  "chatroom event",
 										  ALLOCSET_DEFAULT_SIZES);
-	memset(&control, 0, sizeof(control));
-	control.keysize = sizeof(Oid);
-	control.entrysize = sizeof(TailerDatabase);
-	control.hcxt = publish_context;
-	databases = hash_create("chatroom databases", 16, &control,
-							HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	control.keysize = sizeof(DescriptorKey);
-	control.entrysize = sizeof(KnownDescriptor);
-	descriptors = hash_create("chatroom descriptors", 128, &control,
-							  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	databases = chatroom_make_hash("chatroom databases", publish_context, 16,
+								   sizeof(Oid), sizeof(TailerDatabase));
+	descriptors = chatroom_make_hash("chatroom descriptors", publish_context,
+									 128, sizeof(DescriptorKey),
+									 sizeof(KnownDescriptor));
 	old = MemoryContextSwitchTo(publish_context);
 	initStringInfo(&batch);
 	initStringInfo(&marks);

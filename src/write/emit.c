@@ -50,6 +50,7 @@
 #include "base/columns.h"
 #include "base/compat.h"
 #include "base/descriptors.h"
+#include "base/hash.h"
 #include "base/memory.h"
 #include "base/settings.h"
 #include "base/values.h"
@@ -306,13 +307,8 @@ invalidate_all_plans(Datum arg, int cacheid, uint32 hashvalue)
 static void
 make_plan_table(void)
 {
-	HASHCTL		control;
-
-	control.keysize = sizeof(Oid);
-	control.entrysize = sizeof(EmitEntry);
-	control.hcxt = TopMemoryContext;
-	plans = hash_create("chatroom emit plans", 16, &control,
-						HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	plans = chatroom_make_hash("chatroom emit plans", TopMemoryContext, 16,
+							   sizeof(Oid), sizeof(EmitEntry));
 	CacheRegisterRelcacheCallback(invalidate_plans, (Datum) 0);
 	CacheRegisterSyscacheCallback(NAMESPACEOID, invalidate_all_plans,
 								  (Datum) 0);

@@ -24,6 +24,7 @@
 #include "access/table.h"
 #include "base/columns.h"
 #include "base/compat.h"
+#include "base/hash.h"
 #include "catalog/pg_index.h"
 #include "commands/trigger.h"
 #include "nodes/nodeFuncs.h"
@@ -552,13 +553,8 @@ invalidate_all_sets(Datum arg, int cacheid, uint32 hashvalue)
 static void
 make_set_table(void)
 {
-	HASHCTL		control;
-
-	control.keysize = sizeof(Oid);
-	control.entrysize = sizeof(RuleSetEntry);
-	control.hcxt = TopMemoryContext;
-	rule_sets = hash_create("chatroom rules", 16, &control,
-							HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	rule_sets = chatroom_make_hash("chatroom rules", TopMemoryContext, 16,
+								   sizeof(Oid), sizeof(RuleSetEntry));
 	CacheRegisterRelcacheCallback(invalidate_sets, (Datum) 0);
 	CacheRegisterSyscacheCallback(NAMESPACEOID, invalidate_all_sets,
 								  (Datum) 0);
