@@ -158,23 +158,35 @@ check_post(const RoomCall *call, const Post *post)
 							 "own name only.");
 }
 
-/* post(room, username text, text text, client_key text, prefix text) */
-static Datum
-post_to_room(FunctionCallInfo fcinfo, RoomArgument how)
+/*
+ * Post what the arguments say.  Told is which is the client's key (-1: none),
+ * and which the prefix.
+ */
+static Jsonb *
+post_arguments(FunctionCallInfo fcinfo, RoomArgument how, int client_key,
+			   int prefix)
 {
 	RoomCall	call;
 	Post		post;
 	Jsonb	   *row;
 
-	chatroom_room_to_change(fcinfo, how, 4, &call);
+	chatroom_room_to_change(fcinfo, how, prefix, &call);
 	post.username = chatroom_text_arg(fcinfo, 1, "username");
 	post.text = chatroom_text_arg(fcinfo, 2, "text");
-	post.client_key = PG_ARGISNULL(3) ? NULL : PG_GETARG_TEXT_PP(3);
+	post.client_key = client_key < 0 || PG_ARGISNULL(client_key) ? NULL :
+		PG_GETARG_TEXT_PP(client_key);
 	check_post(&call, &post);
 	chatroom_spi_connect();
 	row = post_message(&call, &post);
 	chatroom_spi_finish();
-	PG_RETURN_JSONB_P(row);
+	return row;
+}
+
+/* post(room, username text, text text, client_key text, prefix text) */
+static Datum
+post_to_room(FunctionCallInfo fcinfo, RoomArgument how)
+{
+	PG_RETURN_JSONB_P(post_arguments(fcinfo, how, 3, 4));
 }
 
 CHATROOM_ROOM_FUNCTION(chatroom_post, post_to_room);
@@ -187,18 +199,8 @@ CHATROOM_ROOM_FUNCTION(chatroom_post, post_to_room);
 static Datum
 shout_in_room(FunctionCallInfo fcinfo, RoomArgument how)
 {
-	RoomCall	call;
-	Post		post;
-	Jsonb	   *row;
+	Jsonb	   *row = post_arguments(fcinfo, how, -1, 3);
 
-	chatroom_room_to_change(fcinfo, how, 3, &call);
-	post.username = chatroom_text_arg(fcinfo, 1, "username");
-	post.text = chatroom_text_arg(fcinfo, 2, "text");
-	post.client_key = NULL;
-	check_post(&call, &post);
-	chatroom_spi_connect();
-	row = post_message(&call, &post);
-	chatroom_spi_finish();
 	(void) set_config_option("synchronous_commit", "off", PGC_USERSET,
 							 PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0,
 							 false);
