@@ -317,6 +317,16 @@ static const char *const replace_names[] = {
 	"delete_if_exists"
 };
 
+/* Where a word stands in a list; -1: nowhere. */
+static int
+find_word(const char *const *words, int n, const char *text)
+{
+	for (int i = 0; i < n; i++)
+		if (strcmp(words[i], text) == 0)
+			return i;
+	return -1;
+}
+
 /* The word for a kind of association. */
 const char *
 chatroom_assoc_kind_name(AssocKind kind)
@@ -328,13 +338,11 @@ chatroom_assoc_kind_name(AssocKind kind)
 bool
 chatroom_parse_assoc_kind(const char *text, AssocKind *kind)
 {
-	for (int i = 0; i < lengthof(kind_names); i++)
-	{
+	int			i = find_word(kind_names, lengthof(kind_names), text);
+
+	if (i >= 0)
 		*kind = i;
-		if (strcmp(kind_names[i], text) == 0)
-			return true;
-	}
-	return false;
+	return i >= 0;
 }
 
 /* The word for what on_replace does. */
@@ -348,13 +356,11 @@ chatroom_replace_name(ReplaceAction action)
 bool
 chatroom_parse_replace(const char *text, ReplaceAction *action)
 {
-	for (int i = 0; i < lengthof(replace_names); i++)
-	{
+	int			i = find_word(replace_names, lengthof(replace_names), text);
+
+	if (i >= 0)
 		*action = i;
-		if (strcmp(replace_names[i], text) == 0)
-			return true;
-	}
-	return false;
+	return i >= 0;
 }
 
 /* The owner of a relation. */
