@@ -654,8 +654,8 @@ put_changeset(StringInfo buf, JsonbFrame *parent, const Changeset *changeset)
 }
 
 /* Do any tables of a changeset and its associations want settings pinned? */
-bool
-chatroom_changeset_settings(const Changeset *changeset)
+static bool
+needs_settings(const Changeset *changeset)
 {
 	ListCell   *lc;
 	ListCell   *lk;
@@ -664,23 +664,23 @@ chatroom_changeset_settings(const Changeset *changeset)
 		return true;
 	foreach(lc, changeset->assocs)
 		foreach(lk, ((AssocChange *) lfirst(lc))->kept)
-			if (chatroom_changeset_settings(lfirst(lk)))
+			if (needs_settings(lfirst(lk)))
 				return true;
 	return false;
 }
 
-/* A changeset as jsonb. */
+/* Write jsonb of a changeset, with the settings that its values want. */
 Jsonb *
-chatroom_changeset_jsonb(const Changeset *changeset)
+chatroom_write_changeset(const Changeset *changeset, PutChangeset put)
 {
 	StringInfoData buf;
 	ValuePins	pins;
 
 	chatroom_jsonb_start(&buf);
-	chatroom_pin(&pins, chatroom_changeset_settings(changeset));
+	chatroom_pin(&pins, needs_settings(changeset));
 	PG_TRY();
 	{
-		put_changeset(&buf, NULL, changeset);
+		put(&buf, NULL, changeset);
 	}
 	PG_FINALLY();
 	{
@@ -688,6 +688,13 @@ chatroom_changeset_jsonb(const Changeset *changeset)
 	}
 	PG_END_TRY();
 	return chatroom_jsonb_finish(&buf);
+}
+
+/* A changeset as jsonb. */
+Jsonb *
+chatroom_changeset_jsonb(const Changeset *changeset)
+{
+	return chatroom_write_changeset(changeset, put_changeset);
 }
 
 /* The row is not there, or not as it was. */

@@ -99,11 +99,14 @@ extern void chatroom_add_stale(Changeset *changeset, AttrNumber attnum);
 /* Is something to be written? */
 extern bool chatroom_has_changes(const Changeset *changeset);
 
+/* Write jsonb of a changeset; "put" has the settings pinned that it needs. */
+typedef void (*PutChangeset) (StringInfo buf, JsonbFrame *parent,
+							  const Changeset *changeset);
+extern Jsonb *chatroom_write_changeset(const Changeset *changeset,
+									   PutChangeset put);
+
 /* {"valid", "action", "changes", "errors", "data"}. */
 extern Jsonb *chatroom_changeset_jsonb(const Changeset *changeset);
-
-/* Do any tables of a changeset and its associations want settings pinned? */
-extern bool chatroom_changeset_settings(const Changeset *changeset);
 
 /* The key that names a row, of JSON: an object, or a scalar. */
 extern TableRow *chatroom_read_key(TableInfo *table, Jsonb *key);

@@ -1037,21 +1037,7 @@ put_result(StringInfo buf, JsonbFrame *parent, const Changeset *changeset)
 Jsonb *
 chatroom_result_row(const Changeset *changeset)
 {
-	StringInfoData buf;
-	ValuePins	pins;
-
-	chatroom_jsonb_start(&buf);
-	chatroom_pin(&pins, chatroom_changeset_settings(changeset));
-	PG_TRY();
-	{
-		put_result(&buf, NULL, changeset);
-	}
-	PG_FINALLY();
-	{
-		chatroom_unpin(&pins);
-	}
-	PG_END_TRY();
-	return chatroom_jsonb_finish(&buf);
+	return chatroom_write_changeset(changeset, put_result);
 }
 
 /* ---------------------------------------------------------- SQL functions */
