@@ -398,15 +398,9 @@ get_natives(RuleSet *rules, Relation relation)
 static TupleTableSlot *
 row_slot(NativeCheckState *state)
 {
-	const RuleInput *input = state->input;
-	int			natts = input->tupdesc->natts;
-
-	if (state->slot != NULL)
-		return state->slot;
-	state->slot = MakeSingleTupleTableSlot(input->tupdesc, &TTSOpsVirtual);
-	memcpy(state->slot->tts_values, input->values, sizeof(Datum) * natts);
-	memcpy(state->slot->tts_isnull, input->nulls, sizeof(bool) * natts);
-	return ExecStoreVirtualTuple(state->slot);
+	if (state->slot == NULL)
+		state->slot = chatroom_make_row_slot(state->input);
+	return state->slot;
 }
 
 /* Is a constraint of these columns to be looked at? */

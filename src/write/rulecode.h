@@ -272,6 +272,9 @@ extern Node *chatroom_expand_generated(Node *expr, Relation relation);
 extern bool chatroom_same_value(Form_pg_attribute attribute, Datum a,
 								bool a_null, Datum b, bool b_null);
 
+/* Make a slot of the new row. */
+extern TupleTableSlot *chatroom_make_row_slot(const RuleInput *input);
+
 /* Is a column's value another one than before, or is it to be taken so? */
 extern bool chatroom_column_changed(const RuleInput *input,
 									AttrNumber attnum);

@@ -195,20 +195,29 @@ read_value(RuleValue *value, const ValueType *type, Datum datum)
 	}
 }
 
+/* The new row as a slot that is made; see rulecode.h. */
+TupleTableSlot *
+chatroom_make_row_slot(const RuleInput *input)
+{
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(input->tupdesc,
+													&TTSOpsVirtual);
+	int			natts = input->tupdesc->natts;
+
+	memcpy(slot->tts_values, input->values, sizeof(Datum) * natts);
+	memcpy(slot->tts_isnull, input->nulls, sizeof(bool) * natts);
+	return ExecStoreVirtualTuple(slot);
+}
+
 /* The new row as a slot. */
 static TupleTableSlot *
 row_slot(Check *check)
 {
-	const RuleInput *input = check->input;
-	int			natts = input->tupdesc->natts;
-
-	if (check->slot != NULL)
-		return check->slot;
-	check->slot = MakeSingleTupleTableSlot(input->tupdesc, &TTSOpsVirtual);
-	check->own_slot = true;
-	memcpy(check->slot->tts_values, input->values, sizeof(Datum) * natts);
-	memcpy(check->slot->tts_isnull, input->nulls, sizeof(bool) * natts);
-	return ExecStoreVirtualTuple(check->slot);
+	if (check->slot == NULL)
+	{
+		check->slot = chatroom_make_row_slot(check->input);
+		check->own_slot = true;
+	}
+	return check->slot;
 }
 
 /* The value of a rule's column. */
