@@ -15,6 +15,11 @@
 #                                            what T names, with chatroom built
 #                                            with AddressSanitizer and UBSan
 #   make test-valgrind [T=...]               the same under valgrind
+#   make test-assert, make test-discard      the same on a server that has
+#                                            assertions; and that empties its
+#                                            caches whenever it could
+#   make fuzz [SECONDS=60] [MERGE=1]         each fuzzer so long; MERGE=1 makes
+#                                            test/fuzz/corpus anew
 #   make demo [LOG=file.tsv.gz]              see it work
 #   make bench [QUICK=1] [ONLY='insert sync'] [PUBLISH=1]
 #                                            how fast is it, next to others?
@@ -92,8 +97,8 @@ all install installcheck uninstall clean tree:
 endif
 
 .DEFAULT_GOAL := all
-.PHONY: setup test test-long test-asan test-valgrind ha soak demo bench tree \
-	tree-env format format-check
+.PHONY: setup test test-long test-asan test-valgrind test-assert test-discard \
+	fuzz ha soak demo bench tree tree-env format format-check
 
 # These work where PostgreSQL isn't yet, so they hand their variables on in the
 # environment and start make again for themselves.
@@ -114,8 +119,13 @@ ha:
 soak:
 	@env -u MAKEFLAGS -u MAKELEVEL scripts/soak
 
-test-asan test-valgrind: test-%:
+test-asan test-valgrind test-assert test-discard: test-%:
 	@env -u MAKEFLAGS -u MAKELEVEL scripts/checked $*
+
+SECONDS = 60
+fuzz:
+	@scripts/setup
+	@PG_CONFIG='$(PG_CONFIG)' MERGE='$(MERGE)' test/fuzz/run $(SECONDS)
 
 demo:
 	@env -u MAKEFLAGS -u MAKELEVEL scripts/sandbox test/demo/run
