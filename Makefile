@@ -138,7 +138,7 @@ bench:
 ifdef PUBLISH
 	@mkdir -p docs
 	@rm -f docs/benchmarks-*.svg
-	@cp build/bench/benchmarks.md build/bench/benchmarks-*.svg docs
+	@cp $$(ls build/bench/benchmarks.md build/bench/benchmarks-*.svg 2> /dev/null) docs
 endif
 
 FORMATTED = $(SOURCES) $(ALL_HEADERS) $(wildcard client/*.c client/*.h) \

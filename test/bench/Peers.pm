@@ -15,7 +15,7 @@ use Time::HiRes qw(time sleep);
 use Bench;
 use Compare;
 
-our @EXPORT = qw(start_peers peer_slice begin_chatroom write_messages
+our @EXPORT = qw(start_peers peer_slice write_messages
   bench_cost bench_delay bench_followers bench_catchup bench_idle);
 
 my $decode_slots = 60;
@@ -414,9 +414,6 @@ sub bench_delay
 
 # ---------------------------------------------------------------- followers
 
-# Chatroom's side at a cache of some size, for what is more than usual.
-sub begin_chatroom { with_cache($_[0]); }
-
 sub bench_followers
 {
 	my ($seconds) = @_;
@@ -425,7 +422,7 @@ sub bench_followers
 	my @run = ('none', @peers, 'chatroom');
 	my (%rate, %delivered, %missing);
 
-	begin_chatroom('512MB');
+	with_cache('512MB');
 	foreach my $count (sort { $a <=> $b } @counts, keys %more)
 	{
 		my @sides = grep {
@@ -478,7 +475,7 @@ sub bench_followers
 		lines => [
 			[ 'inserts' => points($rate{chatroom}) ],
 			[ 'events delivered' => points($delivered{chatroom}) ] ]);
-	begin_chatroom(undef);
+	with_cache(undef);
 }
 
 # The points of a line, by x; there is no 0 where x grows by factors.
@@ -498,7 +495,7 @@ sub bench_catchup
 	my @run = ('none', (grep { $_ ne 'notify' } @peers), qw(chatroom wait));
 	my ($cursor, %cells, %next);
 
-	begin_chatroom('256MB');
+	with_cache('256MB');
 	begin_slice('watched');
 	$cursor = sql('SELECT chatroom.snapshot_cursor()');
 	need_queue($reps, 'catchup_%s') if grep { $_ eq 'pgq' } @run;
@@ -541,7 +538,7 @@ sub bench_catchup
 		  . ' asks for older ones is told to reload (reset): that is the line'
 		  . ' "no feed", or, in a chat, one join_room().');
 	with_server(decode => sub { need_slots(0) }) if grep { $_ eq 'decode' } @run;
-	begin_chatroom(undef);
+	with_cache(undef);
 }
 
 # Seconds until one has it all.
