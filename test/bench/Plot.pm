@@ -73,7 +73,7 @@ set encoding utf8
 set border 3
 set tics nomirror
 set grid ytics linetype 1 linecolor rgb '#dddddd'
-set rmargin 3
+set rmargin 5
 set key outside below horizontal samplen 2
 set multiplot layout $rows,$columns
 GNUPLOT
