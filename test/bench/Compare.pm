@@ -211,9 +211,12 @@ my %why = (
 	'wal pgq' => 'PgQ logs the row once more, as chatroom does.',
 	'wal redis' => 'Redis writes a file of its own, which is not counted here'
 	  . ' (appendonly yes, appendfsync everysec).',
-	'followers' => 'Who reads in batches at fixed times leaves the writers more'
-	  . ' of the CPU than who reads as soon as something is new; and Redis serves'
-	  . ' its readers in one process, without rights or snapshots.',
+	'followers' => 'Without followers chatroom\'s worker still reads and publishes'
+	  . ' all there is. With them, who reads in batches at fixed times leaves the'
+	  . ' writers more of the CPU than who reads as soon as something is new.',
+	'followers redis' => 'Without followers chatroom\'s worker still reads and'
+	  . ' publishes all there is. With them, Redis serves all in one process,'
+	  . ' without rights or snapshots.',
 	'followers notify' => 'With few listeners a notification costs next to'
 	  . ' nothing.',
 	'followers decode' => 'Without a trigger, and while there are cores left for'
