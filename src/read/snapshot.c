@@ -19,6 +19,10 @@
  * snapshot's xmax); or if all xids up to its publishing are visible (not
  * above xmin).
  *
+ * An answer's cursor is such a cursor, too, although it is for certain topics:
+ * its holder may have read rows with the answer's snapshot (as fold does), and
+ * follow others from there on.  What it has been told of already stays told.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -42,7 +46,9 @@
 typedef struct Scan
 {
 	Horizon		horizon;
-	Cursor	   *cursor;
+	const Cursor *since;		/* of an answer: what it continues */
+	XLogRecPtr	begin;			/* all up to here was seen by its holder */
+	XLogRecPtr	told;			/* P doesn't come to be before this */
 	XLogRecPtr	base;			/* P, as far as is known */
 	bool		visible_seen;	/* a visible transaction: P is settled */
 	int			nholes;
@@ -69,12 +75,16 @@ scan_event(Scan *scan, const RingEvent *event)
 {
 	if (event->fxid == 0)
 		return;
+	if (scan->since != NULL &&
+		(event->lsn > scan->base ||
+		 chatroom_already_seen(scan->since, event->lsn)))
+		return;
 	if (chatroom_event_visible(&scan->horizon, event->fxid))
 	{
 		scan->visible_seen = true;
 		return;
 	}
-	if (!scan->visible_seen)
+	if (!scan->visible_seen && event->lsn > scan->told)
 	{
 		scan->base = event->lsn - 1;
 		return;
@@ -116,7 +126,8 @@ scan_ring(Cache *cache, Scan *scan)
 										  cache->tail_settled);
 				done = true;
 			}
-			else if (precedes_snapshot(&scan->horizon, event->next_fxid,
+			else if (event->lsn <= scan->begin ||
+					 precedes_snapshot(&scan->horizon, event->next_fxid,
 									   true))
 				done = true;
 			else
@@ -129,6 +140,46 @@ scan_ring(Cache *cache, Scan *scan)
 		CHECK_FOR_INTERRUPTS();
 	}
 	return known;
+}
+
+/* Is everything that was published so far seen by the snapshot, or before? */
+static bool
+all_visible(Cache *cache, XLogRecPtr begin, Snapshot snapshot)
+{
+	LWLock	   *stripe = chatroom_stripe(cache);
+	const RingEvent *event;
+	bool		result;
+
+	LWLockAcquire(stripe, LW_SHARED);
+	event = chatroom_cache_event(cache, cache->newest);
+	result = event == NULL || event->lsn <= begin ||
+		TransactionIdPrecedesOrEquals((TransactionId) event->next_fxid,
+									  snapshot->xmin);
+	LWLockRelease(stripe);
+	return result;
+}
+
+/* What an answer's cursor must leave out; see sync.h. */
+XLogRecPtr
+chatroom_leave_hidden(Cache *cache, const Cursor *since, XLogRecPtr told,
+					  XLogRecPtr lsn, Cursor *hidden)
+{
+	Scan		scan = {0};
+
+	hidden->nholes = 0;
+	scan.since = since;
+	scan.begin = chatroom_cursor_begin(since);
+	scan.told = Max(told, since->lsn);
+	scan.base = lsn;
+	if (all_visible(cache, scan.begin, ActiveSnapshotSet() ?
+					GetActiveSnapshot() : GetLatestSnapshot()))
+		return lsn;
+	chatroom_get_horizon(&scan.horizon);
+	(void) scan_ring(cache, &scan);
+	for (int i = scan.nholes - 1; i >= 0; i--)
+		if (scan.holes[i] < scan.base)
+			hidden->holes[hidden->nholes++] = scan.holes[i];
+	return scan.base;
 }
 
 /* The cursor that belongs to the active snapshot. */

@@ -16,6 +16,8 @@
  *
  * Which transactions: up to the first that the caller's snapshot cannot see.
  * So no event comes whose row a SELECT of the same statement would not show.
+ * Nor does the answer's cursor pass one that has events of other topics only:
+ * it holds for all topics.
  *
  *-------------------------------------------------------------------------
  */
@@ -640,21 +642,37 @@ answer_reset(SyncAnswer *answer, Cache *cache, ResetReason reason)
 		pg_atomic_fetch_add_u64(&cache->stats.resets[reason], 1);
 }
 
-/* The cursor after all that ended up to lsn has been told. */
+/*
+ * The cursor after all that ended up to lsn has been told, but for what the
+ * caller's snapshot can't see.
+ */
 static void
-advance_cursor(SyncAnswer *answer, const Cursor *since, XLogRecPtr lsn)
+advance_cursor(SyncAnswer *answer, Cache *cache, const Cursor *since,
+			   const Copies *copies, XLogRecPtr lsn)
 {
+	Cursor	   *cursor = &answer->cursor;
+	XLogRecPtr	told = copies->n > 0 ? copies->events[copies->n - 1]->lsn : 0;
+	Cursor		hidden;
+
 	if (lsn >= since->lsn)
 	{
-		chatroom_make_cursor(lsn, &answer->cursor);
+		lsn = chatroom_leave_hidden(cache, since, told, lsn, &hidden);
+		chatroom_make_cursor(lsn, cursor);
+		cursor->nholes = hidden.nholes;
+		memcpy(cursor->holes, hidden.holes,
+			   sizeof(XLogRecPtr) * hidden.nholes);
 		return;
 	}
-	/* still among the holes: those after lsn are left */
-	answer->cursor = *since;
-	answer->cursor.nholes = 0;
+
+	/* still among the holes: those hidden are left, and those after lsn */
+	(void) chatroom_leave_hidden(cache, since, told, since->lsn, &hidden);
+	*cursor = *since;
+	cursor->nholes = 0;
+	for (int i = 0; i < hidden.nholes && hidden.holes[i] <= lsn; i++)
+		cursor->holes[cursor->nholes++] = hidden.holes[i];
 	for (int i = 0; i < since->nholes; i++)
 		if (since->holes[i] > lsn)
-			answer->cursor.holes[answer->cursor.nholes++] = since->holes[i];
+			cursor->holes[cursor->nholes++] = since->holes[i];
 }
 
 /* The answer to a cursor that can be continued. */
@@ -681,7 +699,7 @@ find_since(SyncTopics *topics, Cache *cache, const Cursor *since,
 			return reset;
 		if (!news)
 		{
-			advance_cursor(answer, since, published);
+			advance_cursor(answer, cache, since, &copies, published);
 			return RESET_REASON_NONE;
 		}
 		n = find_positions(topics, cache, limit, &positions, &complete);
@@ -701,18 +719,19 @@ find_since(SyncTopics *topics, Cache *cache, const Cursor *since,
 				continue;
 			case COPY_LIMIT:
 				answer->more = true;
-				advance_cursor(answer, since,
+				advance_cursor(answer, cache, since, &copies,
 							   copies.events[copies.n - 1]->lsn);
 				break;
 			case COPY_HIDDEN:
-				advance_cursor(answer, since, copies.hidden_lsn - 1);
+				advance_cursor(answer, cache, since, &copies,
+							   copies.hidden_lsn - 1);
 				break;
 			case COPY_ALL:
 				/* found events may be newer than what was published then */
 				if (copies.n > 0)
 					published = Max(published,
 									copies.events[copies.n - 1]->lsn);
-				advance_cursor(answer, since, published);
+				advance_cursor(answer, cache, since, &copies, published);
 				break;
 		}
 		answer->n = copies.n;

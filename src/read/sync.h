@@ -64,6 +64,16 @@ extern bool chatroom_already_seen(const Cursor *since, XLogRecPtr lsn);
 extern void chatroom_cursor_of_snapshot(Cursor *cursor);
 
 /*
+ * An answer is about to hand out a cursor at lsn, and its holder was told all
+ * up to "told".  Transactions that the active snapshot does not see may be
+ * before that, with events of other topics: those are the holes of "hidden",
+ * or the LSN to take instead, which is returned, is before them.
+ */
+extern XLogRecPtr chatroom_leave_hidden(Cache *cache, const Cursor *since,
+										XLogRecPtr told, XLogRecPtr lsn,
+										Cursor *hidden);
+
+/*
  * Arguments, checked; errors as in docs/errors.md.  A room that the caller
  * can't see is only refused when its events are asked for; see read/rooms.h.
  */
