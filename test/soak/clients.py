@@ -7,7 +7,6 @@ check.py's part. Stage says which epoch it is, and whether to go on.
 
 import collections
 import json
-import os
 import random
 import select
 import threading

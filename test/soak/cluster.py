@@ -38,6 +38,7 @@ wal_recycle = off
 wal_keep_size = 96MB
 wal_retrieve_retry_interval = 500ms
 max_standby_streaming_delay = 5s
+max_standby_archive_delay = 5s
 log_line_prefix = '%m [%p] %b: %e '
 log_checkpoints = off
 chatroom.cache_size = 64MB
@@ -97,9 +98,9 @@ class Node:
 
     # --------------------------------------------------------- configuration
 
-    def configure(self, primary=None):
+    def configure(self, primary=None, more=""):
         """Write the settings; with a primary, as its standby."""
-        text = SETTINGS + f"port = {self.port}\ncluster_name = {self.name}\n" \
+        text = SETTINGS + more + f"port = {self.port}\ncluster_name = {self.name}\n" \
             f"unix_socket_directories = '{self.cluster.sockets}'\n"
         if primary:
             text += "primary_conninfo = '" + \
@@ -221,6 +222,11 @@ class Cluster:
         self.rewinds = 0  # those that had something to do
         self.may_reset = lambda node, kind: None  # called before readers may be reset on it
 
+    def reconfigure(self, node, more=""):
+        """Change the settings of a server that runs."""
+        node.configure(None if node is self.primary else self.primary, more)
+        node.execute("SELECT pg_reload_conf()")
+
     def standbys(self):
         return [node for node in self.nodes if node is not self.primary]
 
@@ -301,11 +307,12 @@ class Cluster:
         new = max(self.standbys(), key=position)
         other = next(node for node in self.standbys() if node is not new)
         new.configure()
-        if not new.value("SELECT pg_promote(true, 60)"):
-            raise RuntimeError(f"{new.name} isn't promoted")
+        # not waiting for it in a statement, whose snapshot may be in replay's way
+        new.execute("SELECT pg_promote(false)")
+        until(f"{new.name} to be promoted",
+              lambda: new.try_value("SELECT pg_is_in_recovery()") is False)
         self.primary = new
-        other.configure(new)
-        other.value("SELECT pg_reload_conf()")
+        self.reconfigure(other)
         new.execute("CHECKPOINT")  # pg_rewind reads the new timeline in the control file
         self.rewind(old)
         old.start()

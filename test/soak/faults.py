@@ -7,6 +7,7 @@ error where it came to nothing. Where it may make readers reset, it says so
 beforehand, cluster.may_reset(node, …): anywhere else a reset is a violation.
 """
 
+import errno
 import os
 import random
 import resource
@@ -187,12 +188,22 @@ def promote_planned(cluster, _rng):
 # ---------------------------------------------------------------- what is lost
 
 def lose_slot(cluster, rng):
-    """loss of the slot"""
+    """loss of the slot, and of the WAL it held"""
     node = rng.choice(cluster.nodes)
-    end = time.monotonic() + 30
-
     cluster.may_reset(node, "lose-slot")
-    # It is in use but for the moment between two workers.
+    cluster.reconfigure(node, "wal_keep_size = 0\n")
+    drop_slot(node)
+    if node is cluster.primary:
+        node.execute("SELECT pg_switch_wal()")
+    node.execute("CHECKPOINT")
+    until("the slot to be made anew", lambda: node.try_value(
+        "SELECT active FROM pg_replication_slots WHERE slot_name = 'chatroom'"))
+    cluster.reconfigure(node)
+
+
+def drop_slot(node):
+    """It is in use but for the moment between two workers."""
+    end = time.monotonic() + 30
     while time.monotonic() < end:
         kill(wait_for_tailer(node), signal.SIGTERM)
         for _ in range(200):
@@ -200,8 +211,6 @@ def lose_slot(cluster, rng):
                 if node.value("SELECT count(pg_drop_replication_slot(slot_name)) FROM "
                               "pg_replication_slots WHERE slot_name = 'chatroom' "
                               "AND NOT active") == 1:
-                    until("the slot to be made anew", lambda: node.try_value(
-                        "SELECT active FROM pg_replication_slots WHERE slot_name = 'chatroom'"))
                     return
             except psycopg.Error:
                 pass
@@ -215,13 +224,40 @@ def fill_wal_volume(cluster, rng):
     if not node.small_wal:
         raise Skipped("pg_wal is on no volume of its own: that takes root, and the right to mount")
     ballast = os.path.dirname(node.wal) + "/ballast"
+    before = len(read(node.log))
+
+    def noticed():
+        return "No space left" in read(node.log)[before:]
     try:
-        with open(ballast, "wb") as file:
-            space = os.statvfs(ballast)
-            os.posix_fallocate(file.fileno(), 0, space.f_bavail * space.f_bsize)
+        fill_with(ballast)
         end = time.monotonic() + rng.uniform(2, 5)
-        before = len(read(node.log))
-        # the segment that there is has room still
+        leave_segment(node)
+        while time.monotonic() < end and not noticed():
+            time.sleep(0.1)
+        time.sleep(0.5)
+    finally:
+        os.unlink(ballast)
+    if not noticed():
+        raise RuntimeError("the WAL volume was never full")
+    node.start()
+
+
+def fill_with(path):
+    """Write a file as large as the volume lets it get."""
+    file = os.open(path, os.O_WRONLY | os.O_CREAT)
+    try:
+        while True:
+            os.write(file, bytes(1 << 20))
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+    finally:
+        os.close(file)
+
+
+def leave_segment(node):
+    """WAL goes on in another segment, as there is room still in this one."""
+    try:
         with node.connect(options="-cstatement_timeout=5s") as connection:
             for _ in range(3):
                 connection.execute("SELECT pg_switch_wal()")
@@ -229,16 +265,6 @@ def fill_wal_volume(cluster, rng):
                                    "repeat('x', 4000000))")
     except psycopg.Error:
         pass  # the server has gone
-    finally:
-        try:
-            while time.monotonic() < end and "No space left" not in read(node.log)[before:]:
-                time.sleep(0.1)
-            time.sleep(0.5)
-        finally:
-            os.unlink(ballast)
-    if "No space left" not in read(node.log)[before:]:
-        raise RuntimeError("the WAL volume was never full")
-    node.start()
 
 
 # ----------------------------------------------------------- clock and memory
