@@ -175,15 +175,31 @@ find_slot(void)
 	return found;
 }
 
-/* Move the slot to an anchor; back only at the start, see hold_wal. */
-static void
+/* Was a slot made, and moved to no anchor yet? */
+static bool
+rests_nowhere(const ReplicationSlot *slot)
+{
+	return slot->data.confirmed_flush <= slot->data.restart_lsn;
+}
+
+/*
+ * Move the slot to an anchor; back only at the start, see hold_wal.  False
+ * where it rests at no anchor yet and this one is before it, as on a standby,
+ * which starts to read before the place where its slot is made: then the next
+ * one has to do.
+ */
+static bool
 move_slot(const Anchor *anchor, bool back)
 {
 	ReplicationSlot *slot = MyReplicationSlot;
 
-	if (slot == NULL ||
-		(!back && slot->data.restart_lsn >= anchor->restart))
-		return;
+	if (slot == NULL)
+		return true;
+	if (!back && anchor->restart < slot->data.restart_lsn)
+		return !rests_nowhere(slot);
+	if (!back && anchor->restart == slot->data.restart_lsn &&
+		!rests_nowhere(slot))
+		return true;
 	SpinLockAcquire(&slot->mutex);
 	slot->data.restart_lsn = anchor->restart;
 	slot->data.confirmed_flush = anchor->floor;
@@ -192,6 +208,7 @@ move_slot(const Anchor *anchor, bool back)
 	if (slot->data.persistency == RS_PERSISTENT)
 		ReplicationSlotSave();
 	ReplicationSlotsComputeRequiredLSN();
+	return true;
 }
 
 /* Drop our slot, if it is there. */
@@ -220,9 +237,8 @@ continue_from_slot(Anchor *anchor)
 	}
 	if (found != SLOT_OURS || !try_slot(acquire_slot))
 		return;
-	if (MyReplicationSlot->data.confirmed_flush <=
-		MyReplicationSlot->data.restart_lsn)
-		return;					/* made, and moved to no anchor */
+	if (rests_nowhere(MyReplicationSlot))
+		return;
 	anchor->restart = MyReplicationSlot->data.restart_lsn;
 	anchor->floor = MyReplicationSlot->data.confirmed_flush;
 }
@@ -301,7 +317,7 @@ hold_wal(Anchor *anchor)
 		anchor->floor == InvalidXLogRecPtr ||
 		anchor->restart < chatroom_oldest_wal())
 		return false;
-	move_slot(anchor, true);
+	(void) move_slot(anchor, true);
 
 	/* a standby that was restarted may still have to replay what it read */
 	if (anchor->restart >= chatroom_oldest_wal() &&
@@ -482,7 +498,8 @@ chatroom_slot_trim(XLogRecPtr now)
 		chatroom_control->anchor_floor = anchors[0].floor;
 		LWLockRelease(&chatroom_control->lock);
 	}
-	move_slot(&anchors[0], false);
+	for (int i = 0; i < nanchors && !move_slot(&anchors[i], false); i++)
+		;
 }
 
 /* LSN of the anchor that was logged last by this process. */

@@ -1,0 +1,52 @@
+# A standby's slot is made where it last began replay, and reading starts before
+# that, maybe at an anchor that the slot can't rest at. It comes to rest at the
+# next one: so after a promotion, and a crash soon after, cursors are good.
+use strict;
+use warnings;
+use Chatroom::Test;
+use PostgreSQL::Test::Cluster;
+use Test::More;
+
+my $primary = chatroom_node('primary', conf => <<'CONF');
+checkpoint_timeout = 1h
+CONF
+make_log($primary);
+
+# An anchor, and a redo point close behind it: it is logged when the worker
+# has seen that there was a checkpoint, after so much WAL.
+add_rows($primary, 2000);
+$primary->safe_psql('postgres', 'CHECKPOINT');
+my $restart = $primary->safe_psql('postgres', 'SELECT pg_current_wal_lsn()');
+add_rows($primary, 1);
+poll_until('an anchor is logged',
+	sub {
+		$primary->safe_psql('postgres',
+			"SELECT pg_current_wal_lsn() - '$restart' > 2000") eq 't';
+	});
+$primary->backup('base');
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($primary, 'base', has_streaming => 1);
+$standby->start;
+wait_running($standby);
+
+my $follower = Chatroom::Follower->new($standby);
+$follower->follow;
+$follower->reload;
+add_rows($primary, 10);
+$primary->wait_for_catchup($standby);
+$follower->catch_up($primary);
+$primary->wait_for_catchup($standby);
+$primary->stop('immediate');
+$standby->promote;
+add_rows($standby, 10);
+$follower->catch_up;
+crash($standby);
+start_again($standby);
+wait_running($standby);
+add_rows($standby, 10);
+$follower->catch_up;
+is($follower->{resets}, 0,
+	'a crash soon after the promotion: a cursor goes on');
+$follower->is_complete('and nothing is missing');
+$standby->stop;
+done_testing();
