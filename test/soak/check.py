@@ -54,7 +54,7 @@ present-*.log
     differs {node, held, told}      a follower's fold isn't presence()
     reset {node, since}
 
-faults.log
+faults.log, of all epochs, in the folder above, or here
     fault {kind}, healed {kind}
     resets {kind, node}             from now on readers may be told to reset there
 """
@@ -446,7 +446,8 @@ def report(violations, most=20):
 def main():
     count = 0
     for folder in sys.argv[1:]:
-        violations = Epoch(folder).check()
+        faults = os.path.join(folder, os.pardir, "faults.log")
+        violations = Epoch(folder, read_journal(faults) if os.path.exists(faults) else ()).check()
         count += len(violations)
         if violations:
             print(report(violations))

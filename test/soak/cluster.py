@@ -339,8 +339,8 @@ class Cluster:
                 ends[int(found[1])] = int(found[2], 16) << 32 | int(found[3], 16)
         return ends
 
-    def end(self):
-        """Stop all, as well as may be."""
+    def end(self, keep):
+        """Stop all, as well as may be. keep: the WAL, too, which may be in memory."""
         for node in self.nodes:
             for pid in node.processes():
                 kill(pid, signal.SIGCONT)
@@ -348,3 +348,6 @@ class Cluster:
                 node.stop()
             except RuntimeError:
                 node.kill(family=True)
+            if keep and node.small_wal and os.path.islink(node.data + "/pg_wal"):
+                os.unlink(node.data + "/pg_wal")
+                shutil.copytree(node.wal, node.data + "/pg_wal")
