@@ -40,6 +40,7 @@ follower-*.log
 
 fold-*.log
     fold {node, held, loaded}       a value held by fold, and the same loaded
+    behind {node, since, cursor}    the server hasn't come to the value's cursor
     reset {node, since}
 
 presence-*.log

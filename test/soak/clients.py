@@ -478,6 +478,11 @@ LOADED = """chatroom.preload((SELECT coalesce(jsonb_agg(to_jsonb(b) ORDER BY id)
     FROM boards AS b), 'boards', '{cards}')"""
 
 
+def lsn(cursor):
+    """1-SYSTEM-DATABASE-INCARNATION-TIMELINE-LSN[-HOLE…]"""
+    return int(cursor.split("-")[5], 16)
+
+
 class Folder(Client):
     """Holds boards with their cards, kept true by fold; compares with what a load
     in the same snapshot gives."""
@@ -491,6 +496,11 @@ class Folder(Client):
         with connection.transaction():
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             cursor = connection.execute("SELECT chatroom.snapshot_cursor()").fetchone()[0]
+            if self.since and lsn(cursor) < lsn(self.since):
+                # a standby that hasn't come to what was folded on another server
+                self.journal.tell("behind", node=self.node, since=self.since, cursor=cursor)
+                self.stage.pause(0.3)
+                return
             loaded = connection.execute(f"SELECT {LOADED}::text").fetchone()[0]
             held, since, resets = self.held, self.since, 0
             while held is not None:
