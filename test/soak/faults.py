@@ -189,12 +189,17 @@ def promote_planned(cluster, _rng):
 
 def lose_slot(cluster, rng):
     """loss of the slot, and of the WAL it held"""
+    cluster.settle()
     node = rng.choice(cluster.nodes)
     cluster.may_reset(node, "lose-slot")
     cluster.reconfigure(node, "wal_keep_size = 0\n")
     drop_slot(node)
     if node is cluster.primary:
-        node.execute("SELECT pg_switch_wal()")
+        before = node.value("SELECT pg_switch_wal()::text")
+        # what the standbys don't have yet must stay
+        until("both standbys to have what goes", lambda: node.try_value(
+            "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming' "
+            "AND flush_lsn >= %s::pg_lsn", (before,)) == 2)
     node.execute("CHECKPOINT")
     until("the slot to be made anew", lambda: node.try_value(
         "SELECT active FROM pg_replication_slots WHERE slot_name = 'chatroom'"))
