@@ -175,7 +175,8 @@ chatroom_leave_hidden(Cache *cache, const Cursor *since, XLogRecPtr told,
 					GetActiveSnapshot() : GetLatestSnapshot()))
 		return lsn;
 	chatroom_get_horizon(&scan.horizon);
-	(void) scan_ring(cache, &scan);
+	if (!scan_ring(cache, &scan) || scan.overflow)
+		return InvalidXLogRecPtr;
 	for (int i = scan.nholes - 1; i >= 0; i--)
 		if (scan.holes[i] < scan.base)
 			hidden->holes[hidden->nholes++] = scan.holes[i];

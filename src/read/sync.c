@@ -644,9 +644,9 @@ answer_reset(SyncAnswer *answer, Cache *cache, ResetReason reason)
 
 /*
  * The cursor after all that ended up to lsn has been told, but for what the
- * caller's snapshot can't see.
+ * caller's snapshot can't see.  False: that is more than a cursor can say.
  */
-static void
+static bool
 advance_cursor(SyncAnswer *answer, Cache *cache, const Cursor *since,
 			   const Copies *copies, XLogRecPtr lsn)
 {
@@ -657,15 +657,19 @@ advance_cursor(SyncAnswer *answer, Cache *cache, const Cursor *since,
 	if (lsn >= since->lsn)
 	{
 		lsn = chatroom_leave_hidden(cache, since, told, lsn, &hidden);
+		if (lsn == InvalidXLogRecPtr)
+			return false;
 		chatroom_make_cursor(lsn, cursor);
 		cursor->nholes = hidden.nholes;
 		memcpy(cursor->holes, hidden.holes,
 			   sizeof(XLogRecPtr) * hidden.nholes);
-		return;
+		return true;
 	}
 
 	/* still among the holes: those hidden are left, and those after lsn */
-	(void) chatroom_leave_hidden(cache, since, told, since->lsn, &hidden);
+	if (chatroom_leave_hidden(cache, since, told, since->lsn,
+							  &hidden) == InvalidXLogRecPtr)
+		return false;
 	*cursor = *since;
 	cursor->nholes = 0;
 	for (int i = 0; i < hidden.nholes && hidden.holes[i] <= lsn; i++)
@@ -673,6 +677,26 @@ advance_cursor(SyncAnswer *answer, Cache *cache, const Cursor *since,
 	for (int i = 0; i < since->nholes; i++)
 		if (since->holes[i] > lsn)
 			cursor->holes[cursor->nholes++] = since->holes[i];
+	return true;
+}
+
+/*
+ * The answer has these events, and a cursor after all up to lsn.  Where no
+ * cursor can say what it leaves out, the answer is empty and goes nowhere: a
+ * later snapshot, which sees more, will do.
+ */
+static void
+answer_events(SyncAnswer *answer, Cache *cache, const Cursor *since,
+			  const Copies *copies, XLogRecPtr lsn)
+{
+	if (advance_cursor(answer, cache, since, copies, lsn))
+	{
+		answer->n = copies->n;
+		answer->events = copies->events;
+		return;
+	}
+	answer->cursor = *since;
+	answer->more = false;
 }
 
 /* The answer to a cursor that can be continued. */
@@ -699,7 +723,7 @@ find_since(SyncTopics *topics, Cache *cache, const Cursor *since,
 			return reset;
 		if (!news)
 		{
-			advance_cursor(answer, cache, since, &copies, published);
+			answer_events(answer, cache, since, &copies, published);
 			return RESET_REASON_NONE;
 		}
 		n = find_positions(topics, cache, limit, &positions, &complete);
@@ -719,23 +743,21 @@ find_since(SyncTopics *topics, Cache *cache, const Cursor *since,
 				continue;
 			case COPY_LIMIT:
 				answer->more = true;
-				advance_cursor(answer, cache, since, &copies,
-							   copies.events[copies.n - 1]->lsn);
+				answer_events(answer, cache, since, &copies,
+							  copies.events[copies.n - 1]->lsn);
 				break;
 			case COPY_HIDDEN:
-				advance_cursor(answer, cache, since, &copies,
-							   copies.hidden_lsn - 1);
+				answer_events(answer, cache, since, &copies,
+							  copies.hidden_lsn - 1);
 				break;
 			case COPY_ALL:
 				/* found events may be newer than what was published then */
 				if (copies.n > 0)
 					published = Max(published,
 									copies.events[copies.n - 1]->lsn);
-				advance_cursor(answer, cache, since, &copies, published);
+				answer_events(answer, cache, since, &copies, published);
 				break;
 		}
-		answer->n = copies.n;
-		answer->events = copies.events;
 		return RESET_REASON_NONE;
 	}
 	return RESET_REASON_OVERWRITTEN;

@@ -67,9 +67,8 @@ extern void chatroom_cursor_of_snapshot(Cursor *cursor);
  * An answer is about to hand out a cursor at lsn, and its holder was told all
  * up to "told".  Transactions that the active snapshot does not see may be
  * before that, with events of other topics: those are the holes of "hidden",
- * or the LSN to take instead, which is returned, is before them.  Of more than
- * CURSOR_MAX_HOLES the newest are told, and of a snapshot from before all that
- * the ring has, what the ring has.
+ * or the LSN to take instead, which is returned, is before them.  0: there are
+ * more than CURSOR_MAX_HOLES, or the snapshot is older than all the ring has.
  */
 extern XLogRecPtr chatroom_leave_hidden(Cache *cache, const Cursor *since,
 										XLogRecPtr told, XLogRecPtr lsn,
