@@ -243,6 +243,23 @@ continue_from_slot(Anchor *anchor)
 	anchor->floor = MyReplicationSlot->data.confirmed_flush;
 }
 
+/*
+ * Is a slot's anchor after a standby's restart point?  Then a fresh start finds
+ * that anchor, too, and what was before it.  So it is where the slot was made
+ * here not long ago, and rests where a primary, after a promotion, can begin.
+ */
+static bool
+restart_point_is_better(const Anchor *anchor)
+{
+	XLogRecPtr	redo;
+	TimeLineID	tli;
+
+	if (anchor->floor == InvalidXLogRecPtr || !RecoveryInProgress())
+		return false;
+	GetOldestRestartPoint(&redo, &tli);
+	return redo < anchor->restart;
+}
+
 /* Make a slot, where that is possible. */
 static void
 make_slot(void)
@@ -393,6 +410,8 @@ chatroom_slot_start(XLogRecPtr *restart, XLogRecPtr *floor)
 	last_anchor_logged = last_anchor_begin = InvalidXLogRecPtr;
 	chatroom_partial_before = 0;
 	continue_from_slot(&start);
+	if (restart_point_is_better(&start))
+		start.restart = start.floor = InvalidXLogRecPtr;
 	if (start.floor == InvalidXLogRecPtr)
 		continue_from_control(&start);
 	if (MyReplicationSlot == NULL)

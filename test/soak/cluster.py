@@ -221,6 +221,7 @@ class Cluster:
         self.primary = self.nodes[0]
         self.rewinds = 0  # those that had something to do
         self.may_reset = lambda node, kind: None  # called before readers may be reset on it
+        self.slot_lost = {}  # node: when its slot was dropped
 
     def reconfigure(self, node, more=""):
         """Change the settings of a server that runs."""
@@ -311,6 +312,11 @@ class Cluster:
         new.execute("SELECT pg_promote(false)")
         until(f"{new.name} to be promoted",
               lambda: new.try_value("SELECT pg_is_in_recovery()") is False)
+        # If a crash comes before its new slot rests at an anchor it begins a new
+        # incarnation, and all servers go by its.
+        if time.monotonic() < self.slot_lost.get(new, 0) + 60:
+            for node in self.nodes:
+                self.may_reset(node, "lose-slot")
         self.primary = new
         self.reconfigure(other)
         new.execute("CHECKPOINT")  # pg_rewind reads the new timeline in the control file

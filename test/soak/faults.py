@@ -192,6 +192,7 @@ def lose_slot(cluster, rng):
     cluster.settle()
     node = rng.choice(cluster.nodes)
     cluster.may_reset(node, "lose-slot")
+    cluster.slot_lost[node] = time.monotonic()
     cluster.reconfigure(node, "wal_keep_size = 0\n")
     drop_slot(node)
     if node is cluster.primary:

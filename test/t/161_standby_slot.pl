@@ -49,4 +49,37 @@ is($follower->{resets}, 0,
 	'a crash soon after the promotion: a cursor goes on');
 $follower->is_complete('and nothing is missing');
 $standby->stop;
+
+# Where the first anchor comes late, cursors from before it are good, too, once
+# the standby was restarted: its restart point is further back.
+$primary = chatroom_node('slow', conf => <<'CONF');
+checkpoint_timeout = 1h
+chatroom.retain_wal = 1MB
+CONF
+make_log($primary);
+add_rows($primary, 10);
+$primary->backup('base');
+$standby = PostgreSQL::Test::Cluster->new('restarted');
+$standby->init_from_backup($primary, 'base', has_streaming => 1);
+$standby->start;
+wait_running($standby);
+$follower = Chatroom::Follower->new($primary);
+$follower->follow;
+$follower->reload;
+my $since = $primary->safe_psql('postgres', 'SELECT pg_current_wal_lsn()');
+add_rows($primary, 10);
+poll_until('the slot rests at an anchor', sub {
+	add_rows($primary, 100);
+	$primary->wait_for_catchup($standby);
+	$standby->safe_psql('postgres',
+		"SELECT confirmed_flush_lsn > '$since' FROM pg_replication_slots") eq 't';
+});
+$standby->restart;
+wait_running($standby);
+$follower->move($standby);
+$follower->catch_up($primary);
+is($follower->{resets}, 0, 'a restart of a standby: a cursor goes on');
+$follower->is_complete('and nothing is missing');
+$standby->stop;
+$primary->stop;
 done_testing();
