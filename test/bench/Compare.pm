@@ -314,7 +314,7 @@ sub compare_sections
 	{
 		$text .= "### $c->{name}\n\n" . ($c->{about} ? "$c->{about}\n\n" : '')
 		  . markdown_table(
-			[ $c->{unit}, map { $_->[1] } @{ $c->{columns} } ],
+			[ (@{ $c->{columns} } > 1 ? $c->{unit} : ''), map { $_->[1] } @{ $c->{columns} } ],
 			map {
 				my $side = $_;
 				[ title($side), map { cell($c, $side, $_->[0]) } @{ $c->{columns} } ]
