@@ -66,7 +66,7 @@ SELECT regexp_replace(e::text, '"(cursor|at)":"[^"]+"', '"\1":"…"', 'g') =
 FROM json_array_elements(chatroom.sync('lobby', :'cursor')->'events') WITH ORDINALITY AS a(e, n) WHERE n = 2;
 
 -- it is out at once, whatever becomes of the transaction; in a READ ONLY one, too
-SELECT chatroom.sync('lobby')->>'cursor' AS cursor \gset
+SELECT chatroom.snapshot_cursor() AS cursor \gset
 BEGIN READ ONLY;
 SELECT chatroom.track('lobby', 'reader') IS NOT NULL AS tracked;
 SELECT pg_current_xact_id_if_assigned() IS NULL AS without_xid, chatroom.pending('lobby')->'events' AS pending;

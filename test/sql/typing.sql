@@ -18,7 +18,7 @@ $$;
 SELECT chatroom.create_room('attic')->'id' AS attic, chatroom.create_room('7 dwarfs')->'id' AS dwarfs;
 INSERT INTO other.rooms (name) VALUES ('attic');
 
-SELECT chatroom.sync('room:1')->>'cursor' AS cursor \gset
+SELECT chatroom.snapshot_cursor() AS cursor \gset
 
 -- by name or id, with or without prefix
 SELECT chatroom.typing('attic', 'alice'), chatroom.typing(1, 'bob'), chatroom.typing('1', 'carl'), chatroom.typing('7 dwarfs', 'alice');
