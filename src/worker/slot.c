@@ -244,9 +244,10 @@ continue_from_slot(Anchor *anchor)
 }
 
 /*
- * Is a slot's anchor after a standby's restart point?  Then a fresh start finds
- * that anchor, too, and what was before it.  So it is where the slot was made
- * here not long ago, and rests where a primary, after a promotion, can begin.
+ * Is a slot's anchor after a standby's restart point?  Then a fresh start
+ * finds that anchor, too, and what was before it.  So it is where the slot was
+ * made here not long ago, and rests where a primary, after a promotion, can
+ * begin.
  */
 static bool
 restart_point_is_better(const Anchor *anchor)
