@@ -72,8 +72,16 @@ value_text(const JsonbValue *value)
 Piece
 chatroom_fold_piece(const JsonbValue *value)
 {
-	Piece		piece = {chatroom_scalar_text(value), PIECE_NULL};
+	Piece		piece = {NULL, PIECE_NULL};
 
+	/* keys of all rows of a value come here: no copies */
+	if (value->type == jbvString)
+	{
+		piece.data = value->val.string.val;
+		piece.len = value->val.string.len;
+		return piece;
+	}
+	piece.data = chatroom_scalar_text(value);
 	if (piece.data != NULL)
 		piece.len = strlen(piece.data);
 	return piece;
