@@ -28,6 +28,7 @@
 #include "base/hash.h"
 #include "base/memory.h"
 #include "base/wal.h"
+#include "catalog/pg_control.h"
 #include "commands/dbcommands_xlog.h"
 #include "miscadmin.h"
 #include "storage/standbydefs.h"
@@ -300,6 +301,13 @@ commit_family(const Family *family, XLogRecPtr end, TimestampTz at)
 	OpenTransaction total;
 	uint64		fxid = chatroom_widen_xid(family->xid);
 
+	/* what is already below the floor was published by no one, or before */
+	if (end <= chatroom_global_floor())
+	{
+		forget_family(family);
+		return;
+	}
+
 	/* of a partial one no message need have been met: see settle.c */
 	if (fxid < chatroom_partial_before)
 	{
@@ -309,13 +317,6 @@ commit_family(const Family *family, XLogRecPtr end, TimestampTz at)
 	}
 	if (!sum_up(family, &total))
 		return;
-
-	/* what is already below the floor was published by no one, or before */
-	if (end <= chatroom_global_floor())
-	{
-		forget_family(family);
-		return;
-	}
 	pending = chatroom_new_pending(end, family->xid, fxid);
 	pending->at = at;
 	pending->bytes = total.bytes;
@@ -412,12 +413,22 @@ handle_running_xacts(const xl_running_xacts *running)
 	 * What gets an xid from here on is read from its beginning: no xid is
 	 * assigned between this record's making and its place in WAL.
 	 */
-	chatroom_settle_from(running->nextXid);
+	chatroom_settle_from(chatroom_widen_xid(running->nextXid));
 
 	hash_seq_init(&status, open_transactions);
 	while ((open = hash_seq_search(&status)) != NULL)
 		if (TransactionIdPrecedes(open->xid, running->oldestRunningXid))
 			forget_transaction(open->xid);
+}
+
+/*
+ * A checkpoint at a shutdown, or at the end of a crash's recovery: no
+ * transaction runs then but prepared ones, and none gets an xid.
+ */
+static void
+handle_idle_checkpoint(const CheckPoint *checkpoint)
+{
+	chatroom_settle_from(U64FromFullTransactionId(checkpoint->nextXid));
 }
 
 /* ---------------------------------------------------------------- messages */
@@ -645,6 +656,12 @@ chatroom_handle_record(XLogReaderState *reader)
 				XLOG_RUNNING_XACTS)
 				handle_running_xacts((xl_running_xacts *)
 									 XLogRecGetData(reader));
+			break;
+		case RM_XLOG_ID:
+			if ((XLogRecGetInfo(reader) & ~XLR_INFO_MASK) ==
+				XLOG_CHECKPOINT_SHUTDOWN)
+				handle_idle_checkpoint((CheckPoint *)
+									   XLogRecGetData(reader));
 			break;
 		case RM_DBASE_ID:
 			if ((XLogRecGetInfo(reader) & ~XLR_INFO_MASK) ==

@@ -10,9 +10,10 @@
  * - partial: reading may have missed its first messages.  Every transaction
  *	 below chatroom_partial_before is taken for one.  When it commits, all
  *	 topics are reset at its commit (assemble.c), whether or not messages of
- *	 it were met: all of them may have been before.  The boundary is set where
- *	 reading starts, and falls when a running-xacts record shows that what
- *	 began later is read from its beginning.
+ *	 it were met: all of them may have been before.  The boundary is the next
+ *	 xid at the start.  It falls when an anchor is met (slot.c), a record of
+ *	 running transactions, or a checkpoint of a server that ran none: these
+ *	 tell which transactions are read from their beginning.
  *
  * - old: it was in ProcArray when the tailer started.  It may have committed
  *	 before the floor by then, and wait for a synchronous standby: its rows
@@ -126,11 +127,9 @@ chatroom_settle_ended(TransactionId xid)
 
 /* All transactions from this one on are read from their beginning. */
 void
-chatroom_settle_from(TransactionId next)
+chatroom_settle_from(uint64 next)
 {
-	if (chatroom_partial_before != 0)
-		chatroom_partial_before = Min(chatroom_partial_before,
-									  chatroom_widen_xid(next));
+	chatroom_partial_before = Min(chatroom_partial_before, next);
 }
 
 /* Did an old one leave ProcArray without a record behind the floor? */

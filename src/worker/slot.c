@@ -12,10 +12,8 @@
  *	 its floor the anchor itself.  All that commits after the floor can be
  *	 put together from WAL after the restart point.
  * - partial: a transaction of which reading may have missed the beginning, see
- *	 settle.c.  Where reading starts after the first message of a transaction
- *	 that was open at the anchor, that is every transaction which ran then; and
- *	 what was partial to the tailer that logged the anchor is so to whoever
- *	 starts there.
+ *	 settle.c.  At the start that is every transaction which has an xid; an
+ *	 anchor on the way tells better (know_partial).
  * - slot: "chatroom", a physical replication slot.  restart_lsn is an
  *	 anchor's restart point, confirmed_flush (which physical slots don't use)
  *	 its floor.  Persistent where the library was preloaded, so that the next
@@ -90,7 +88,6 @@ static Anchor anchors[MAX_ANCHORS]; /* oldest first */
 static int	nanchors = 0;
 static XLogRecPtr last_anchor_logged = InvalidXLogRecPtr;
 static XLogRecPtr last_anchor_begin = InvalidXLogRecPtr;
-static XLogRecPtr start_floor;	/* of the anchor where reading started */
 
 /* ---------------------------------------------------------------- the slot */
 
@@ -351,27 +348,33 @@ hold_wal(Anchor *anchor)
 }
 
 /*
- * Start without an anchor on a primary: log one, and start there.  Reading
- * begins before the next xid was read, so all transactions from that on are
- * read from their beginning.
+ * Reading is to begin there.  Not before that is known: what gets an xid from
+ * now on has its first message behind it, and only that is known for sure.
  */
+static void
+begin_reading(XLogRecPtr restart)
+{
+	read_start = restart;
+	chatroom_partial_before =
+		U64FromFullTransactionId(ReadNextFullTransactionId());
+}
+
+/* Start without an anchor on a primary: log one, and start there. */
 static void
 start_on_primary(Anchor *start)
 {
 	/* writers have to log again the descriptors that we won't meet */
 	pg_atomic_fetch_add_u64(&chatroom_control->descriptor_epoch, 1);
 	start->restart = chatroom_wal_position();
-	chatroom_partial_before =
-		U64FromFullTransactionId(ReadNextFullTransactionId());
+	begin_reading(start->restart);
 	pg_atomic_write_u64(&chatroom_control->read_lsn, start->restart);
 	chatroom_log_anchor(true);
-	start->floor = start_floor = last_anchor_logged;
+	start->floor = last_anchor_logged;
 }
 
 /*
  * The same on a standby: look for the primary's anchors, from a little before
- * the last restart point on.  Which transactions are read from their
- * beginning, a running-xacts record on the way may tell better.
+ * the last restart point on.
  */
 static void
 start_on_standby(Anchor *start)
@@ -393,8 +396,7 @@ start_on_standby(Anchor *start)
 	if (start->restart == InvalidXLogRecPtr)
 		start->restart = GetXLogReplayRecPtr(&tli);
 	start->floor = start->restart;
-	chatroom_partial_before =
-		U64FromFullTransactionId(ReadNextFullTransactionId());
+	begin_reading(start->restart);
 }
 
 /*
@@ -409,7 +411,6 @@ chatroom_slot_start(XLogRecPtr *restart, XLogRecPtr *floor)
 
 	nanchors = 0;
 	last_anchor_logged = last_anchor_begin = InvalidXLogRecPtr;
-	chatroom_partial_before = 0;
 	continue_from_slot(&start);
 	if (restart_point_is_better(&start))
 		start.restart = start.floor = InvalidXLogRecPtr;
@@ -417,9 +418,8 @@ chatroom_slot_start(XLogRecPtr *restart, XLogRecPtr *floor)
 		continue_from_control(&start);
 	if (MyReplicationSlot == NULL)
 		make_slot();
-	start_floor = InvalidXLogRecPtr;
 	if (hold_wal(&start))
-		start_floor = start.floor;
+		begin_reading(start.restart);
 	else
 	{
 		if (MyReplicationSlot != NULL)
@@ -432,7 +432,6 @@ chatroom_slot_start(XLogRecPtr *restart, XLogRecPtr *floor)
 		else
 			start_on_primary(&start);
 	}
-	read_start = start.restart;
 	*restart = start.restart;
 	*floor = start.floor;
 }
@@ -640,6 +639,24 @@ take_incarnations(const AnchorEvent *anchor, XLogRecPtr lsn)
 }
 
 /*
+ * What does an anchor tell of partial transactions?  What was so to the tailer
+ * that logged it is so to us; and, where a transaction was open then whose
+ * first message is before where we began to read, all that may have been open.
+ * Where it was begun before that, it doesn't say who began meanwhile.
+ */
+static void
+know_partial(const AnchorEvent *event)
+{
+	uint64		before = event->partial_before;
+
+	if (event->begin < read_start)
+		return;
+	if (event->oldest_open < read_start)
+		before = Max(before, event->next_fxid);
+	chatroom_settle_from(before);
+}
+
+/*
  * An anchor was read, ending at lsn.  Its restart point goes back to the
  * oldest open transaction, but not further than where reading started.
  */
@@ -652,18 +669,7 @@ chatroom_read_anchor(const AnchorEvent *event, XLogRecPtr lsn)
 	anchor.begin = Max(event->begin, read_start);
 	anchor.floor = lsn;
 
-	/*
-	 * The anchor where we started.  Partial is what was so to the tailer that
-	 * logged it; and, where a transaction was open then whose first message
-	 * is before where we began to read, all that may have been open.
-	 */
-	if (lsn == start_floor)
-	{
-		chatroom_partial_before = event->partial_before;
-		if (read_start > event->oldest_open)
-			chatroom_partial_before = Max(chatroom_partial_before,
-										  event->next_fxid);
-	}
+	know_partial(event);
 
 	/* the state of presence that goes before it was read as a whole */
 	if (event->presence && event->begin >= read_start)

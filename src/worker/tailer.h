@@ -80,7 +80,7 @@ extern uint64 chatroom_partial_before;
 extern void chatroom_settle_begin(void);
 extern bool chatroom_settling(void);
 extern void chatroom_settle_ended(TransactionId xid);
-extern void chatroom_settle_from(TransactionId next);
+extern void chatroom_settle_from(uint64 next);
 extern void chatroom_settle(XLogRecPtr available);
 
 /* ---- publish.c ---- */

@@ -4,6 +4,7 @@
 use strict;
 use warnings;
 use Chatroom::Test;
+use File::Path qw(rmtree);
 use PostgreSQL::Test::Cluster;
 use Test::More;
 
@@ -79,6 +80,37 @@ wait_running($standby);
 $follower->move($standby);
 $follower->catch_up($primary);
 is($follower->{resets}, 0, 'a restart of a standby: a cursor goes on');
+$follower->is_complete('and nothing is missing');
+$standby->stop;
+$primary->stop;
+
+# As a server that pg_rewind made a standby does, one begins at a checkpoint
+# that ended a server's run, behind which nobody logs for seconds who runs: no
+# transaction is taken for one that began before it.
+$primary = chatroom_node('stopped', conf => <<'CONF');
+checkpoint_timeout = 1h
+CONF
+make_log($primary);
+add_rows($primary, 10);
+$primary->stop;
+$primary->backup_fs_cold('cold');
+$standby = PostgreSQL::Test::Cluster->new('cold');
+$standby->init_from_backup($primary, 'cold', has_streaming => 1);
+rmtree($standby->data_dir . '/pg_replslot/chatroom');
+$primary->start;
+wait_running($primary);
+$standby->start;
+wait_running($standby);
+$follower = Chatroom::Follower->new($primary);
+$follower->follow;
+$follower->reload;
+add_rows($primary, 10);
+$primary->wait_for_catchup($standby);
+$standby->restart;
+wait_running($standby);
+$follower->move($standby);
+$follower->catch_up($primary);
+is($follower->{resets}, 0, 'a checkpoint where nothing ran: a cursor goes on');
 $follower->is_complete('and nothing is missing');
 $standby->stop;
 $primary->stop;
