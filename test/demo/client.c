@@ -177,10 +177,21 @@ set_cursor(Follower *follower, const char *cursor)
 	follower->cursor = strdup(cursor);
 }
 
+/* Have the doorbell rung for a topic; false if the connection was lost. */
+static bool
+listen_to(PGconn *conn, const char *topic)
+{
+	char	   *cursor = query_text(conn, "SELECT chatroom.listen($1)", 1,
+									&topic);
+	bool		done = cursor != NULL;
+
+	free(cursor);
+	return done;
+}
+
 /*
- * Connect, listen where that is the way, and take a first cursor if there is
- * none yet.  The cursor that listen() returns is for a newcomer: one who has a
- * cursor goes on from that.
+ * Connect, take a first cursor if there is none yet, and listen where that is
+ * the way.
  */
 static PGconn *
 follower_connect(Follower *follower)
@@ -191,34 +202,19 @@ follower_connect(Follower *follower)
 		char	   *cursor = NULL;
 		bool		lost = false;
 
-		if (follower->way == BY_LISTEN)
+		/*
+		 * Not the cursor of sync(topic, NULL) or listen(): what has committed
+		 * a moment ago, as that the tables are watched, may come after that.
+		 */
+		if (follower->cursor == NULL)
 		{
-			for (int i = 0; i < follower->ntopics && !lost; i++)
-			{
-				const char *params[] = {follower->topics[i]};
-				char	   *start = query_text(conn,
-											   "SELECT chatroom.listen($1)",
-											   1, params);
-
-				lost = start == NULL;
-				if (cursor == NULL)
-					cursor = start;
-				else
-					free(start);
-			}
-		}
-		else if (follower->cursor == NULL)
-		{
-			char	   *topics = text_array(follower->ntopics,
-											follower->topics);
-			const char *params[] = {topics};
-
-			cursor = query_text(conn,
-								"SELECT chatroom.sync_many($1::text[])"
-								" ->> 'cursor'", 1, params);
+			cursor = query_text(conn, "SELECT chatroom.snapshot_cursor()", 0,
+								NULL);
 			lost = cursor == NULL;
-			free(topics);
 		}
+		if (follower->way == BY_LISTEN)
+			for (int i = 0; i < follower->ntopics && !lost; i++)
+				lost = !listen_to(conn, follower->topics[i]);
 		if (!lost)
 		{
 			if (follower->cursor == NULL)
