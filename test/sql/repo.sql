@@ -22,11 +22,12 @@ CREATE FUNCTION short(answer jsonb) RETURNS jsonb LANGUAGE sql AS $$
 		ELSE jsonb_build_object('action', answer #> '{error,action}',
 			'errors', answer #> '{error,errors}') END $$;
 
+SELECT clock_timestamp() AS before \gset
 SELECT short(chatroom.insert('users', '{"name": "ann", "age": 20, "nope": 1}'));
 -- times are kept
 SELECT inserted_at = date_trunc('second', inserted_at) AS seconds,
-	inserted_at - (now() AT TIME ZONE 'UTC') BETWEEN '-2 s' AND '2 s' AS utc,
-	updated_at - now() BETWEEN '-1 s' AND '1 s' AS now FROM users;
+	inserted_at BETWEEN (:'before'::timestamptz AT TIME ZONE 'UTC') - interval '1 s' AND (now() AT TIME ZONE 'UTC') + interval '1 s' AS utc,
+	updated_at BETWEEN :'before' AND now() AS now FROM users;
 SELECT short(chatroom.insert('users', '{"name": "bob", "inserted_at": "2000-01-01T00:00:00"}'));
 SELECT inserted_at FROM users WHERE name = 'bob';
 
