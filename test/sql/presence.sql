@@ -26,7 +26,7 @@ BEGIN
 END
 $$;
 
-SELECT chatroom.sync('lobby')->>'cursor' AS cursor \gset
+SELECT chatroom.snapshot_cursor() AS cursor \gset
 SELECT chatroom.presence('lobby');
 SELECT chatroom.track('lobby', 'ann', '{"status": "online", "n": [1, null]}') AS first \gset
 SELECT :'first' ~ '^[0-9a-f]{16}$' AS ref, * FROM present('lobby');
@@ -83,7 +83,7 @@ SELECT * FROM told('lobby', :'cursor', 3);
 SELECT origin, key FROM chatroom.events('lobby', :'cursor') WHERE origin IS NOT NULL;
 
 -- a lease ends by itself; with another ttl it ends at another time
-SELECT chatroom.sync('leases')->>'cursor' AS cursor \gset
+SELECT chatroom.snapshot_cursor() AS cursor \gset
 SELECT chatroom.track('leases', 'short', '{}', '20 ms') IS NOT NULL AS tracked,
 	chatroom.track('leases', 'long', '{}', '1 hour') IS NOT NULL AS tracked,
 	chatroom.track('leases', 'cut', '{}', '1 hour') IS NOT NULL AS tracked;
