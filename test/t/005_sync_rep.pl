@@ -21,6 +21,10 @@ sub hang
 	$node->safe_psql('postgres',
 		"ALTER SYSTEM SET synchronous_standby_names = 'absent'");
 	$node->reload;
+	poll_until('the setting is taken over',
+		sub { $node->safe_psql('postgres', 'SHOW synchronous_standby_names') eq 'absent' });
+	# it counts from when the checkpointer knows it, which looks before it works
+	$node->safe_psql('postgres', 'CHECKPOINT');
 	my $session = Chatroom::Session->new($node);
 	$session->send("INSERT INTO log (writer, note) VALUES (1, 'hangs')");
 	poll_until(

@@ -261,6 +261,7 @@ SKIP:
 	# The server restarts; what is said meanwhile waits.
 	$node->stop('immediate');
 	is_prompt($alice, qr/^\[not connected\] alice> $/, 'a lost connection');
+	is_prompt($quitter, qr/^\[not connected\] fritz> $/, 'of another, too');
 	type($quitter, "never to be\r\cD");
 	is(finish($quitter), 1, 'leaving without connection');
 	is_shown($quitter, qr/^chatroom: not posted: never to be$/,
@@ -301,6 +302,8 @@ SKIP:
 	sql('SELECT pg_reload_conf()');
 	poll_until('the setting is there',
 		sub { sql('SHOW synchronous_standby_names') eq 'nobody' });
+	# it counts from when the checkpointer knows it, which looks before it works
+	sql('CHECKPOINT');
 	type($alice, "exactly once\r");
 	my $waiting = q{FROM pg_stat_activity WHERE wait_event = 'SyncRep'}
 	  . q{ AND query LIKE '%chatroom.post(%'};
