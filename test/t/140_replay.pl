@@ -21,7 +21,7 @@ my $file = ($ENV{CHATROOM_LOG_DATA} // '../shared/data') . '/ubuntu-irc.tsv.gz';
 plan skip_all => "no log to replay: $file is not there" unless -r $file;
 
 # How long, in seconds, the writers may take, and then each follower.
-my $patience = $ENV{CHATROOM_LONG} ? 1200 : 60;
+my $patience = $ENV{CHATROOM_LONG} ? 1200 : 180;
 my $writers  = 4;
 # Of the lines that are posted, each how-many-th ...
 my %every = (typing => 10, resent => 30, edited => 50, deleted => 70);
@@ -235,7 +235,8 @@ sub play
 	while (grep { !$_->done } @writers)
 	{
 		follow();
-		if (time() > $next)
+		# one that had no time to run would keep the writers waiting
+		if (time() > $next && status($node, 'state') eq 'running')
 		{
 			my $pid = tailer_pid($node);
 			$ends += kill 'TERM', $pid if $pid;
@@ -404,10 +405,10 @@ sub same
 		my $end = time() + $patience;
 		my @differences;
 
-		# when it knows of no more, a moment for what is about to be published
+		# when it knows of no more, there may be what is about to be published
 		$follower->{idle} = 0;
 		follow() while time() < $end && !$follower->idle;
-		$end = time() + 10;
+		$end = time() + $patience;
 		while ((@differences = $follower->differences($truth)) && time() < $end)
 		{
 			follow();

@@ -23,7 +23,6 @@ my $batch = 20;
 my $node = chatroom_node('calls', conf => <<'CONF');
 log_error_verbosity = verbose
 log_min_error_statement = error
-statement_timeout = 1s
 temp_file_limit = 100MB
 CONF
 
@@ -33,6 +32,9 @@ $node->safe_psql('postgres', <<'SQL');
 CREATE ROLE stranger LOGIN;
 CREATE ROLE chatter LOGIN;
 CREATE ROLE server LOGIN;
+ALTER ROLE stranger SET statement_timeout = '1s';
+ALTER ROLE chatter SET statement_timeout = '1s';
+ALTER ROLE server SET statement_timeout = '1s';
 GRANT CREATE ON DATABASE postgres TO chatter;
 GRANT CREATE ON SCHEMA public TO chatter;
 GRANT EXECUTE ON FUNCTION chatroom.act_as(text) TO server;
@@ -43,7 +45,6 @@ SQL
 # now and then it is made anew.
 my $setup = <<'SQL';
 SET client_min_messages = warning;
-SET statement_timeout = 0;
 DROP SCHEMA IF EXISTS chat, hers, odd CASCADE;
 DROP TABLE IF EXISTS public.posts, public.comments, public.nokey, public.parts CASCADE;
 SELECT chatroom.migrate();

@@ -71,7 +71,7 @@ package Client
 	{
 		my ($self, $timeout) = @_;
 
-		eval { $self->send($timeout // '2 s') };
+		eval { $self->send($timeout // '30 s') };
 		return $self->take;
 	}
 }
