@@ -73,10 +73,13 @@ write_through(
 	sub {
 		kill_and_wait(
 			'KILL',
-			$node->safe_psql(
-				'postgres',
-				"SELECT pid FROM pg_stat_activity WHERE application_name = 'writer' LIMIT 1"
-			));
+			poll_until(
+				'there is a writer',
+				sub {
+					$node->safe_psql('postgres',
+						"SELECT pid FROM pg_stat_activity WHERE application_name = 'writer' LIMIT 1"
+					);
+				}));
 	});
 
 # Over and over, without a pause for the new tailer.

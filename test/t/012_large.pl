@@ -281,6 +281,8 @@ $wide->{resets} = 0;
 $huge->safe_psql('postgres',
 	"INSERT INTO wide (text) SELECT repeat('x', 400) FROM generate_series(1, 40000)");
 poll_until('all is told', sub { $wide->follow; @{ $wide->{log} } >= 40000 });
+poll_until('memory is given back',
+	sub { memory(tailer_pid($huge)) < $before + 16 * 1024 });
 cmp_ok(memory(tailer_pid($huge)), '<', $before + 16 * 1024,
 	'the memory to read one again that fits the ring is given back');
 is(scalar @{ $wide->{log} } . " $wide->{resets}",
@@ -306,6 +308,8 @@ cmp_ok($most - $before, '<', 96 * 1024,
 	'100,000 subtransactions take less than 96 MB');
 $follower->catch_up;
 $follower->is_exact('and are told completely');
+poll_until('memory is given back',
+	sub { memory(tailer_pid($huge)) < $before + 48 * 1024 });
 cmp_ok(memory(tailer_pid($huge)), '<', $before + 48 * 1024,
 	'what was not for keeping them is given back');
 $huge->stop;

@@ -24,6 +24,7 @@ $primary->backup('base');
 my $standby = PostgreSQL::Test::Cluster->new('chat_standby');
 $standby->init_from_backup($primary, 'base', has_streaming => 1);
 $standby->start;
+wait_running($standby);
 
 my $session = Chatroom::Session->new($standby, 'postgres', user => 'app');
 

@@ -110,6 +110,7 @@ foreach my $kind (@kinds)
 
 poll_until('leases end',
 	sub { Chatroom::Presence::told($node, 'lobby') eq '{}' });
+poll_until('other topics, too', sub { status($node, 'present') eq '0' });
 is(status($node, 'present'), '0', 'everybody has gone, of all topics');
 poll_until('on the standby, too', sub { status($standby, 'present') eq '0' });
 $_->agrees('and followers know') foreach $here, $there;
