@@ -119,8 +119,7 @@ $node->safe_psql('postgres', <<'SQL');
 CREATE TABLE big (id int PRIMARY KEY, body text);
 SELECT chatroom.watch('big');
 SQL
-my $cursor = $node->safe_psql('postgres',
-	"SELECT chatroom.sync('public.big')->>'cursor'");
+my $cursor = published($node);
 $node->safe_psql('postgres', <<'SQL');
 BEGIN;
 INSERT INTO big SELECT i, repeat('x', 100000) FROM generate_series(1, 40) AS i;

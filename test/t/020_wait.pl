@@ -178,7 +178,7 @@ pass('a client that dies is noticed while its wait sleeps');
 
 $start  = time();
 $answer = call($waiter,
-	"SET statement_timeout = '3s';\nCALL chatroom.wait('{public.log}', NULL, '1min')");
+	"SET statement_timeout = '10s';\nCALL chatroom.wait('{public.log}', NULL, '1min')");
 is($waiter->error, '', 'under a statement_timeout there is an answer, no error');
 ok(time() - $start < 30, 'before it strikes');
 $waiter->query('RESET statement_timeout');
@@ -307,13 +307,12 @@ $node->stop;
 
 # ------------------------------------------------------------------ helpers
 
-# The cursor of now.
+# The cursor of now, when all that has committed is published.
 sub now
 {
 	my ($session) = @_;
 
-	return decode_json($session->query("SELECT chatroom.sync('public.log')"))
-	  ->{cursor};
+	return $session->query('SELECT chatroom.snapshot_cursor()');
 }
 
 sub call
@@ -323,11 +322,12 @@ sub call
 	return decode_json($session->query($sql));
 }
 
-# Send a call, and return when it sleeps.
+# Send a call, and return when it sleeps: nothing of before is left to wake it.
 sub asleep
 {
 	my ($session, $sql, $where) = @_;
 
+	published($where // $node);
 	$session->send($sql);
 	waiting($where // $node, 1);
 	poll_until('it sleeps', sub {

@@ -133,6 +133,7 @@ is(told($user{bert}), 'insert chat.messages', 'what happens in other rooms ends 
 # -------------------------------------------------------------------- doorbells
 
 make_room(20);
+cursor();
 $user{bert}->query("SELECT chatroom.listen('room:20')");
 my $channel = $user{bert}->query('SELECT pg_listening_channels()');
 $node->safe_psql('postgres', "DELETE FROM chat.members WHERE room_id = 20 AND username = 'bert'");
@@ -191,6 +192,7 @@ DELETE FROM chat.messages WHERE room_id = 40;
 DELETE FROM chat.rooms WHERE id = 40;
 COMMIT;
 SQL
+cursor();
 my ($last) = asks($user{bert}, 'room:40', $since) =~ /(\S+ \S+)$/;
 is($last, 'delete chat.rooms', 'a member is told by a transaction that was read again');
 is(asks($user{carl}, 'room:40', $since), 'P0002', 'he alone');
@@ -208,6 +210,7 @@ DELETE FROM chat.messages WHERE room_id = 41;
 DELETE FROM chat.rooms WHERE id = 41;
 COMMIT;
 SQL
+cursor();
 is(asks($user{bert}, 'room:41', $since), 'P0002', 'one larger than the ring leaves no trace of a room');
 is(asks($user{bert}, 'rooms', $since), 'reset', 'but resets what comprises it');
 is(asks($user{carl}, 'room:1', $since), '', 'and no other room');
@@ -290,6 +293,7 @@ $_->close for values %user;
 crash($node);
 start_again($node);
 wait_running($node);
+cursor();
 is(asks($user{bert}, 'room:60', $since), 'insert chat.messages delete chat.rooms',
 	'after a crash a member still sees a room go');
 is(asks($user{bert}, 'room:61', $since), 'reset', 'and one who was taken out, that he was');

@@ -163,12 +163,33 @@ sub take
 	return $count;
 }
 
+# Begin behind all that has committed, also if it isn't published yet. Where no
+# such cursor can be had, as without a cache, it is that of the first answer.
+# What starts the worker is refused one, but not twice.
+sub begin
+{
+	my ($self) = @_;
+
+	foreach (1 .. 2)
+	{
+		my $cursor =
+		  eval { $self->{session}->query('SELECT chatroom.snapshot_cursor()') };
+
+		return unless defined $cursor;
+		next unless $cursor =~ /^[-0-9a-f]+$/;
+		$self->{cursor} = $cursor;
+		last;
+	}
+	return;
+}
+
 # Ask, as far as there is more. Returns the number of events, or undef.
 sub poll
 {
 	my ($self) = @_;
 	my $count = 0;
 
+	$self->begin unless defined $self->{cursor};
 	for (;;)
 	{
 		my $answer = $self->ask;

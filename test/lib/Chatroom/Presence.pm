@@ -17,7 +17,7 @@ sub new
 	my ($class, $node, $topic) = @_;
 	my $self = bless { node => $node, topic => $topic, resets => 0, count => {} }, $class;
 
-	$self->reload($node->safe_psql('postgres', "SELECT chatroom.sync('$topic')->>'cursor'"));
+	$self->reload(published($node));
 	return $self;
 }
 

@@ -4,6 +4,7 @@
 #   make_log(NODE)                 a watched table that can tell what is missing
 #   writers(NODE, OPTIONS)         pgbench clients that write to it
 #   poll_until(WHAT, CODE)         wait for a condition; never sleep for a time
+#   published(NODE)                wait until what has committed is published
 #   random_seed()                  begin what is done at random
 #
 # A Follower keeps a cursor and all that it was told; Session is a psql that
@@ -21,8 +22,8 @@ use Time::HiRes qw(time usleep);
 use Chatroom::Follower;
 use Chatroom::Session;
 
-our @EXPORT = qw(add_rows chatroom_node make_log writers poll_until random_seed crash
-  start_again tailer_pid status wait_running watched_rows);
+our @EXPORT = qw(add_rows chatroom_node make_log writers poll_until published random_seed crash
+  crash_backend start_again tailer_pid status wait_running watched_rows);
 
 # How long anything may take, in seconds.
 my $timeout = $PostgreSQL::Test::Utils::timeout_default;
@@ -204,6 +205,35 @@ sub poll_until
 		}
 		usleep(5_000);
 	}
+}
+
+# Wait until what has committed is published, and return the cursor of then. The
+# cursor of a sync() without one may be of before that. What starts the worker
+# gets no cursor: it takes another call.
+sub published
+{
+	my ($node, $db) = @_;
+
+	return poll_until(
+		'what has committed is published',
+		sub {
+			my ($ret, $out) =
+			  $node->psql($db // 'postgres', 'SELECT chatroom.snapshot_cursor()');
+			return $ret == 0 && $out;
+		});
+}
+
+# kill -9 of a backend, which restarts all of the server's processes, and wait
+# until they are back. The server goes on as if nothing had been until it has
+# noticed; then the process is gone for good.
+sub crash_backend
+{
+	my ($node, $pid) = @_;
+
+	kill 'KILL', $pid;
+	poll_until('the server restarts',
+		sub { !kill(0, $pid) && ($node->psql('postgres', 'SELECT 1'))[0] == 0 });
+	return;
 }
 
 # kill -9 of the postmaster, and wait until all of its processes are gone.
