@@ -8,6 +8,7 @@
 use strict;
 use warnings;
 use Chatroom::Test;
+use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time usleep);
 
@@ -32,7 +33,8 @@ sub follow_for
 
 	while (time() < $end)
 	{
-		defined $_->poll or usleep(5_000) for @followers;
+		defined $_->poll(sub { time() < $end }) or usleep(5_000)
+		  for @followers;
 	}
 	return;
 }
@@ -80,7 +82,8 @@ sub try_sql
 {
 	my ($sql) = @_;
 
-	$node->psql('postgres', $sql, timeout => 20);
+	$node->psql('postgres', $sql,
+		timeout => $PostgreSQL::Test::Utils::timeout_default);
 	return;
 }
 
@@ -174,8 +177,8 @@ foreach my $i (0 .. $#sessions)
 {
 	eval { $sessions[$i]->query('COMMIT') } if $open[$i];
 }
-end_prepared();
 wait_running($node);
+end_prepared();
 $_->catch_up for @followers;
 foreach my $follower (@followers)
 {
