@@ -34,9 +34,10 @@ my $there    = Chatroom::Follower->new($standby);
 $_->follow for $follower, $there;
 my $writers = writers($primary);
 my $end = time() + 2;
+my $going_on = sub { time() < $end };
 while (time() < $end)
 {
-	$_->poll for $follower, $there;
+	$_->poll($going_on) for $follower, $there;
 }
 my $old = Chatroom::Follower->new($primary);
 $old->{cursor} = $follower->{cursor};
@@ -48,7 +49,7 @@ $there->move($primary);
 $end = time() + 2;
 while (time() < $end)
 {
-	$_->poll for $follower, $there;
+	$_->poll($going_on) for $follower, $there;
 }
 $writers->stop;
 $_->catch_up($primary) for $follower, $there;
@@ -76,7 +77,7 @@ $writers = writers($primary);
 $end = time() + 2;
 while (time() < $end)
 {
-	$_->poll for $follower, $there;
+	$_->poll($going_on) for $follower, $there;
 }
 $primary->stop('immediate');
 $writers->finish;
@@ -85,7 +86,7 @@ my $promoted_writers = writers($standby);
 $end = time() + 2;
 while (time() < $end)
 {
-	$_->poll // 0 for $follower, $there;
+	$_->poll($going_on) // 0 for $follower, $there;
 }
 $promoted_writers->stop;
 $follower->catch_up;

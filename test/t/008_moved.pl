@@ -20,7 +20,7 @@ my @writers =
 my $end = time() + 1;
 while (time() < $end)
 {
-	$_->poll for values %followers;
+	$_->poll(sub { time() < $end }) for values %followers;
 }
 crash($node);
 start_again($node);

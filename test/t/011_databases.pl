@@ -73,7 +73,7 @@ my @writers = (writers($node, clients => 2, rate => 200),
 my $end = time() + 1.5;
 while (time() < $end)
 {
-	$_->poll for $one, $two;
+	$_->poll(sub { time() < $end }) for $one, $two;
 }
 $_->stop for @writers;
 $_->catch_up for $one, $two;
@@ -165,7 +165,7 @@ $follower->catch_up;
 $end = time() + 0.5;
 while (time() < $end)
 {
-	$follower->poll;
+	$follower->poll(sub { time() < $end });
 	$one->poll;
 }
 my $waiter = Chatroom::Session->new($node, 'renamed');

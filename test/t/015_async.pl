@@ -72,7 +72,7 @@ for my $round (1 .. 6)
 	}
 	my $acknowledged =
 	  $node->safe_psql('postgres', 'SELECT max(id) FROM log');
-	$follower->poll;
+	$follower->poll(sub { 0 });
 	crash($node);
 	kill 'KILL', $tailer;
 	$writers->stop;

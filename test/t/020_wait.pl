@@ -265,10 +265,10 @@ my $follower = Chatroom::Follower->new($node, wait => '2s');
 $follower->{cursor} = now($waiter);
 my $writers = writers($node);
 my $told = 0;
-poll_until('it is told a lot', sub { ($told += $follower->poll) > 1000 });
+poll_until('it is told a lot', sub { ($told += $follower->poll(sub { 0 })) > 1000 });
 $node->safe_psql('postgres', 'SELECT pg_terminate_backend(' . tailer_pid($node) . ')');
 poll_until('and when the tailer is back',
-	sub { ($told += $follower->poll // 0) > 3000 });
+	sub { ($told += $follower->poll(sub { 0 }) // 0) > 3000 });
 $writers->stop;
 $follower->catch_up;
 $follower->is_exact('a client that does nothing but wait, under 8 writers');

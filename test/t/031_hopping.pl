@@ -34,7 +34,8 @@ sub follow_for
 
 	while (time() < $end)
 	{
-		defined $_->poll or usleep(5_000) for @followers;
+		defined $_->poll(sub { time() < $end }) or usleep(5_000)
+		  for @followers;
 	}
 	return;
 }

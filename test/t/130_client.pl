@@ -120,6 +120,7 @@ $node->safe_psql('postgres', <<'SQL');
 CREATE TABLE notes (id int PRIMARY KEY, body text, data json, big numeric);
 SELECT chatroom.watch('notes');
 SQL
+published($node);
 ($status, $out, $err) = client([ 'tail', 'public.nothing' ]);
 is($status, 2, 'tail of what nobody publishes ends');
 like($err, qr/nothing is published under topic "public\.nothing"/,
@@ -177,6 +178,7 @@ $node->safe_psql('postgres', <<'SQL');
 CREATE TABLE others (id int PRIMARY KEY);
 SELECT chatroom.watch('others');
 SQL
+published($node);
 wait_for_waiters(0);
 my ($shell_out, $shell_err) = ('', '');
 my $db = $node->connstr('postgres');

@@ -214,7 +214,8 @@ is(result($few, q{SELECT chatroom.track('lobby', 'few3', '{"n": 1}') IS NOT NULL
 is(result($few, q{SET chatroom.max_presence_per_role = 100}), '42501', 'a role cannot raise its quota');
 is(result($few, q{SELECT chatroom.untrack('lobby', 'few1')}), '', 'one goes');
 is(status($node, 'presence_refused'), 1, 'what was refused is counted');
-# its place is free when it was told that it left
+# its place is free before it is told that it left
+poll_until('it is told', sub { $node->safe_psql('postgres', q{SELECT count(*) FROM chatroom.events('lobby') WHERE type = 'presence_leave'}) > 0 });
 poll_until('another comes', sub { result($few, q{SELECT chatroom.track('lobby', 'few4') IS NOT NULL}) eq 't' });
 my $refused = status($node, 'presence_refused');
 

@@ -60,7 +60,7 @@ sub stop_load
 {
 	my ($load) = @_;
 
-	$load->{run}->signal('INT');
+	$load->{run}->signal('TERM');
 	eval { $load->{run}->finish };
 	return;
 }

@@ -160,7 +160,7 @@ sub Chatroom::Test::Writers::stop
 	my ($self) = @_;
 
 	return unless $self->{run};
-	$self->{run}->signal('INT');
+	$self->{run}->signal('TERM');
 	eval { $self->{run}->finish };
 	delete $self->{run};
 	return;
@@ -284,13 +284,19 @@ sub add_rows
 	return;
 }
 
-# Wait until the tailer runs.
+# Wait until the tailer runs; the server may be about to come back, too.
 sub wait_running
 {
 	my ($node) = @_;
 
-	return poll_until('the tailer runs',
-		sub { status($node, 'state') eq 'running' });
+	return poll_until(
+		'the tailer runs',
+		sub {
+			my ($ret, $state) = $node->psql('postgres',
+				'SELECT state FROM chatroom.status WHERE database = current_database()'
+			);
+			return $ret == 0 && $state eq 'running';
+		});
 }
 
 # The rows of the log: their transactions, by id.
