@@ -60,7 +60,9 @@ add_rows($node, 1);
 $answer = decode_json($waiter->answer);
 is(scalar @{ $answer->{events} }, 1, 'without a cursor it waits from now on');
 
+# a wait answers what is published, of which the second may be none yet
 add_rows($node, 5) for 1 .. 2;
+published($node);
 $answer = call($waiter, "CALL chatroom.wait('{public.log}', '$answer->{cursor}', '1min', 3)");
 is_deeply([ scalar @{ $answer->{events} }, $answer->{more} ],
 	[ 5, JSON::PP::true ], 'the limit cuts at a transaction\'s end');
