@@ -24,6 +24,8 @@ sub make_standby
 
 	$node->init_from_backup($from, 'base', has_streaming => 1);
 	$node->start;
+	# cursors from before its worker began are not for it to continue
+	wait_running($node);
 	return $node;
 }
 my $standby = make_standby('standby', $primary);
