@@ -132,12 +132,19 @@ sub new
 	return $self;
 }
 
-# Rows of a query, each a list of columns.
+# Rows of a query, each a list of columns. What needs the worker, which is ended
+# now and then, and doesn't get it in time, is asked again.
 sub rows
 {
 	my ($self, $sql) = @_;
+	my $end = time() + $PostgreSQL::Test::Utils::timeout_default;
+	my $text;
 
-	return parse($self->{asking}->query("COPY ($sql) TO STDOUT"));
+	do
+	{
+		$text = $self->{asking}->query("COPY ($sql) TO STDOUT");
+	} while ($self->{asking}->error =~ /^ERROR:  55000:/m && time() < $end);
+	return parse($text);
 }
 
 # Undo COPY's text format.
