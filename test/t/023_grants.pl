@@ -99,6 +99,8 @@ $node->backup('base');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($node, 'base', has_streaming => 1);
 $standby->start;
+# what is told before its worker began is not for it to tell
+wait_running($standby);
 $node->safe_psql('postgres', "SELECT chatroom.grant_topic('lobby', 'ann', '{sync}')");
 my $since = $node->safe_psql('postgres', 'SELECT chatroom.snapshot_cursor()');
 my $sent  = $node->safe_psql('postgres', "SELECT chatroom.broadcast('lobby', 'hello', '1')");

@@ -155,6 +155,8 @@ $node->backup('base');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($node, 'base', has_streaming => 1);
 $standby->start;
+# what is told before its worker began is not for it to tell
+wait_running($standby);
 my %there = map { $_ => session($standby, $_) } qw(bert carl);
 
 make_room(30);
