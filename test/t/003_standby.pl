@@ -121,6 +121,8 @@ $second->stop;
 $tail->catch_up;
 $standby->stop('immediate');
 $second->start;
+# a worker that begins with the promotion has nothing to continue from
+wait_running($second);
 $second->promote;
 $_->move($second) for $tail, $before;
 my $lost = $tail->{cursor};
