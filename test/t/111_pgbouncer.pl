@@ -100,6 +100,9 @@ like(
 my $waiting = q{
 	SELECT count(*) FROM pg_stat_activity
 	WHERE query LIKE 'CALL chatroom.wait%' AND state = 'active'};
+# that alice left is told, and doesn't end the wait
+poll_until('all is told',
+	sub { $node->safe_psql('postgres', q{SELECT count(*) FROM chatroom.events('room:1') WHERE type = 'presence_leave'}) > 0 });
 $b->send(q{CALL chatroom.wait('{room:1}', NULL, '1 min')});
 poll_until('a client waits',
 	sub { $b->done; $node->safe_psql('postgres', $waiting) eq '1' });
