@@ -643,6 +643,8 @@ handle_logical_message(XLogReaderState *reader)
 void
 chatroom_handle_record(XLogReaderState *reader)
 {
+	uint8		info = XLogRecGetInfo(reader) & ~XLR_INFO_MASK;
+
 	switch (XLogRecGetRmid(reader))
 	{
 		case RM_LOGICALMSG_ID:
@@ -652,20 +654,17 @@ chatroom_handle_record(XLogReaderState *reader)
 			handle_xact_record(reader);
 			break;
 		case RM_STANDBY_ID:
-			if ((XLogRecGetInfo(reader) & ~XLR_INFO_MASK) ==
-				XLOG_RUNNING_XACTS)
+			if (info == XLOG_RUNNING_XACTS)
 				handle_running_xacts((xl_running_xacts *)
 									 XLogRecGetData(reader));
 			break;
 		case RM_XLOG_ID:
-			if ((XLogRecGetInfo(reader) & ~XLR_INFO_MASK) ==
-				XLOG_CHECKPOINT_SHUTDOWN)
+			if (info == XLOG_CHECKPOINT_SHUTDOWN)
 				handle_idle_checkpoint((CheckPoint *)
 									   XLogRecGetData(reader));
 			break;
 		case RM_DBASE_ID:
-			if ((XLogRecGetInfo(reader) & ~XLR_INFO_MASK) ==
-				XLOG_DBASE_DROP)
+			if (info == XLOG_DBASE_DROP)
 				chatroom_drop_database(((xl_dbase_drop_rec *)
 										XLogRecGetData(reader))->db_id,
 									   reader->EndRecPtr);
