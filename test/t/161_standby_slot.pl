@@ -75,14 +75,7 @@ poll_until('the slot rests at an anchor', sub {
 	$standby->safe_psql('postgres',
 		"SELECT confirmed_flush_lsn > '$since' FROM pg_replication_slots") eq 't';
 });
-$standby->restart;
-wait_running($standby);
-$follower->move($standby);
-$follower->catch_up($primary);
-is($follower->{resets}, 0, 'a restart of a standby: a cursor goes on');
-$follower->is_complete('and nothing is missing');
-$standby->stop;
-$primary->stop;
+goes_on_after_restart('a restart of a standby: a cursor goes on');
 
 # As a server that pg_rewind made a standby does, one begins at a checkpoint
 # that ended a server's run, behind which nobody logs for seconds who runs: no
@@ -106,12 +99,24 @@ $follower->follow;
 $follower->reload;
 add_rows($primary, 10);
 $primary->wait_for_catchup($standby);
-$standby->restart;
-wait_running($standby);
-$follower->move($standby);
-$follower->catch_up($primary);
-is($follower->{resets}, 0, 'a checkpoint where nothing ran: a cursor goes on');
-$follower->is_complete('and nothing is missing');
-$standby->stop;
-$primary->stop;
+goes_on_after_restart('a checkpoint where nothing ran: a cursor goes on');
 done_testing();
+
+# ------------------------------------------------------------------ helpers
+
+# The standby is restarted, and the primary's follower goes there with its
+# cursor. Then both servers are stopped.
+sub goes_on_after_restart
+{
+	my ($name) = @_;
+
+	$standby->restart;
+	wait_running($standby);
+	$follower->move($standby);
+	$follower->catch_up($primary);
+	is($follower->{resets}, 0, $name);
+	$follower->is_complete('and nothing is missing');
+	$standby->stop;
+	$primary->stop;
+	return;
+}
