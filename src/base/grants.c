@@ -22,6 +22,7 @@
 #include "base/compat.h"
 #include "base/grants.h"
 #include "base/hash.h"
+#include "base/invalidation.h"
 #include "base/topics.h"
 #include "base/watches.h"
 #include "catalog/namespace.h"
@@ -32,7 +33,6 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
-#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -235,9 +235,12 @@ read_all_grants(AllGrants *grants)
 	table_close(relation, AccessShareLock);
 }
 
-/* The table of grants has changed, or anything may have. */
+/*
+ * The table of grants has changed; or anything may have: roles, memberships,
+ * the database's owner.
+ */
 static void
-grants_changed(Datum arg, Oid relid)
+grants_changed(Oid relid)
 {
 	if (OidIsValid(relid) && relid != all.relid)
 		return;
@@ -245,30 +248,17 @@ grants_changed(Datum arg, Oid relid)
 	invalidations++;
 }
 
-/* Roles, memberships or the database's owner have changed. */
-static void
-roles_changed(Datum arg, int cacheid, uint32 hashvalue)
-{
-	grants_changed(arg, InvalidOid);
-}
-
 /* Make all grants known, as they are now. */
 static void
 load_grants(void)
 {
-	static bool registered = false;
 	AllGrants	grants = {0};
 	uint64		before;
 
-	if (!registered)
-	{
-		CacheRegisterRelcacheCallback(grants_changed, (Datum) 0);
-		CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, roles_changed,
-									  (Datum) 0);
-		CacheRegisterSyscacheCallback(AUTHOID, roles_changed, (Datum) 0);
-		CacheRegisterSyscacheCallback(DATABASEOID, roles_changed, (Datum) 0);
-		registered = true;
-	}
+	chatroom_on_relation_change(grants_changed);
+	chatroom_on_catalog_change(AUTHMEMROLEMEM, grants_changed);
+	chatroom_on_catalog_change(AUTHOID, grants_changed);
+	chatroom_on_catalog_change(DATABASEOID, grants_changed);
 	grants.relid = chatroom_grants_table();
 	all.relid = grants.relid;
 

@@ -28,6 +28,7 @@
 #include "base/event.h"
 #include "base/hash.h"
 #include "base/identity.h"
+#include "base/invalidation.h"
 #include "base/rooms.h"
 #include "base/settings.h"
 #include "base/watches.h"
@@ -48,7 +49,6 @@
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/hsearch.h"
-#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -121,9 +121,9 @@ is_of_prefix(const ChatTables *tables, Oid relid)
 		relid == tables->users_username_index;
 }
 
-/* A relation changed. */
+/* A relation changed, or a schema. */
 static void
-relation_changed(Datum arg, Oid relid)
+relation_changed(Oid relid)
 {
 	HASH_SEQ_STATUS status;
 	KeptSchema *kept;
@@ -134,13 +134,6 @@ relation_changed(Datum arg, Oid relid)
 		if (!OidIsValid(relid) || !kept->is_prefix ||
 			is_of_prefix(&kept->tables, relid))
 			kept->valid = false;
-}
-
-/* A schema changed. */
-static void
-catalog_changed(Datum arg, int cacheid, uint32 hashvalue)
-{
-	relation_changed(arg, InvalidOid);
 }
 
 /* A subtransaction was rolled back: what was found since may be void. */
@@ -158,8 +151,8 @@ make_kept_schemas(void)
 {
 	kept_schemas = chatroom_make_hash("chatroom prefixes", TopMemoryContext,
 									  16, sizeof(Oid), sizeof(KeptSchema));
-	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
-	CacheRegisterSyscacheCallback(NAMESPACEOID, catalog_changed, (Datum) 0);
+	chatroom_on_relation_change(relation_changed);
+	chatroom_on_catalog_change(NAMESPACEOID, relation_changed);
 	RegisterSubXactCallback(subtransaction_ended, NULL);
 }
 

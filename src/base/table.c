@@ -23,6 +23,7 @@
 #include "base/arguments.h"
 #include "base/compat.h"
 #include "base/hash.h"
+#include "base/invalidation.h"
 #include "base/table.h"
 #include "base/watches.h"
 #include "catalog/namespace.h"
@@ -39,7 +40,6 @@
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/fmgrprotos.h"
-#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/numeric.h"
@@ -77,9 +77,9 @@ static List *retired = NIL;		/* memory contexts, the same */
 
 /* ----------------------------------------------------------- life cycle */
 
-/* A table changed; invalid relid: perhaps any.  Runs in odd moments. */
+/* A table changed; invalid relid: perhaps any, or a schema was renamed. */
 static void
-invalidate_table(Datum arg, Oid relid)
+invalidate_table(Oid relid)
 {
 	HASH_SEQ_STATUS status;
 	TableEntry *entry;
@@ -94,13 +94,6 @@ invalidate_table(Datum arg, Oid relid)
 		/* an association involves other tables */
 		entry->table->assocs_valid = false;
 	}
-}
-
-/* A schema was renamed, or may be. */
-static void
-invalidate_schemas(Datum arg, int cacheid, uint32 hashvalue)
-{
-	invalidate_table((Datum) 0, InvalidOid);
 }
 
 /* Free an entry and its plans. */
@@ -152,9 +145,8 @@ make_tables(void)
 {
 	tables = chatroom_make_hash("chatroom tables", TopMemoryContext, 32,
 								sizeof(Oid), sizeof(TableEntry));
-	CacheRegisterRelcacheCallback(invalidate_table, (Datum) 0);
-	CacheRegisterSyscacheCallback(NAMESPACEOID, invalidate_schemas,
-								  (Datum) 0);
+	chatroom_on_relation_change(invalidate_table);
+	chatroom_on_catalog_change(NAMESPACEOID, invalidate_table);
 	RegisterXactCallback(end_of_transaction, NULL);
 }
 

@@ -25,6 +25,7 @@
 #include "base/compat.h"
 #include "base/event.h"
 #include "base/hash.h"
+#include "base/invalidation.h"
 #include "base/topics.h"
 #include "base/watches.h"
 #include "catalog/namespace.h"
@@ -34,7 +35,6 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
-#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
@@ -171,9 +171,12 @@ depends_on(const TopicMeaning *meaning, Oid relid)
 	return !meaning->published;
 }
 
-/* A table changed: what was known of its topics, and of free ones, is void. */
+/*
+ * A table changed: what was known of its topics, and of free ones, is void; or
+ * a schema did: so may have any topic.
+ */
 static void
-forget_topics_of(Datum arg, Oid relid)
+forget_topics_of(Oid relid)
 {
 	HASH_SEQ_STATUS status;
 	KeptTopic  *kept;
@@ -187,19 +190,10 @@ forget_topics_of(Datum arg, Oid relid)
 			kept->valid = false;
 }
 
-/* A schema changed: so may have any topic. */
-static void
-forget_topics(Datum arg, int cacheid, uint32 hashvalue)
-{
-	forget_topics_of(arg, InvalidOid);
-}
-
 /* Make the table of kept topics. */
 static void
 make_kept_topics(void)
 {
-	static bool registered = false;
-
 	if (kept_context != NULL)
 		MemoryContextDelete(kept_context);
 	kept_topics = NULL;
@@ -208,12 +202,8 @@ make_kept_topics(void)
 										 ALLOCSET_DEFAULT_SIZES);
 	kept_topics = chatroom_make_hash("chatroom topics", kept_context, 64,
 									 sizeof(uint64), sizeof(KeptTopic));
-	if (!registered)
-	{
-		CacheRegisterRelcacheCallback(forget_topics_of, (Datum) 0);
-		CacheRegisterSyscacheCallback(NAMESPACEOID, forget_topics, (Datum) 0);
-		registered = true;
-	}
+	chatroom_on_relation_change(forget_topics_of);
+	chatroom_on_catalog_change(NAMESPACEOID, forget_topics_of);
 }
 
 /*

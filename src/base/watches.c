@@ -33,6 +33,7 @@
 #include "access/table.h"
 #include "base/compat.h"
 #include "base/dependents.h"
+#include "base/invalidation.h"
 #include "base/watches.h"
 #include "catalog/dependency.h"
 #include "catalog/indexing.h"
@@ -47,7 +48,6 @@
 #include "nodes/parsenodes.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
-#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
@@ -222,7 +222,7 @@ static uint64 label_invalidations = 0;
 
 /* Any table may have got a trigger. */
 static void
-invalidate_labels(Datum arg, Oid relid)
+invalidate_labels(Oid relid)
 {
 	labels_valid = false;
 	label_invalidations++;
@@ -242,7 +242,7 @@ read_labels(void)
 		labels_context = AllocSetContextCreate(TopMemoryContext,
 											   "chatroom labels",
 											   ALLOCSET_SMALL_SIZES);
-		CacheRegisterRelcacheCallback(invalidate_labels, (Datum) 0);
+		chatroom_on_relation_change(invalidate_labels);
 	}
 
 	/* what is invalidated while reading counts */

@@ -37,6 +37,7 @@
 #include "base/columns.h"
 #include "base/compat.h"
 #include "base/hash.h"
+#include "base/invalidation.h"
 #include "base/spi.h"
 #include "base/subtransaction.h"
 #include "fmgr.h"
@@ -49,7 +50,6 @@
 #include "rewrite/rowsecurity.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
-#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/queryenvironment.h"
@@ -213,7 +213,7 @@ set_up_parser(ParseState *pstate, void *arg)
 
 /* Roles or memberships changed: so may have who a policy is for. */
 static void
-roles_changed(Datum arg, int cacheid, uint32 hashvalue)
+roles_changed(Oid relid)
 {
 	HASH_SEQ_STATUS status;
 	PolicyPlan *plan;
@@ -229,9 +229,9 @@ make_plan_table(void)
 {
 	plans = chatroom_make_hash("chatroom policies", TopMemoryContext, 16,
 							   sizeof(PlanKey), sizeof(PolicyPlan));
-	CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, roles_changed, (Datum) 0);
-	CacheRegisterSyscacheCallback(AUTHOID, roles_changed, (Datum) 0);
-	CacheRegisterSyscacheCallback(DATABASEOID, roles_changed, (Datum) 0);
+	chatroom_on_catalog_change(AUTHMEMROLEMEM, roles_changed);
+	chatroom_on_catalog_change(AUTHOID, roles_changed);
+	chatroom_on_catalog_change(DATABASEOID, roles_changed);
 }
 
 /* Forget the plans that nobody is using. */

@@ -51,6 +51,7 @@
 #include "base/compat.h"
 #include "base/descriptors.h"
 #include "base/hash.h"
+#include "base/invalidation.h"
 #include "base/memory.h"
 #include "base/settings.h"
 #include "base/values.h"
@@ -65,7 +66,6 @@
 #include "utils/acl.h"
 #include "utils/datum.h"
 #include "utils/hsearch.h"
-#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -275,7 +275,7 @@ chatroom_log_database_reset(ResetReason reason)
 
 /* Mark the plans made from a relation, or all, as outdated. */
 static void
-invalidate_plans(Datum arg, Oid relid)
+invalidate_plans(Oid relid)
 {
 	HASH_SEQ_STATUS status;
 	EmitEntry  *entry;
@@ -296,23 +296,15 @@ invalidate_plans(Datum arg, Oid relid)
 	}
 }
 
-/* A schema was renamed, or a function changed, that a plan may refer to. */
-static void
-invalidate_all_plans(Datum arg, int cacheid, uint32 hashvalue)
-{
-	invalidate_plans(arg, InvalidOid);
-}
-
-/* Make the hash table of plans. */
+/* Make the hash table of plans, which may refer to schemas and functions. */
 static void
 make_plan_table(void)
 {
 	plans = chatroom_make_hash("chatroom emit plans", TopMemoryContext, 16,
 							   sizeof(Oid), sizeof(EmitEntry));
-	CacheRegisterRelcacheCallback(invalidate_plans, (Datum) 0);
-	CacheRegisterSyscacheCallback(NAMESPACEOID, invalidate_all_plans,
-								  (Datum) 0);
-	CacheRegisterSyscacheCallback(PROCOID, invalidate_all_plans, (Datum) 0);
+	chatroom_on_relation_change(invalidate_plans);
+	chatroom_on_catalog_change(NAMESPACEOID, invalidate_plans);
+	chatroom_on_catalog_change(PROCOID, invalidate_plans);
 }
 
 /* Columns that the SELECT policies of a relation refer to. */

@@ -25,6 +25,7 @@
 #include "base/columns.h"
 #include "base/compat.h"
 #include "base/hash.h"
+#include "base/invalidation.h"
 #include "catalog/pg_index.h"
 #include "commands/trigger.h"
 #include "nodes/nodeFuncs.h"
@@ -33,7 +34,6 @@
 #include "rewrite/rewriteManip.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
-#include "utils/inval.h"
 #include "utils/json.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -521,7 +521,7 @@ chatroom_make_rules(Relation relation, List *rows, List **relations)
 
 /* Mark the sets made from a relation, or all, as outdated. */
 static void
-invalidate_sets(Datum arg, Oid relid)
+invalidate_sets(Oid relid)
 {
 	HASH_SEQ_STATUS status;
 	RuleSetEntry *entry;
@@ -542,25 +542,17 @@ invalidate_sets(Datum arg, Oid relid)
 	}
 }
 
-/* A schema was renamed, or a function or type changed. */
-static void
-invalidate_all_sets(Datum arg, int cacheid, uint32 hashvalue)
-{
-	invalidate_sets(arg, InvalidOid);
-}
-
 /* Make the hash table of sets. */
 static void
 make_set_table(void)
 {
 	rule_sets = chatroom_make_hash("chatroom rules", TopMemoryContext, 16,
 								   sizeof(Oid), sizeof(RuleSetEntry));
-	CacheRegisterRelcacheCallback(invalidate_sets, (Datum) 0);
-	CacheRegisterSyscacheCallback(NAMESPACEOID, invalidate_all_sets,
-								  (Datum) 0);
-	CacheRegisterSyscacheCallback(PROCOID, invalidate_all_sets, (Datum) 0);
-	CacheRegisterSyscacheCallback(TYPEOID, invalidate_all_sets, (Datum) 0);
-	CacheRegisterSyscacheCallback(CONSTROID, invalidate_all_sets, (Datum) 0);
+	chatroom_on_relation_change(invalidate_sets);
+	chatroom_on_catalog_change(NAMESPACEOID, invalidate_sets);
+	chatroom_on_catalog_change(PROCOID, invalidate_sets);
+	chatroom_on_catalog_change(TYPEOID, invalidate_sets);
+	chatroom_on_catalog_change(CONSTROID, invalidate_sets);
 }
 
 /* Make the set of a relation. */
