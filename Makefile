@@ -18,6 +18,8 @@
 #   make test-assert, make test-discard      the same on a server that has
 #                                            assertions; and that empties its
 #                                            caches whenever it could
+#   make test-delays [T=...]                 all tests, with workers and
+#                                            backends that are late
 #   make fuzz [SECONDS=60] [MERGE=1]         each fuzzer so long; MERGE=1 makes
 #                                            test/fuzz/corpus anew
 #   make demo [LOG=file.tsv.gz]              see it work
@@ -98,7 +100,7 @@ endif
 
 .DEFAULT_GOAL := all
 .PHONY: setup test test-long test-asan test-valgrind test-assert test-discard \
-	fuzz ha soak demo bench tree tree-env format format-check
+	test-delays fuzz ha soak demo bench tree tree-env format format-check
 
 # These work where PostgreSQL isn't yet, so they hand their variables on in the
 # environment and start make again for themselves.
@@ -119,7 +121,7 @@ ha:
 soak:
 	@env -u MAKEFLAGS -u MAKELEVEL scripts/soak
 
-test-asan test-valgrind test-assert test-discard: test-%:
+test-asan test-valgrind test-assert test-discard test-delays: test-%:
 	@env -u MAKEFLAGS -u MAKELEVEL scripts/checked $*
 
 SECONDS = 60

@@ -17,6 +17,7 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "base/compat.h"
+#include "base/delay.h"
 #include "base/memory.h"
 #include "base/settings.h"
 #include "miscadmin.h"
@@ -148,6 +149,7 @@ transaction_ends(XactEvent event, void *arg)
 				log_suppressed();
 			return;
 		case XACT_EVENT_COMMIT:
+			CHATROOM_DELAY(DELAY_TURN);
 			/* the tailer flushes asynchronous commits itself */
 			if (first_message != InvalidXLogRecPtr)
 				chatroom_want_flush(XactLastCommitEnd);

@@ -27,6 +27,7 @@
 #include "base/arguments.h"
 #include "base/clock.h"
 #include "base/compat.h"
+#include "base/delay.h"
 #include "base/duration.h"
 #include "base/identity.h"
 #include "base/settings.h"
@@ -305,9 +306,11 @@ chatroom_wait_for_answer(WaitCall *call)
 			int64		left;
 
 			enlist(call);
+			CHATROOM_DELAY(DELAY_TURN);
 			if (look(call))
 				break;
 			end_transaction();
+			CHATROOM_DELAY(DELAY_TURN);
 			left = time_left(call);
 			if (left > 0 && still_enlisted(call))
 				sleep_until_woken(left);

@@ -38,6 +38,7 @@
 #include "base/clock.h"
 #include "base/compat.h"
 #include "base/cursor.h"
+#include "base/delay.h"
 #include "base/launch.h"
 #include "base/memory.h"
 #include "cache/interest.h"
@@ -189,6 +190,7 @@ notifier_exit(int code, Datum arg)
 	bool		current;
 	Cache	   *cache = chatroom_mapped_cache(&current);
 
+	CHATROOM_DELAY(DELAY_END);
 	LWLockAcquire(&chatroom_control->lock, LW_EXCLUSIVE);
 	slot = find_slot(DatumGetObjectId(arg));
 	if (slot != NULL && slot->notifier_pid == MyProcPid)
@@ -470,9 +472,11 @@ chatroom_notifier_main(Datum arg)
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
 	chatroom_attach_control();
+	CHATROOM_DELAY(DELAY_START);
 	become_the_notifier(dboid);
 	BackgroundWorkerInitializeConnectionByOid(dboid, InvalidOid,
 											  BGWORKER_BYPASS_ALLOWCONN);
+	CHATROOM_DELAY(DELAY_START);
 	fix_settings();
 	batch_context = AllocSetContextCreate(TopMemoryContext,
 										  "chatroom notifier",
@@ -494,7 +498,9 @@ chatroom_notifier_main(Datum arg)
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
 		}
+		CHATROOM_DELAY(DELAY_TURN);
 		cache = current_cache();
+		CHATROOM_DELAY(DELAY_TURN);
 		epoch = pg_atomic_read_u64(&cache->channel_epoch);
 		if (epoch != epoch_seen)
 		{

@@ -37,6 +37,7 @@
 #include "access/xlogutils.h"
 #include "base/clock.h"
 #include "base/compat.h"
+#include "base/delay.h"
 #include "base/launch.h"
 #include "base/memory.h"
 #include "base/settings.h"
@@ -221,9 +222,11 @@ take_turn(XLogRecPtr available, TimeLineID tli)
 	bool		published = chatroom_queued_bytes() > 0;
 	uint64		lease = PG_UINT64_MAX;
 
+	CHATROOM_DELAY(DELAY_TURN);
 	look_around();
 	chatroom_refresh_timelines(tli);
 	chatroom_settle(available);
+	CHATROOM_DELAY(DELAY_TURN);
 	held = chatroom_publish(pg_atomic_read_u64(&chatroom_control->read_lsn));
 	pg_atomic_write_u64(&chatroom_control->caught_up, available);
 	if (standby)
@@ -254,6 +257,7 @@ take_turn(XLogRecPtr available, TimeLineID tli)
 static void
 tailer_exit(int code, Datum arg)
 {
+	CHATROOM_DELAY(DELAY_END);
 	pg_atomic_write_u32(&chatroom_control->tailer_procno, PG_UINT32_MAX);
 	set_state(TAILER_NONE);
 	LWLockAcquire(&chatroom_control->lock, LW_EXCLUSIVE);
@@ -364,7 +368,9 @@ chatroom_tailer_main(Datum arg)
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
 	chatroom_attach_control();
+	CHATROOM_DELAY(DELAY_START);
 	become_the_tailer();
+	CHATROOM_DELAY(DELAY_START);
 
 	MemoryContextSwitchTo(AllocSetContextCreate(TopMemoryContext,
 												"chatroom tailer",

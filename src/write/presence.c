@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "base/commands.h"
 #include "base/compat.h"
+#include "base/delay.h"
 #include "base/duration.h"
 #include "base/memory.h"
 #include "base/presence.h"
@@ -77,6 +78,7 @@ static void
 end_session_at_exit(int code, Datum arg)
 {
 	LWLockReleaseAll();
+	CHATROOM_DELAY(DELAY_END);
 	end_session();
 }
 
