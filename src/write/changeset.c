@@ -705,9 +705,10 @@ chatroom_add_stale(Changeset *changeset, AttrNumber attnum)
 	const char *validation = attnum == 0 ? "stale" : "optimistic_lock";
 	RuleError  *error;
 
-	if (attnum == 0)
+	if (attnum == 0 && table->nkeys > 0)
 		attnum = table->keys[0];
-	error = chatroom_make_error(table->columns[attnum - 1].name, attnum,
+	error = chatroom_make_error(attnum == 0 ? table->name :
+								table->columns[attnum - 1].name, attnum,
 								"is stale", validation);
 	chatroom_error_key(error, "stale", "true");
 	chatroom_add_error(changeset, error);

@@ -43,7 +43,9 @@ typedef struct Changeset
 	Jsonb	   *attrs;			/* as given, or NULL */
 	TableRow   *data;			/* the row there is; on an insert defaults */
 	TableRow   *row;			/* with the changes */
-	TableRow   *stored;			/* as written; NULL: it isn't */
+	TableRow   *stored;			/* as written; NULL: it isn't, or can't be
+								 * read */
+	bool		written;		/* a statement of it hit a row */
 	Bitmapset  *readable;		/* columns that the user may select */
 	Bitmapset  *changed;		/* attnums */
 	Bitmapset  *failed;			/* attnums that could not be cast */

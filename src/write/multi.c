@@ -593,7 +593,8 @@ run_insert_all(Multi *multi, Jsonb *operation, Jsonb **value)
 		changeset = chatroom_insert_row(relid, attrs, on_conflict);
 		if (!changeset->valid)
 			return take_changeset(changeset, value);
-		count++;
+		if (changeset->written)
+			count++;
 	}
 	*value = json_count(count);
 	return true;

@@ -11,7 +11,9 @@
  * refuses a row then becomes one of the changeset's.
  *
  * All statements run with the caller's rights, row-level security and
- * triggers.  Other errors are raised.
+ * triggers.  A statement that hits no row, because of another session or a
+ * trigger, is an error of the changeset, too: nothing is told to be written
+ * that isn't there.  Other errors are raised.
  *
  *-------------------------------------------------------------------------
  */
@@ -24,6 +26,8 @@
 #include "base/spi.h"
 #include "base/subtransaction.h"
 #include "base/where.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -61,6 +65,7 @@ typedef struct Writer
 	Changeset  *blame;			/* NULL: current has them, else this one ... */
 	const char *field;			/* ... under this name */
 	bool		careful;		/* look at constraints beforehand */
+	bool		passed;			/* the root met a row, and does nothing */
 } Writer;
 
 CHATROOM_FUNCTION(chatroom_insert);
@@ -373,6 +378,7 @@ run_statement(Writer *writer, Changeset *changeset, StringInfo sql,
 			 SPI_result_code_string(result));
 	if (SPI_processed == 0)
 		return false;
+	changeset->written = true;
 	if (returning && changeset->action != ACTION_DELETE)
 	{
 		TableRow   *stored = chatroom_new_row(table);
@@ -399,22 +405,15 @@ look_before(Writer *writer, Changeset *changeset, bool upsert)
 	return changeset->errors == NIL;
 }
 
-/* Insert a row. */
+/* Run an INSERT of some columns; false: there was no row. */
 static bool
-insert_row(Writer *writer, Changeset *changeset, const Bitmapset *linked)
+run_insert(Writer *writer, Changeset *changeset, const Bitmapset *columns,
+		   Conflict *conflict)
 {
 	TableInfo  *table = changeset->table;
-	Conflict   *conflict = changeset == writer->root ? writer->conflict :
-		NULL;
-	Bitmapset  *columns = bms_union(changeset->changed, linked);
-	TimestampTz now = GetCurrentTimestamp();
 	StringInfoData sql;
 	QueryArgs	args = {0};
 
-	if (!look_before(writer, changeset, conflict != NULL))
-		return false;
-	stamp(changeset, table->inserted_at, now, &columns);
-	stamp(changeset, table->updated_at, now, &columns);
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "INSERT INTO %s AS t ", table->quoted);
 	if (bms_is_empty(columns))
@@ -431,8 +430,77 @@ insert_row(Writer *writer, Changeset *changeset, const Bitmapset *linked)
 	}
 	if (conflict != NULL)
 		append_conflict(&sql, table, conflict, &args);
-	(void) run_statement(writer, changeset, &sql, &args);
-	return true;
+	return run_statement(writer, changeset, &sql, &args);
+}
+
+/* An INSERT that is tried in a subtransaction. */
+typedef struct InsertAttempt
+{
+	Writer	   *writer;
+	Changeset  *changeset;
+	const Bitmapset *columns;
+} InsertAttempt;
+
+/* Insert without ON CONFLICT. */
+static bool
+attempt_insert(void *arg)
+{
+	InsertAttempt *attempt = arg;
+
+	return run_insert(attempt->writer, attempt->changeset, attempt->columns,
+					  NULL);
+}
+
+/*
+ * DO NOTHING did nothing: because there is such a row?  Else a trigger has
+ * suppressed it.  Only trying to insert it tells them apart, also where the
+ * row can't be seen; if it has gone meanwhile it is inserted.
+ */
+static bool
+row_is_there(Writer *writer, Changeset *changeset, const Bitmapset *columns)
+{
+	InsertAttempt attempt = {writer, changeset, columns};
+	ErrorData  *error;
+
+	/* other than tables that are one by themselves have them elsewhere */
+	if (!changeset->table->other_triggers &&
+		changeset->table->relkind == RELKIND_RELATION &&
+		!has_subclass(changeset->table->relid))
+		writer->passed = true;
+	else if (!chatroom_subtransaction(attempt_insert, &attempt, &error))
+	{
+		if (error != NULL &&
+			error->sqlerrcode != ERRCODE_UNIQUE_VIOLATION &&
+			error->sqlerrcode != ERRCODE_EXCLUSION_VIOLATION)
+			ReThrowError(error);
+		writer->passed = error != NULL;
+	}
+	return writer->passed;
+}
+
+/* Insert a row. */
+static bool
+insert_row(Writer *writer, Changeset *changeset, const Bitmapset *linked)
+{
+	TableInfo  *table = changeset->table;
+	Conflict   *conflict = changeset == writer->root ? writer->conflict :
+		NULL;
+	Bitmapset  *columns = bms_union(changeset->changed, linked);
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (!look_before(writer, changeset, conflict != NULL))
+		return false;
+	stamp(changeset, table->inserted_at, now, &columns);
+	stamp(changeset, table->updated_at, now, &columns);
+	if (run_insert(writer, changeset, columns, conflict))
+		return true;
+	if (conflict != NULL && conflict->action == CONFLICT_NOTHING &&
+		row_is_there(writer, changeset, columns))
+		return false;
+	if (changeset->written)
+		return true;
+	chatroom_add_stale(changeset, 0);
+	return false;
 }
 
 /* The column of a rule optimistic_lock, if the attributes give its version. */
@@ -528,6 +596,29 @@ delete_row(Writer *writer, Changeset *changeset, bool missing_ok)
 
 /* ----------------------------------------------------------- associations */
 
+/* Refuse to link to a row whose value isn't known, or is null. */
+static void
+check_link(const Changeset *other, AttrNumber attnum)
+{
+	const TableInfo *table = other->table;
+	const char *column = table->columns[attnum - 1].name;
+
+	/* what was given may not be what a trigger has made of it */
+	if (!bms_is_member(attnum, other->readable))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for column \"%s\" of table \"%s\"",
+						column, table->name),
+				 errdetail("Rows are associated by its value, which only who may select it is told.")));
+	if (ChangesetFinalRow(other)->nulls[attnum - 1])
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("a row of table \"%s\" can't be associated",
+						table->name),
+				 errdetail("Column \"%s\", which the association goes by, is null.",
+						   column)));
+}
+
 /* Give a changeset the values that link it to another row. */
 static Bitmapset *
 link_columns(Changeset *changeset, const AttrNumber *columns,
@@ -539,9 +630,12 @@ link_columns(Changeset *changeset, const AttrNumber *columns,
 	{
 		int			to = columns[i] - 1;
 		const TableRow *row = other == NULL ? NULL : ChangesetFinalRow(other);
-		bool		isnull = row == NULL || row->nulls[others[i] - 1];
+		bool		isnull = row == NULL;
 		Datum		value = isnull ? (Datum) 0 : row->values[others[i] - 1];
 		Oid			type = changeset->table->columns[to].typid;
+
+		if (other != NULL)
+			check_link(other, others[i]);
 
 		/* int and bigint may refer to each other */
 		if (!isnull &&
@@ -611,6 +705,7 @@ write_join(Writer *writer, Changeset *owner, const AssocChange *change,
 	Changeset  *join = chatroom_new_changeset(assoc->join, ACTION_INSERT,
 											  NULL);
 	Bitmapset  *linked;
+	ListCell   *lc;
 	bool		result;
 
 	writer->blame = owner;
@@ -641,18 +736,16 @@ write_join(Writer *writer, Changeset *owner, const AssocChange *change,
 									join->row->values[attnum - 1], false);
 		}
 		join->action = ACTION_DELETE;
-		(void) run_statement(writer, join, &sql, &args);
-		result = true;
+		result = run_statement(writer, join, &sql, &args) ||
+			assoc->on_replace == REPLACE_DELETE_IF_EXISTS;
+		if (!result)
+			chatroom_add_stale(join, 0);
 	}
 	else
-	{
-		ListCell   *lc;
-
 		result = insert_row(writer, join, linked);
-		foreach(lc, join->errors)
-			((RuleError *) lfirst(lc))->field = change->name;
-		owner->errors = list_concat(owner->errors, join->errors);
-	}
+	foreach(lc, join->errors)
+		((RuleError *) lfirst(lc))->field = change->name;
+	owner->errors = list_concat(owner->errors, join->errors);
 	writer->blame = NULL;
 	return result;
 }
@@ -786,6 +879,7 @@ try_writing(Writer *writer)
 
 	writer->current = NULL;
 	writer->blame = NULL;
+	writer->passed = false;
 	success = chatroom_subtransaction(write_root, writer, &error);
 	if (error != NULL)
 		take_error(writer, error);
@@ -810,6 +904,7 @@ clear_errors(Changeset *changeset)
 
 	chatroom_forget_errors(changeset);
 	changeset->stored = NULL;
+	changeset->written = false;
 	changeset->linked = NULL;
 	foreach(lc, changeset->assocs)
 	{
@@ -859,6 +954,17 @@ settle(Changeset *changeset)
 	return changeset->valid;
 }
 
+/*
+ * The row is there, and nothing is to be done: neither is anything of the rows
+ * that were given with it.
+ */
+static Changeset *
+pass_by(Changeset *changeset)
+{
+	changeset->assocs = NIL;
+	return changeset;
+}
+
 /* Write a valid changeset, or tell why not. */
 static Changeset *
 write_or_tell(Changeset *changeset, Conflict *conflict)
@@ -871,6 +977,8 @@ write_or_tell(Changeset *changeset, Conflict *conflict)
 	writer.conflict = conflict;
 	if (try_writing(&writer))
 		return changeset;
+	if (writer.passed)
+		return pass_by(changeset);
 	if (changeset->action != ACTION_DELETE && writer.current != NULL)
 	{
 		clear_errors(changeset);
@@ -882,6 +990,8 @@ write_or_tell(Changeset *changeset, Conflict *conflict)
 		writer.careful = true;
 		if (try_writing(&writer))
 			return changeset;
+		if (writer.passed)
+			return pass_by(changeset);
 	}
 	(void) settle(changeset);
 	if (changeset->valid)
