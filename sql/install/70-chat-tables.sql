@@ -88,6 +88,13 @@ COMMENT ON FUNCTION chatroom.room_changed() IS
 -- All of these run with the caller's rights, which are those that the DDL asks
 -- for: so PUBLIC may call them.
 
+CREATE FUNCTION chatroom.require_local(relation text)
+	RETURNS void
+	LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'chatroom_require_local';
+COMMENT ON FUNCTION chatroom.require_local(text) IS
+	'part of chatroom.migrate(): refuse a table whose rows Citus keeps elsewhere';
+
 CREATE FUNCTION chatroom.watch_chat(relation text, topics text[],
 									columns text[] DEFAULT NULL)
 	RETURNS text
@@ -493,6 +500,10 @@ BEGIN
 			MESSAGE = format('table "%s.rooms" is there already, and none of chatroom''s', prefix),
 			HINT = 'Choose another prefix. If it is chatroom''s and lost its comment, say COMMENT ON TABLE ... IS ''chatroom: rooms, version N''.';
 	END IF;
+	PERFORM chatroom.require_local(c.oid::text) FROM pg_class c
+		WHERE current > 0 AND c.relnamespace = to_regnamespace(quote_ident(prefix))
+		AND c.relname IN ('rooms', 'messages', 'users', 'members', 'invites')
+		AND c.relkind IN ('r', 'p');
 	FOR step IN current + 1 .. wanted LOOP
 		PERFORM chatroom.chat_up(prefix, step);
 	END LOOP;

@@ -25,6 +25,7 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "base/compat.h"
+#include "base/distributed.h"
 #include "base/event.h"
 #include "base/hash.h"
 #include "base/identity.h"
@@ -65,7 +66,8 @@ typedef struct KeptSchema
 	Oid			schema;			/* key */
 	bool		valid;
 	bool		is_prefix;
-	const char *problem;		/* why it is none although it says so */
+	const char *problem;		/* why it is none although it says so ... */
+	Oid			distributed;	/* ... or: this table is */
 	NameData	name;
 	ChatTables	tables;
 	AttrNumber	rooms_id;
@@ -445,6 +447,21 @@ load_others(KeptSchema *kept)
 	return false;
 }
 
+/* A table of a prefix that others distribute, or InvalidOid. */
+static Oid
+find_distributed(const ChatTables *tables)
+{
+	const Oid	relids[] = {
+		tables->rooms, tables->messages, tables->users, tables->members,
+		tables->invites
+	};
+
+	for (int i = 0; i < lengthof(relids); i++)
+		if (OidIsValid(relids[i]) && chatroom_is_distributed(relids[i]))
+			return relids[i];
+	return InvalidOid;
+}
+
 /* Find out what a schema is. */
 static void
 load_schema(KeptSchema *kept)
@@ -453,6 +470,7 @@ load_schema(KeptSchema *kept)
 
 	kept->is_prefix = false;
 	kept->problem = NULL;
+	kept->distributed = InvalidOid;
 	memset(&kept->tables, 0, sizeof(kept->tables));
 	if (name == NULL)
 		return;
@@ -462,6 +480,10 @@ load_schema(KeptSchema *kept)
 	kept->is_prefix = load_rooms(kept) && load_messages(kept) &&
 		(kept->tables.version < 2 ||
 		 (load_members(kept) && load_others(kept)));
+	if (kept->is_prefix)
+		kept->distributed = find_distributed(&kept->tables);
+	if (OidIsValid(kept->distributed))
+		kept->is_prefix = false;
 }
 
 /* Make what is kept of a schema what the catalog says. */
@@ -504,16 +526,18 @@ find_schema(Oid schema)
 
 /* ---------------------------------------------------------------- prefixes */
 
-/* Raise that a schema's tables are not what they say. */
+/* Raise that a schema's tables are not what they say; NULL: no such schema. */
 static void
-no_prefix(const char *prefix, const char *problem)
+no_prefix(const char *prefix, const KeptSchema *kept)
 {
-	if (problem != NULL)
+	if (kept != NULL && OidIsValid(kept->distributed))
+		chatroom_no_distributed(kept->distributed);
+	if (kept != NULL && kept->problem != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the chat tables of prefix \"%s\" are not as "
 						"chatroom.migrate() made them", prefix),
-				 errdetail_internal("%s", problem),
+				 errdetail_internal("%s", kept->problem),
 				 errhint("Columns and owners of chat tables have to stay; "
 						 "columns may be added.")));
 	ereport(ERROR,
@@ -544,7 +568,7 @@ chatroom_prefix(const char *prefix)
 		refresh(kept);
 	}
 	if (!kept->is_prefix)
-		no_prefix(prefix, kept->problem);
+		no_prefix(prefix, kept);
 	return &kept->tables;
 }
 
@@ -644,7 +668,7 @@ open_known_table(KeptSchema *kept, const Oid *relid)
 		if (!kept->valid)
 			refresh(kept);
 		if (!kept->is_prefix)
-			no_prefix(NameStr(kept->name), kept->problem);
+			no_prefix(NameStr(kept->name), kept);
 		if (opened == *relid && (relation != NULL || !OidIsValid(opened)))
 			return relation;
 		if (relation != NULL)
@@ -787,7 +811,7 @@ kept_of(const ChatTables *tables)
 	KeptSchema *kept = find_schema(tables->schema);
 
 	if (!kept->is_prefix)
-		no_prefix(NameStr(kept->name), kept->problem);
+		no_prefix(NameStr(kept->name), kept);
 	return kept;
 }
 

@@ -23,6 +23,7 @@
 #include "postgres.h"
 
 #include "base/compat.h"
+#include "base/distributed.h"
 #include "base/event.h"
 #include "base/hash.h"
 #include "base/invalidation.h"
@@ -361,6 +362,7 @@ find_meaning(const char *topic, int len, TopicMeaning *meaning)
 	if (chatroom_find_watch(topic, base_len, &watch))
 	{
 		meaning->relid = watch.relid;
+		meaning->distributed = chatroom_is_distributed(watch.relid);
 		meaning->base_len = base_len;
 		if (colon >= 0)
 			meaning->columns = key_columns(watch.relid);
@@ -372,6 +374,7 @@ find_meaning(const char *topic, int len, TopicMeaning *meaning)
 								   colon - dot - 1)) > 0)
 	{
 		meaning->relid = watch.relid;
+		meaning->distributed = chatroom_is_distributed(watch.relid);
 		meaning->base_len = dot;
 		meaning->columns = bms_make_singleton(attnum);
 		return;

@@ -31,6 +31,7 @@ typedef struct TopicMeaning
 {
 	TopicKind	kind;
 	Oid			relid;			/* TOPIC_WATCH */
+	bool		distributed;	/* TOPIC_WATCH: nothing is published */
 	int			base_len;		/* TOPIC_WATCH: the base's part of it */
 	Bitmapset  *columns;		/* that it tells values of: attnums */
 	bool		names_relation; /* TOPIC_FREE: one that is not watched so */

@@ -9,6 +9,7 @@
 
 #include "base/arguments.h"
 #include "base/compat.h"
+#include "base/distributed.h"
 #include "base/rooms.h"
 #include "catalog/namespace.h"
 #include "catalog/objectaddress.h"
@@ -22,7 +23,18 @@
 #include "utils/lsyscache.h"
 #include "write/watch.h"
 
+CHATROOM_FUNCTION(chatroom_require_local);
 CHATROOM_FUNCTION(chatroom_watch_chat);
+
+/* require_local(relation text) returns void: 0A000 where it is distributed */
+Datum
+chatroom_require_local(PG_FUNCTION_ARGS)
+{
+	text	   *relation = chatroom_text_arg(fcinfo, 0, "relation");
+
+	chatroom_refuse_distributed(chatroom_named_relation(relation, false));
+	PG_RETURN_VOID();
+}
 
 /* A column of a chat table, by its name. */
 static AttrNumber

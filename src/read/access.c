@@ -14,6 +14,7 @@
 
 #include "access/htup_details.h"
 #include "base/compat.h"
+#include "base/distributed.h"
 #include "base/grants.h"
 #include "base/rooms.h"
 #include "catalog/pg_class.h"
@@ -62,6 +63,8 @@ check_table_topic(const TopicMeaning *meaning, const char *topic, int len)
 						   get_rel_name(relid)),
 				 errhint("Follow the topic of the whole table, which shows "
 						 "the columns that the role may select.")));
+	if (meaning->distributed)
+		chatroom_no_distributed(relid);
 }
 
 /*

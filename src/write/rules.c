@@ -22,6 +22,7 @@
 #include "access/transam.h"
 #include "base/arguments.h"
 #include "base/compat.h"
+#include "base/distributed.h"
 #include "base/spi.h"
 #include "catalog/catalog.h"
 #include "catalog/pg_class.h"
@@ -102,6 +103,14 @@ refuse_rules(Oid relid, Form_pg_class form)
 				 errmsg("\"%s\" can't have rules", NameStr(form->relname)),
 				 errdetail_internal("%s", why),
 				 hint ? errhint("%s", hint) : 0));
+}
+
+/* Check a table that is to have a rule: one more thing is in its way. */
+static void
+check_for_rule(Oid relid)
+{
+	chatroom_check_table(relid, refuse_rules);
+	chatroom_refuse_distributed(relid);
 }
 
 /* ------------------------------------------------------------- arguments */
@@ -786,9 +795,9 @@ chatroom_add_rule(PG_FUNCTION_ARGS)
 	PreventCommandDuringRecovery("chatroom.add_rule()");
 	relid = chatroom_named_relation(chatroom_text_arg(fcinfo, 0, "relation"),
 									false);
-	chatroom_check_table(relid, refuse_rules);
+	check_for_rule(relid);
 	LockRelationOid(relid, AccessShareLock);
-	chatroom_check_table(relid, refuse_rules);
+	check_for_rule(relid);
 	read_new_rule(fcinfo, relid, &new);
 	row = find_rule(relid, new.name);
 	if (row != NULL && same_rule(row, &new) && !check_existing &&
@@ -796,7 +805,7 @@ chatroom_add_rule(PG_FUNCTION_ARGS)
 		PG_RETURN_TEXT_P(cstring_to_text(new.name));
 
 	LockRelationOid(relid, ShareRowExclusiveLock);
-	chatroom_check_table(relid, refuse_rules);
+	check_for_rule(relid);
 	read_new_rule(fcinfo, relid, &new);
 	row = find_rule(relid, new.name);
 	if (row == NULL || !same_rule(row, &new))

@@ -22,6 +22,7 @@
 #include "base/arguments.h"
 #include "base/assoc.h"
 #include "base/compat.h"
+#include "base/distributed.h"
 #include "base/memory.h"
 #include "catalog/catalog.h"
 #include "catalog/namespace.h"
@@ -145,6 +146,7 @@ refuse_unwatchable(Oid relid, Form_pg_class form)
 				 errmsg("cannot watch \"%s\"", NameStr(form->relname)),
 				 errdetail_internal("%s", why),
 				 hint ? errhint("%s", hint) : 0));
+	chatroom_refuse_distributed(relid);
 }
 
 /* Find a relation by its name, and check that the caller may watch it. */
