@@ -22,7 +22,7 @@
 #include "base/spi.h"
 #include "catalog/pg_type.h"
 #include "chat/members.h"
-#include "chat/query.h"
+#include "chat/write.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
@@ -32,7 +32,9 @@
 static const ChatStatement insert_invite = {
 	"INSERT INTO %s.invites "
 	"(room_id, token_hash, role, username, expires_at, max_uses) "
-	"VALUES ($1, $2, $3, $4, $5, $6)",
+	"VALUES ($1, $2, $3, $4, $5, $6) "
+	"RETURNING %c, room_id OPERATOR(pg_catalog.=) $1 "
+	"AND token_hash OPERATOR(pg_catalog.=) $2",
 	6, {INT8OID, BYTEAOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, INT4OID}
 };
 
@@ -48,6 +50,14 @@ static const ChatStatement select_invite = {
 static const ChatStatement use_invite = {
 	"UPDATE %s.invites SET uses = uses OPERATOR(pg_catalog.+) 1 "
 	"WHERE token_hash OPERATOR(pg_catalog.=) $1 "
+	"AND (expires_at IS NULL OR expires_at OPERATOR(pg_catalog.>) $2) "
+	"AND (max_uses IS NULL OR uses OPERATOR(pg_catalog.<) max_uses) "
+	"RETURNING %c, token_hash OPERATOR(pg_catalog.=) $1",
+	2, {BYTEAOID, TIMESTAMPTZOID}
+};
+
+static const ChatStatement good_invite = {
+	"SELECT 1 FROM %s.invites WHERE token_hash OPERATOR(pg_catalog.=) $1 "
 	"AND (expires_at IS NULL OR expires_at OPERATOR(pg_catalog.>) $2) "
 	"AND (max_uses IS NULL OR uses OPERATOR(pg_catalog.<) max_uses)",
 	2, {BYTEAOID, TIMESTAMPTZOID}
@@ -149,8 +159,9 @@ create_invite(FunctionCallInfo fcinfo, RoomArgument how)
 	chatroom_spi_connect();
 	chatroom_lock_room(&call);
 	check_may_invite(&call, role);
-	chatroom_query(&call.tables, call.tables.invites, &insert_invite, values,
-				   nulls, CHAT_AS_OWNER, &rows);
+	(void) chatroom_write_row(&call.tables, call.tables.invites,
+							  &insert_invite, NULL, values, nulls,
+							  CHAT_AS_OWNER, &rows);
 	chatroom_spi_finish();
 	PG_RETURN_TEXT_P(token);
 }
@@ -229,9 +240,9 @@ chatroom_accept_invite(PG_FUNCTION_ARGS)
 		row = chatroom_member_row(&call, username);
 	else
 	{
-		chatroom_query(&call.tables, call.tables.invites, &use_invite, values,
-					   NULL, CHAT_AS_OWNER, &rows);
-		if (SPI_processed == 0)
+		if (!chatroom_write_row(&call.tables, call.tables.invites,
+								&use_invite, &good_invite, values, NULL,
+								CHAT_AS_OWNER, &rows))
 		{
 			(void) look_at_invite(&call, values, true);
 			no_invite();

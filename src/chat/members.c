@@ -11,6 +11,7 @@
  * Locking: the room's row first, then members.  What the caller is to the room
  * is looked up again under that lock, as of now whatever the isolation level:
  * it may have changed while waiting, or since the transaction's snapshot.
+ * Statements see that snapshot, though: write.h says what becomes of it.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,7 +24,7 @@
 #include "catalog/pg_type.h"
 #include "chat/members.h"
 #include "chat/people.h"
-#include "chat/query.h"
+#include "chat/write.h"
 #include "utils/builtins.h"
 
 static const ChatStatement lock_room = {
@@ -40,25 +41,34 @@ static const ChatStatement select_member = {
 
 static const ChatStatement insert_member = {
 	"INSERT INTO %s.members (room_id, username, role) VALUES ($1, $2, $3) "
-	"RETURNING %c",
+	"RETURNING %c, room_id OPERATOR(pg_catalog.=) $1 "
+	"AND username OPERATOR(pg_catalog.=) $2",
 	3, {INT8OID, TEXTOID, TEXTOID}
 };
 
 static const ChatStatement update_member = {
 	"UPDATE %s.members SET role = $3 WHERE room_id OPERATOR(pg_catalog.=) $1 "
-	"AND username OPERATOR(pg_catalog.=) $2 RETURNING %c",
+	"AND username OPERATOR(pg_catalog.=) $2 "
+	"RETURNING %c, room_id OPERATOR(pg_catalog.=) $1 "
+	"AND username OPERATOR(pg_catalog.=) $2",
 	3, {INT8OID, TEXTOID, TEXTOID}
 };
 
 static const ChatStatement delete_member = {
 	"DELETE FROM %s.members WHERE room_id OPERATOR(pg_catalog.=) $1 "
-	"AND username OPERATOR(pg_catalog.=) $2 RETURNING %c",
+	"AND username OPERATOR(pg_catalog.=) $2 RETURNING %c, true",
 	2, {INT8OID, TEXTOID}
 };
 
 static const ChatStatement demote_owner = {
 	"UPDATE %s.members SET role = 'admin' "
 	"WHERE room_id OPERATOR(pg_catalog.=) $1 "
+	"AND role OPERATOR(pg_catalog.=) 'owner'",
+	1, {INT8OID}
+};
+
+static const ChatStatement select_owner = {
+	"SELECT 1 FROM %s.members WHERE room_id OPERATOR(pg_catalog.=) $1 "
 	"AND role OPERATOR(pg_catalog.=) 'owner'",
 	1, {INT8OID}
 };
@@ -174,29 +184,35 @@ no_member(const RoomCall *call, const text *username)
 
 /* ------------------------------------------------------- rows of members */
 
-/* Run a statement about one member; the row that comes back, NULL: none. */
+/* Write a member's row, which is there unless it is to be new. */
 static Jsonb *
-member_row(const RoomCall *call, const ChatStatement *statement,
-		   text *username, const char *role)
+write_member(const RoomCall *call, const ChatStatement *statement,
+			 text *username, const char *role)
 {
 	Datum		values[3] = {Int64GetDatum(call->id),
 	PointerGetDatum(username), role ? CStringGetTextDatum(role) : 0};
 	ChatRows	rows;
 
-	chatroom_query(&call->tables, call->tables.members, statement, values,
-				   NULL, CHAT_AS_OWNER, &rows);
-	return rows.n > 0 ? chatroom_row_jsonb(&rows, 0) : NULL;
+	if (!chatroom_write_row(&call->tables, call->tables.members, statement,
+							statement == &insert_member ? NULL :
+							&select_member, values, NULL, CHAT_AS_OWNER,
+							&rows))
+		no_member(call, username);
+	return chatroom_row_jsonb(&rows, 0);
 }
 
 /* A member's row. */
 Jsonb *
 chatroom_member_row(const RoomCall *call, text *username)
 {
-	Jsonb	   *row = member_row(call, &select_member, username, NULL);
+	Datum		values[2] = {Int64GetDatum(call->id),
+	PointerGetDatum(username)};
+	ChatRows	rows;
 
-	if (row == NULL)
+	if (!chatroom_read_now(&call->tables, call->tables.members,
+						   &select_member, values, CHAT_AS_OWNER, &rows))
 		no_member(call, username);
-	return row;
+	return chatroom_row_jsonb(&rows, 0);
 }
 
 /* Make a user a member, or give a member another role. */
@@ -208,9 +224,9 @@ chatroom_put_member(const RoomCall *call, text *username, RoomRole role)
 	if (old == role)
 		return chatroom_member_row(call, username);
 	if (old != ROOM_NONE)
-		return member_row(call, &update_member, username, role_names[role]);
+		return write_member(call, &update_member, username, role_names[role]);
 	chatroom_hold_user(&call->tables, username);
-	return member_row(call, &insert_member, username, role_names[role]);
+	return write_member(call, &insert_member, username, role_names[role]);
 }
 
 /* ------------------------------------------------------------- add_member */
@@ -277,9 +293,7 @@ remove_one(RoomCall *call, text *username)
 	if (rank < ROOM_OWNER && role >= ROOM_ADMIN &&
 		!chatroom_is_caller(username))
 		chatroom_room_denied(call, "Only its owner may remove admins.");
-	row = member_row(call, &delete_member, username, NULL);
-	if (row == NULL)
-		no_member(call, username);
+	row = write_member(call, &delete_member, username, NULL);
 	chatroom_spi_finish();
 	return row;
 }
@@ -346,7 +360,6 @@ transfer_room(FunctionCallInfo fcinfo, RoomArgument how)
 	RoomCall	call;
 	RoomRole	role;
 	Datum		values[1];
-	ChatRows	rows;
 	Jsonb	   *row;
 
 	chatroom_find_member_room(fcinfo, how, 2, &call);
@@ -360,8 +373,8 @@ transfer_room(FunctionCallInfo fcinfo, RoomArgument how)
 	if (role != ROOM_OWNER)
 	{
 		values[0] = Int64GetDatum(call.id);
-		chatroom_query(&call.tables, call.tables.members, &demote_owner,
-					   values, NULL, CHAT_AS_OWNER, &rows);
+		chatroom_write_all(&call.tables, call.tables.members, &demote_owner,
+						   &select_owner, values, CHAT_AS_OWNER);
 	}
 	row = chatroom_put_member(&call, username, ROOM_OWNER);
 	chatroom_spi_finish();

@@ -22,15 +22,12 @@
 #include "base/spi.h"
 #include "catalog/pg_type.h"
 #include "chat/people.h"
-#include "chat/query.h"
 #include "chat/room.h"
+#include "chat/write.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "write/presence.h"
-
-/* Tries to post a message where one with the same key comes and goes. */
-#define MAX_TRIES	10
 
 static const ChatStatement insert_message = {
 	"INSERT INTO %s.messages (room_id, username, text) VALUES ($1, $2, $3) "
@@ -61,13 +58,13 @@ static const ChatStatement select_message = {
 
 static const ChatStatement update_message = {
 	"UPDATE %s.messages SET text = $2 WHERE id OPERATOR(pg_catalog.=) $1 "
-	"RETURNING %c",
+	"RETURNING %c, id OPERATOR(pg_catalog.=) $1",
 	2, {INT8OID, TEXTOID}
 };
 
 static const ChatStatement delete_message = {
 	"DELETE FROM %s.messages WHERE id OPERATOR(pg_catalog.=) $1 "
-	"RETURNING %c",
+	"RETURNING %c, true",
 	1, {INT8OID}
 };
 
@@ -127,7 +124,8 @@ post_message(const RoomCall *call, const Post *post)
 {
 	ChatRows	rows;
 
-	for (int try = 0; try < MAX_TRIES; try++)
+	/* one with the same key may come and go */
+	for (int try = 0; try < CHAT_MAX_TRIES; try++)
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (post->client_key != NULL && find_posted(call, post, &rows))
@@ -143,10 +141,8 @@ post_message(const RoomCall *call, const Post *post)
 		if (post->client_key == NULL)
 			break;
 	}
-	ereport(ERROR,
-			(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
-			 errmsg("message was not stored"),
-			 errdetail("A trigger suppressed it.")));
+	chatroom_not_written(call->tables.messages);
+	return NULL;
 }
 
 /* post() and shout(): who may do it in this room. */
@@ -264,11 +260,9 @@ change_message(const MessageCall *call, const ChatStatement *statement,
 	const ChatTables *tables = &call->room.tables;
 	ChatRows	rows;
 
-	chatroom_query(tables, tables->messages, statement, values, NULL, 0,
-				   &rows);
-
-	/* deleted just now, or a policy of the owner's hides it */
-	if (rows.n == 0)
+	/* deleted just now */
+	if (!chatroom_write_row(tables, tables->messages, statement,
+							&select_message, values, NULL, 0, &rows))
 		no_such_message(call->id);
 	return chatroom_row_jsonb(&rows, 0);
 }

@@ -7,6 +7,10 @@
  * index comes first, which costs a fraction of an INSERT that finds the
  * conflict.
  *
+ * A member's user is held: it is there by just this name, or it is an error.
+ * Who posts needs no row, so one that a trigger suppresses, or writes by
+ * another name, is no matter there.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -17,7 +21,7 @@
 #include "base/compat.h"
 #include "catalog/pg_type.h"
 #include "chat/people.h"
-#include "chat/query.h"
+#include "chat/write.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -27,7 +31,8 @@
 
 static const ChatStatement insert_user = {
 	"INSERT INTO %s.users (username) VALUES ($1) "
-	"ON CONFLICT (username) DO NOTHING",
+	"ON CONFLICT (username) DO NOTHING "
+	"RETURNING %c, username OPERATOR(pg_catalog.=) $1",
 	1, {TEXTOID}
 };
 
@@ -38,7 +43,9 @@ static const ChatStatement hold_user = {
 };
 
 static const ChatStatement insert_member = {
-	"INSERT INTO %s.members (room_id, username, role) VALUES ($1, $2, $3)",
+	"INSERT INTO %s.members (room_id, username, role) VALUES ($1, $2, $3) "
+	"RETURNING %c, room_id OPERATOR(pg_catalog.=) $1 "
+	"AND username OPERATOR(pg_catalog.=) $2",
 	3, {INT8OID, TEXTOID, TEXTOID}
 };
 
@@ -95,18 +102,25 @@ chatroom_hold_user(const ChatTables *tables, text *username)
 {
 	Datum		values[1] = {PointerGetDatum(username)};
 	ChatRows	rows;
+	bool		isnull;
 
-	/* it may go between both; each turn, that is what somebody else did */
-	for (;;)
+	/* somebody else's may go between both; our own can't */
+	for (int try = 0; try < CHAT_MAX_TRIES; try++)
 	{
+		CHECK_FOR_INTERRUPTS();
 		chatroom_query(tables, tables->users, &hold_user, values, NULL,
 					   CHAT_AS_OWNER, &rows);
 		if (rows.n > 0)
 			return;
 		chatroom_query(tables, tables->users, &insert_user, values, NULL,
 					   CHAT_AS_OWNER, &rows);
-		CHECK_FOR_INTERRUPTS();
+		if (rows.n == 0)
+			continue;
+		if (!DatumGetBool(chatroom_row_extra(&rows, 0, 0, &isnull)) || isnull)
+			chatroom_written_as_another(tables->users);
+		return;
 	}
+	chatroom_not_written(tables->users);
 }
 
 /* Make a user a member of a room. */
@@ -121,6 +135,6 @@ chatroom_record_member(const ChatTables *tables, int64 room_id,
 	values[0] = Int64GetDatum(room_id);
 	values[1] = PointerGetDatum(username);
 	values[2] = CStringGetTextDatum(role);
-	chatroom_query(tables, tables->members, &insert_member, values, NULL,
-				   CHAT_AS_OWNER, &rows);
+	(void) chatroom_write_row(tables, tables->members, &insert_member, NULL,
+							  values, NULL, CHAT_AS_OWNER, &rows);
 }

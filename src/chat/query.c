@@ -24,6 +24,7 @@
 #include "chat/query.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 
 /* Put a statement's text together. */
 static char *
@@ -112,6 +113,9 @@ write_jsonb(const ChatRows *rows, uint64 first, bool list)
 	JsonbFrame	frame;
 	ValuePins	pins;
 
+	if (!list && first >= rows->n)
+		elog(ERROR, "there is no such row of table \"%s\"",
+			 get_rel_name(rows->table->relid));
 	chatroom_jsonb_start(&buf);
 	chatroom_pin(&pins, rows->table->needs_settings);
 	PG_TRY();

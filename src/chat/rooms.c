@@ -19,8 +19,8 @@
 #include "base/spi.h"
 #include "catalog/pg_type.h"
 #include "chat/people.h"
-#include "chat/query.h"
 #include "chat/room.h"
+#include "chat/write.h"
 #include "commands/sequence.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -29,7 +29,7 @@
 #include "write/presence.h"
 
 static const ChatStatement insert_room = {
-	"INSERT INTO %s.rooms (name) VALUES ($1) RETURNING %c",
+	"INSERT INTO %s.rooms (name) VALUES ($1) RETURNING %c, true",
 	1, {TEXTOID}
 };
 
@@ -45,25 +45,62 @@ static const ChatStatement select_room = {
 
 static const ChatStatement update_room = {
 	"UPDATE %s.rooms SET name = $2 WHERE id OPERATOR(pg_catalog.=) $1 "
-	"RETURNING %c",
+	"RETURNING %c, id OPERATOR(pg_catalog.=) $1",
 	2, {INT8OID, TEXTOID}
 };
 
 static const ChatStatement delete_room = {
-	"DELETE FROM %s.rooms WHERE id OPERATOR(pg_catalog.=) $1 RETURNING %c",
+	"DELETE FROM %s.rooms WHERE id OPERATOR(pg_catalog.=) $1 "
+	"RETURNING %c, true",
 	1, {INT8OID}
 };
 
-/* Run a statement that returns the room; gone just now, it is no room. */
+/* Is the room there, whoever may see it? */
+static const ChatStatement find_room = {
+	"SELECT 1 FROM %s.rooms WHERE id OPERATOR(pg_catalog.=) $1",
+	1, {INT8OID}
+};
+
+/* What goes along with a room: a cascade that a trigger suppressed. */
+static const ChatStatement left_messages = {
+	"SELECT 1 FROM %s.messages WHERE room_id OPERATOR(pg_catalog.=) $1 "
+	"LIMIT 1",
+	1, {INT8OID}
+};
+
+static const ChatStatement left_members = {
+	"SELECT 1 FROM %s.members WHERE room_id OPERATOR(pg_catalog.=) $1 LIMIT 1",
+	1, {INT8OID}
+};
+
+static const ChatStatement left_invites = {
+	"SELECT 1 FROM %s.invites WHERE room_id OPERATOR(pg_catalog.=) $1 LIMIT 1",
+	1, {INT8OID}
+};
+
+/* Read the room; gone just now, it is no room. */
 static Jsonb *
-room_row(const RoomCall *call, const ChatStatement *statement,
-		 Datum *values, int flags)
+read_room(const RoomCall *call, int flags)
+{
+	Datum		values[1] = {Int64GetDatum(call->id)};
+	ChatRows	rows;
+
+	chatroom_query(&call->tables, call->tables.rooms, &select_room, values,
+				   NULL, flags, &rows);
+	if (rows.n == 0)
+		chatroom_no_such_room(call->room);
+	return chatroom_row_jsonb(&rows, 0);
+}
+
+/* Change the room; gone just now, it is no room. */
+static Jsonb *
+write_room(const RoomCall *call, const ChatStatement *statement,
+		   Datum *values)
 {
 	ChatRows	rows;
 
-	chatroom_query(&call->tables, call->tables.rooms, statement, values,
-				   NULL, flags, &rows);
-	if (rows.n == 0)
+	if (!chatroom_write_row(&call->tables, call->tables.rooms, statement,
+							&find_room, values, NULL, 0, &rows))
 		chatroom_no_such_room(call->room);
 	return chatroom_row_jsonb(&rows, 0);
 }
@@ -95,10 +132,15 @@ create_owned_room(RoomCall *call, text *name, bool private)
 	values[0] = Int64GetDatum(call->id);
 	values[1] = PointerGetDatum(name);
 	values[2] = BoolGetDatum(private);
-	chatroom_query(&call->tables, call->tables.rooms, &insert_owned_room,
-				   values, NULL, 0, &rows);
+	(void) chatroom_write_row(&call->tables, call->tables.rooms,
+							  &insert_owned_room, NULL, values, NULL, 0,
+							  &rows);
+	chatroom_query(&call->tables, call->tables.rooms, &find_room, values,
+				   NULL, CHAT_AS_OWNER, &rows);
+	if (rows.n == 0)
+		chatroom_written_as_another(call->tables.rooms);
 	chatroom_record_member(&call->tables, call->id, owner, "owner");
-	return room_row(call, &select_room, values, 0);
+	return read_room(call, 0);
 }
 
 CHATROOM_FUNCTION(chatroom_create_room);
@@ -111,6 +153,7 @@ chatroom_create_room(PG_FUNCTION_ARGS)
 	bool		private;
 	RoomCall	call;
 	Datum		values[1] = {PointerGetDatum(name)};
+	ChatRows	rows;
 	Jsonb	   *row;
 
 	chatroom_require_argument(fcinfo, 1, "private");
@@ -124,7 +167,11 @@ chatroom_create_room(PG_FUNCTION_ARGS)
 		(call.tables.version >= 2 && chatroom_acts_for() != NULL))
 		row = create_owned_room(&call, name, private);
 	else
-		row = room_row(&call, &insert_room, values, 0);
+	{
+		(void) chatroom_write_row(&call.tables, call.tables.rooms,
+								  &insert_room, NULL, values, NULL, 0, &rows);
+		row = chatroom_row_jsonb(&rows, 0);
+	}
 	chatroom_spi_finish();
 	PG_RETURN_JSONB_P(row);
 }
@@ -145,12 +192,25 @@ rename_it(FunctionCallInfo fcinfo, RoomArgument how)
 						  "Its owner and admins may rename it.");
 	values[0] = Int64GetDatum(call.id);
 	chatroom_spi_connect();
-	row = room_row(&call, &update_room, values, 0);
+	row = write_room(&call, &update_room, values);
 	chatroom_spi_finish();
 	PG_RETURN_JSONB_P(row);
 }
 
 CHATROOM_ROOM_FUNCTION(chatroom_rename_room, rename_it);
+
+/* Raise an error where something of a room is left that was deleted. */
+static void
+check_left(const RoomCall *call, Oid relid, const ChatStatement *left)
+{
+	Datum		values[1] = {Int64GetDatum(call->id)};
+	ChatRows	rows;
+
+	if (OidIsValid(relid) &&
+		chatroom_read_now(&call->tables, relid, left, values, CHAT_AS_OWNER,
+						  &rows))
+		chatroom_not_written(relid);
+}
 
 /* delete_room(room, prefix text) */
 static Datum
@@ -165,7 +225,10 @@ delete_it(FunctionCallInfo fcinfo, RoomArgument how)
 	chatroom_require_role(&call, ROOM_OWNER, "Its owner may delete it.");
 	values[0] = Int64GetDatum(call.id);
 	chatroom_spi_connect();
-	row = room_row(&call, &delete_room, values, 0);
+	row = write_room(&call, &delete_room, values);
+	check_left(&call, call.tables.messages, &left_messages);
+	check_left(&call, call.tables.members, &left_members);
+	check_left(&call, call.tables.invites, &left_invites);
 	chatroom_spi_finish();
 	topic = chatroom_room_topic(&call.tables, call.id);
 	chatroom_end_presence_at_commit(topic, NULL);
@@ -211,7 +274,6 @@ get_it(FunctionCallInfo fcinfo, RoomArgument how)
 {
 	RoomCall	call;
 	List	   *paths;
-	Datum		values[1];
 	Jsonb	   *row;
 
 	chatroom_require_argument(fcinfo, 1, "preload");
@@ -219,9 +281,8 @@ get_it(FunctionCallInfo fcinfo, RoomArgument how)
 	chatroom_room_argument(fcinfo, how, 2, &call);
 	if (paths != NIL && chatroom_unbound(&call.tables, call.tables.rooms))
 		check_paths(&call, paths);
-	values[0] = Int64GetDatum(call.id);
 	chatroom_spi_connect();
-	row = room_row(&call, &select_room, values, CHAT_READ_ONLY);
+	row = read_room(&call, CHAT_READ_ONLY);
 	if (paths != NIL)
 		row = chatroom_keep_jsonb(chatroom_preload_value(row,
 														 call.tables.rooms,

@@ -22,7 +22,7 @@
 #include "cache/interest.h"
 #include "catalog/pg_type.h"
 #include "chat/members.h"
-#include "chat/query.h"
+#include "chat/write.h"
 #include "commands/trigger.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
@@ -139,9 +139,27 @@ static const ChatStatement pass_on = {
 	1, {INT8OID}
 };
 
+/* Has the room no owner although somebody could be it? */
+static const ChatStatement has_heir = {
+	"SELECT 1 FROM %s.members m WHERE m.room_id OPERATOR(pg_catalog.=) $1 "
+	"AND m.role OPERATOR(pg_catalog.=) "
+	"ANY ('{admin,member}'::pg_catalog.text[]) "
+	"AND NOT EXISTS (SELECT FROM %s.members o "
+	"WHERE o.room_id OPERATOR(pg_catalog.=) $1 "
+	"AND o.role OPERATOR(pg_catalog.=) 'owner')",
+	1, {INT8OID}
+};
+
 /* Invites that their maker could not make any more. */
 static const ChatStatement end_invites = {
 	"DELETE FROM %s.invites WHERE room_id OPERATOR(pg_catalog.=) $1 "
+	"AND username OPERATOR(pg_catalog.=) $2 "
+	"AND role OPERATOR(pg_catalog.<>) ALL ($3::pg_catalog.text[])",
+	3, {INT8OID, TEXTOID, TEXTOID}
+};
+
+static const ChatStatement void_invites = {
+	"SELECT 1 FROM %s.invites WHERE room_id OPERATOR(pg_catalog.=) $1 "
 	"AND username OPERATOR(pg_catalog.=) $2 "
 	"AND role OPERATOR(pg_catalog.<>) ALL ($3::pg_catalog.text[])",
 	3, {INT8OID, TEXTOID, TEXTOID}
@@ -152,6 +170,12 @@ static const ChatStatement rename_invites = {
 	"WHERE room_id OPERATOR(pg_catalog.=) $1 "
 	"AND username OPERATOR(pg_catalog.=) $2",
 	3, {INT8OID, TEXTOID, TEXTOID}
+};
+
+static const ChatStatement invites_of = {
+	"SELECT 1 FROM %s.invites WHERE room_id OPERATOR(pg_catalog.=) $1 "
+	"AND username OPERATOR(pg_catalog.=) $2",
+	2, {INT8OID, TEXTOID}
 };
 
 /* A member, before a change or after it. */
@@ -195,18 +219,21 @@ read_member(HeapTuple tuple, TupleDesc desc, Member *member)
 		chatroom_role_named(role, strlen(role));
 }
 
-/* Run a statement about invites of a member. */
+/*
+ * Change invites of a member, so that none is "left": none that the snapshot
+ * doesn't show, either.  It would outlive its maker's right to make it.
+ */
 static void
 change_invites(const ChatTables *tables, const ChatStatement *statement,
-			   const Member *member, const char *value)
+			   const ChatStatement *left, const Member *member,
+			   const char *value)
 {
 	Datum		values[3] = {Int64GetDatum(member->room_id),
 		CStringGetTextDatum(member->username),
 	CStringGetTextDatum(value)};
-	ChatRows	rows;
 
-	chatroom_query(tables, tables->invites, statement, values, NULL,
-				   CHAT_AS_OWNER, &rows);
+	chatroom_write_all(tables, tables->invites, statement, left, values,
+					   CHAT_AS_OWNER);
 }
 
 /* A member of a room goes: to nowhere, or by another name or room. */
@@ -229,12 +256,13 @@ member_went(const ChatTables *tables, const Member *old, const Member *new)
 	chatroom_end_presence_at_commit(chatroom_room_topic(tables, old->room_id),
 									old->username);
 	if (new != NULL && new->room_id == old->room_id)
-		change_invites(tables, &rename_invites, old, new->username);
+		change_invites(tables, &rename_invites, &invites_of, old,
+					   new->username);
 	else
-		change_invites(tables, &end_invites, old, "{}");
+		change_invites(tables, &end_invites, &void_invites, old, "{}");
 	if (new == NULL && old->role == ROOM_OWNER)
-		chatroom_query(tables, tables->members, &pass_on, values, NULL,
-					   CHAT_AS_OWNER, &rows);
+		chatroom_write_all(tables, tables->members, &pass_on, &has_heir,
+						   values, CHAT_AS_OWNER);
 }
 
 CHATROOM_FUNCTION(chatroom_members_changed);
@@ -270,7 +298,8 @@ chatroom_members_changed(PG_FUNCTION_ARGS)
 			strcmp(new.username, old.username) != 0)
 			member_went(&tables, &old, &new);
 		if (new.role < old.role)
-			change_invites(&tables, &end_invites, &new, invitable(new.role));
+			change_invites(&tables, &end_invites, &void_invites, &new,
+						   invitable(new.role));
 	}
 	chatroom_spi_finish();
 	return PointerGetDatum(NULL);

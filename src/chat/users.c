@@ -18,9 +18,12 @@
 #include "catalog/pg_type.h"
 #include "chat/members.h"
 #include "chat/people.h"
-#include "chat/query.h"
+#include "chat/write.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+
+/* Tries to lock the rooms of a user whom others take into more of them. */
+#define MAX_LOCK_TRIES	100
 
 /* A null in the profile's place takes a member of it away. */
 static const ChatStatement update_user = {
@@ -28,7 +31,8 @@ static const ChatStatement update_user = {
 	"(SELECT coalesce(pg_catalog.jsonb_object_agg(p.key, p.value), '{}') "
 	"FROM pg_catalog.jsonb_each(profile OPERATOR(pg_catalog.||) $2) p "
 	"WHERE pg_catalog.jsonb_typeof(p.value) OPERATOR(pg_catalog.<>) 'null') "
-	"WHERE username OPERATOR(pg_catalog.=) $1 RETURNING %c",
+	"WHERE username OPERATOR(pg_catalog.=) $1 "
+	"RETURNING %c, username OPERATOR(pg_catalog.=) $1",
 	2, {TEXTOID, JSONBOID}
 };
 
@@ -53,7 +57,15 @@ static const ChatStatement lock_user = {
 	1, {TEXTOID}
 };
 
+/* Those that are left over from a room that is gone have none to lock. */
 static const ChatStatement select_memberships = {
+	"SELECT 1 FROM %s.members m WHERE m.username OPERATOR(pg_catalog.=) $1 "
+	"AND EXISTS (SELECT FROM %s.rooms r "
+	"WHERE r.id OPERATOR(pg_catalog.=) m.room_id)",
+	1, {TEXTOID}
+};
+
+static const ChatStatement any_membership = {
 	"SELECT 1 FROM %s.members WHERE username OPERATOR(pg_catalog.=) $1",
 	1, {TEXTOID}
 };
@@ -68,7 +80,7 @@ static const ChatStatement lock_other_rooms = {
 
 static const ChatStatement delete_user = {
 	"DELETE FROM %s.users WHERE username OPERATOR(pg_catalog.=) $1 "
-	"RETURNING %c",
+	"RETURNING %c, true",
 	1, {TEXTOID}
 };
 
@@ -102,16 +114,16 @@ profile_of(Jsonb *attrs)
 	return profile;
 }
 
-/* Run a statement about a user; the row that comes back, NULL: none. */
-static Jsonb *
-user_row(const ChatTables *tables, const ChatStatement *statement,
-		 Datum *values)
+/* Raise that there is no such user. */
+static void
+no_such_user(const text *username)
 {
-	ChatRows	rows;
-
-	chatroom_query(tables, tables->users, statement, values, NULL,
-				   CHAT_AS_OWNER, &rows);
-	return rows.n > 0 ? chatroom_row_jsonb(&rows, 0) : NULL;
+	ereport(ERROR,
+			(errcode(ERRCODE_NO_DATA_FOUND),
+			 errmsg("user \"%s\" does not exist",
+					text_to_cstring(username)),
+			 errhint("A user is made by the first message, membership or "
+					 "chatroom.update_user().")));
 }
 
 CHATROOM_FUNCTION(chatroom_update_user);
@@ -125,6 +137,7 @@ chatroom_update_user(PG_FUNCTION_ARGS)
 	Jsonb	   *profile = profile_of(attrs);
 	ChatTables	tables;
 	Datum		values[2];
+	ChatRows	rows;
 	Jsonb	   *row;
 
 	chatroom_prefix_argument(fcinfo, 2, &tables);
@@ -132,11 +145,15 @@ chatroom_update_user(PG_FUNCTION_ARGS)
 	values[0] = PointerGetDatum(username);
 	values[1] = PointerGetDatum(profile);
 	chatroom_spi_connect();
-	chatroom_need_user(&tables, username);
-	row = user_row(&tables, profile ? &update_user : &select_user, values);
+	chatroom_hold_user(&tables, username);
+	if (profile == NULL ?
+		!chatroom_read_now(&tables, tables.users, &select_user, values,
+						   CHAT_AS_OWNER, &rows) :
+		!chatroom_write_row(&tables, tables.users, &update_user, &select_user,
+							values, NULL, CHAT_AS_OWNER, &rows))
+		no_such_user(username);
+	row = chatroom_row_jsonb(&rows, 0);
 	chatroom_spi_finish();
-	if (row == NULL)
-		elog(ERROR, "user \"%s\" went away", text_to_cstring(username));
 	PG_RETURN_JSONB_P(row);
 }
 
@@ -173,14 +190,27 @@ try_to_lock(void *arg)
 	return rows.n == memberships;
 }
 
-/* Lock all that goes with a user: two who go at once must not deadlock. */
+/*
+ * Lock all that goes with a user: two who go at once must not deadlock.  Each
+ * further try waits for somebody else who took the user into a room meanwhile.
+ */
 static void
 lock_user_and_rooms(const ChatTables *tables, Datum *values)
 {
 	UserLocks	locks = {tables, values};
 
-	while (!chatroom_subtransaction(try_to_lock, &locks, NULL))
+	for (int try = 0; try < MAX_LOCK_TRIES; try++)
+	{
 		CHECK_FOR_INTERRUPTS();
+		if (chatroom_subtransaction(try_to_lock, &locks, NULL))
+			return;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+			 errmsg("could not lock the rooms of user \"%s\"",
+					TextDatumGetCString(values[0])),
+			 errdetail("Others took it into rooms again and again."),
+			 errhint("Try again.")));
 }
 
 CHATROOM_FUNCTION(chatroom_delete_user);
@@ -192,20 +222,22 @@ chatroom_delete_user(PG_FUNCTION_ARGS)
 	text	   *username = chatroom_text_arg(fcinfo, 0, "username");
 	ChatTables	tables;
 	Datum		values[1] = {PointerGetDatum(username)};
+	ChatRows	rows;
 	Jsonb	   *row;
 
 	chatroom_prefix_argument(fcinfo, 1, &tables);
 	check_user(&tables, username);
 	chatroom_spi_connect();
 	lock_user_and_rooms(&tables, values);
-	row = user_row(&tables, &delete_user, values);
+	if (!chatroom_write_row(&tables, tables.users, &delete_user, &select_user,
+							values, NULL, CHAT_AS_OWNER, &rows))
+		no_such_user(username);
+	row = chatroom_row_jsonb(&rows, 0);
+
+	/* a trigger that suppresses a member's deletion suppresses a cascade's */
+	if (chatroom_read_now(&tables, tables.members, &any_membership, values,
+						  CHAT_AS_OWNER, &rows))
+		chatroom_not_written(tables.members);
 	chatroom_spi_finish();
-	if (row == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_NO_DATA_FOUND),
-				 errmsg("user \"%s\" does not exist",
-						text_to_cstring(username)),
-				 errhint("A user is made by the first message, membership or "
-						 "chatroom.update_user().")));
 	PG_RETURN_JSONB_P(row);
 }
