@@ -599,6 +599,15 @@ chatroom_tables_of(Oid relid)
 	return tables;
 }
 
+/* Is seeing a room all that is asked of who wants to see a table's rows? */
+bool
+chatroom_plain_table(const ChatTables *tables, Oid relid)
+{
+	return (relid == tables->rooms && tables->plain_rooms) ||
+		(relid == tables->messages && tables->plain_messages) ||
+		(relid == tables->members && tables->plain_members);
+}
+
 /* Refuse what older tables can't do. */
 void
 chatroom_require_version(const ChatTables *tables, int version)

@@ -59,6 +59,9 @@ extern const ChatTables *chatroom_prefix(const char *prefix);
 extern const ChatTables *chatroom_schema_tables(Oid schema);
 extern const ChatTables *chatroom_tables_of(Oid relid);
 
+/* Is seeing a room all that is asked of who wants to see a table's rows? */
+extern bool chatroom_plain_table(const ChatTables *tables, Oid relid);
+
 /* Raises 55000 where a prefix' tables are older than that. */
 extern void chatroom_require_version(const ChatTables *tables, int version);
 

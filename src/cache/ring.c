@@ -348,6 +348,7 @@ enter_topic(Cache *cache, uint64 hash, bool *known)
 		XLogRecPtr *mark = topic_mark(cache, victim->hash);
 
 		*mark = Max(*mark, victim->newest_lsn);
+		cache->lost = Max(cache->lost, victim->newest_lsn);
 		pg_atomic_write_u64(&cache->stats.topics_evicted,
 							pg_atomic_read_u64(&cache->stats.topics_evicted) +
 							1);
@@ -373,6 +374,7 @@ make_room(Cache *cache, Size len)
 			cache->tail_fxid = oldest->next_fxid;
 			if (oldest->nlinks > 0)
 			{
+				cache->lost = Max(cache->lost, oldest->lsn);
 				cache->nevents--;
 				gone++;
 			}
@@ -475,15 +477,21 @@ chatroom_cache_append(Cache *cache, const RingEvent *event)
 	cache->last_event = event->at;
 }
 
-/* What happened to a topic up to lsn can no longer be told. */
+/*
+ * What happened to a topic up to lsn can no longer be told; lost: of that one
+ * topic, and not of all that are its kind.
+ */
 void
-chatroom_cache_mark_topic(Cache *cache, uint64 hash, XLogRecPtr lsn)
+chatroom_cache_mark_topic(Cache *cache, uint64 hash, XLogRecPtr lsn,
+						  bool lost)
 {
 	bool		known;
 	RingTopic  *topic = enter_topic(cache, hash, &known);
 
 	topic->newest_pos = 0;
 	topic->newest_lsn = Max(topic->newest_lsn, lsn);
+	if (lost)
+		cache->lost = Max(cache->lost, lsn);
 }
 
 /* What happened in the database up to lsn can no longer be told. */
@@ -510,7 +518,7 @@ chatroom_cache_empty(Cache *cache, XLogRecPtr floor, uint64 next_fxid,
 	memset(mark_table(cache), 0, sizeof(XLogRecPtr) * cache->nmarks);
 	cache->tail = cache->head;
 	cache->nevents = 0;
-	cache->floor = floor;
+	cache->floor = cache->lost = floor;
 	cache->floor_reason = RESET_REASON_FLOOR;
 	cache->newest = 0;
 	cache->tail_fxid = next_fxid;
@@ -597,6 +605,11 @@ chatroom_cache_find(Cache *cache, TopicRead *read, XLogRecPtr lsn)
 		read->reset = RESET_REASON_DDL;
 		return;
 	}
+	if (read->whole_ring && lsn < cache->lost)
+	{
+		read->reset = RESET_REASON_OVERWRITTEN;
+		return;
+	}
 	topic = chatroom_cache_topic(cache, read->hash, &mark);
 	if (topic == NULL)
 	{
@@ -636,13 +649,33 @@ chatroom_cache_find(Cache *cache, TopicRead *read, XLogRecPtr lsn)
 	read->first_index = link->index;
 }
 
-/* The newest events of a topic, at most n, as far as they are kept. */
-void
-chatroom_cache_newest(Cache *cache, TopicRead *read, int n)
+/* Where those begin that come before the ones that were told last. */
+static uint64
+position_before(Cache *cache, const TopicRead *read)
+{
+	const RingEvent *event = chatroom_cache_event(cache, read->first_pos);
+	const RingLink *link;
+
+	link = event ? chatroom_cache_link(event, read->hash) : NULL;
+	return link != NULL ? link->prev_pos : 0;
+}
+
+/* Where the newest one stands that is known. */
+static uint64
+newest_position(Cache *cache, const TopicRead *read)
 {
 	XLogRecPtr	mark;
 	const RingTopic *topic = chatroom_cache_topic(cache, read->hash, &mark);
-	uint64		position = topic != NULL ? topic->newest_pos : 0;
+
+	return topic != NULL ? topic->newest_pos : 0;
+}
+
+/* The newest events of a topic, at most n, as far as they are kept. */
+void
+chatroom_cache_newest(Cache *cache, TopicRead *read, int n, bool begin)
+{
+	uint64		position = begin ? newest_position(cache, read) :
+		position_before(cache, read);
 	const RingEvent *event = chatroom_cache_event(cache, position);
 	const RingLink *link;
 	uint32		first;

@@ -186,6 +186,7 @@ typedef struct Cache
 	bool		tail_settled;	/* what ended before has left ProcArray */
 	XLogRecPtr	floor;			/* a cursor before this is reset */
 	uint8		floor_reason;	/* ResetReason */
+	XLogRecPtr	lost;			/* of any topic nothing behind it is lost */
 	int64		nevents;		/* in the ring */
 	TimestampTz last_event;		/* commit time of the newest event */
 
@@ -232,7 +233,7 @@ extern uint32 chatroom_cache_max_marks(const Cache *cache);
 /* Under all stripes: append an event whose links have hash and name set. */
 extern void chatroom_cache_append(Cache *cache, const RingEvent *event);
 extern void chatroom_cache_mark_topic(Cache *cache, uint64 hash,
-									  XLogRecPtr lsn);
+									  XLogRecPtr lsn, bool lost);
 extern void chatroom_cache_raise_floor(Cache *cache, XLogRecPtr lsn,
 									   ResetReason reason);
 extern void chatroom_cache_empty(Cache *cache, XLogRecPtr floor,
@@ -266,6 +267,7 @@ typedef struct TopicRead
 	uint64		hash;
 	uint64		base_hash;		/* resets of the watch, or prefix; 0: none */
 	uint64		sub_hash;		/* resets of its sub-topics; 0: none */
+	bool		whole_ring;		/* judge by all topics what is lost */
 	/* answer of chatroom_cache_find: */
 	bool		news;
 	ResetReason reset;
@@ -275,12 +277,20 @@ typedef struct TopicRead
 	uint64		newest_pos;
 } TopicRead;
 
-/* Under a stripe: what is there of a topic after lsn? */
+/*
+ * Under a stripe: what is there of a topic after lsn?  With whole_ring a
+ * topic's own losses make no difference: what is lost of any topic counts as
+ * lost of all, so nothing tells whether there was something.
+ */
 extern void chatroom_cache_find(Cache *cache, TopicRead *topic,
 								XLogRecPtr lsn);
 
-/* Under a stripe: the newest n events that are kept, as news. */
-extern void chatroom_cache_newest(Cache *cache, TopicRead *topic, int n);
+/*
+ * Under a stripe: the newest n events that are kept, as news; or, unless
+ * first, the n before those that were told last.
+ */
+extern void chatroom_cache_newest(Cache *cache, TopicRead *topic, int n,
+								  bool first);
 
 /* Under a stripe: was a reset marked for the topic's table after lsn? */
 extern bool chatroom_cache_marked(Cache *cache, const TopicRead *read,

@@ -16,6 +16,7 @@
 #include "base/compat.h"
 #include "base/distributed.h"
 #include "base/grants.h"
+#include "base/identity.h"
 #include "base/rooms.h"
 #include "catalog/pg_class.h"
 #include "miscadmin.h"
@@ -33,6 +34,69 @@ columns_allowed(const RelationAccess *access, const Bitmapset *columns)
 {
 	return access->any &&
 		(access->all || bms_is_subset(columns, access->columns));
+}
+
+/* May events of a table be hidden from one who may select from it? */
+static bool
+rows_judged(const RelationAccess *access)
+{
+	const ChatTables *tables = NULL;
+
+	if (access->policies || chatroom_acts_for() != NULL)
+		tables = chatroom_tables_of(access->relid);
+	if (tables == NULL || tables->version < 2)
+		return access->policies;
+	if (!chatroom_exempt(tables))
+		return true;
+	return access->policies && !chatroom_plain_table(tables, access->relid);
+}
+
+/* May those of a table that a prefix' topic has be? */
+static bool
+table_judged(const ChatTables *tables, Oid relid, bool by_room)
+{
+	RelationAccess access;
+
+	chatroom_relation_access(relid, &access);
+	if (!access.any)
+		return true;
+	return by_room && chatroom_plain_table(tables, relid) ? false :
+		rows_judged(&access);
+}
+
+/* May events of a prefix' topic be hidden from one who may follow it? */
+static bool
+prefix_judged(const ChatTables *known, TopicKind kind)
+{
+	ChatTables	tables = *known;
+	bool		by_room = kind == TOPIC_ROOM;
+	Oid			relids[] = {tables.rooms, tables.messages, tables.members,
+	tables.users, tables.invites};
+	int			n = kind == TOPIC_ROOMS ? 1 : by_room ? 3 : lengthof(relids);
+
+	for (int i = 0; i < n; i++)
+		if (OidIsValid(relids[i]) &&
+			table_judged(&tables, relids[i], by_room))
+			return true;
+	return false;
+}
+
+/* May events of a topic be hidden from the caller?  See access.h. */
+bool
+chatroom_topic_judged(const ResolvedTopic *topic)
+{
+	RelationAccess access;
+	const ChatTables *tables;
+
+	if (topic->kind == TOPIC_WATCH)
+	{
+		chatroom_relation_access(topic->relid, &access);
+		return !access.any || rows_judged(&access);
+	}
+	if (!topic_of_prefix(topic->kind))
+		return false;
+	tables = chatroom_schema_tables(topic->schema);
+	return tables == NULL || prefix_judged(tables, topic->kind);
 }
 
 /* Check that the caller may follow a table's topic. */

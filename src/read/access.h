@@ -44,6 +44,13 @@ typedef struct ResolvedTopic
 extern void chatroom_resolve_topic(const char *topic, int len,
 								   ResolvedTopic *resolved);
 
+/*
+ * May events of a topic be hidden from the caller, by policies, or because he
+ * may not select from one of the tables that it is of?  Then nothing may tell
+ * that they are there.
+ */
+extern bool chatroom_topic_judged(const ResolvedTopic *topic);
+
 /* P0002 for a room that the caller can't see. */
 extern void chatroom_refuse_hidden(const ResolvedTopic *topics, int n);
 

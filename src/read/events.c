@@ -249,9 +249,8 @@ chatroom_events(PG_FUNCTION_ARGS)
 
 		chatroom_make_cursor(0, &cursor);
 		for (int i = 0; i < answer.n; i++)
-			if (answer.verdicts[i] != VERDICT_WITHHOLD)
-				put_event(result, answer.events[i], answer.verdicts[i],
-						  &cursor, &hash, 1, &access);
+			put_event(result, answer.events[i], answer.verdicts[i], &cursor,
+					  &hash, 1, &access);
 	}
 	return (Datum) 0;
 }

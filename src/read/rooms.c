@@ -206,15 +206,6 @@ image_is(const RingEvent *event, AttrNumber attnum, bool old,
 
 /* ----------------------------------------------------------------- judging */
 
-/* Is seeing a room all that is asked of who wants to see a table's rows? */
-static bool
-is_plain(const ChatTables *tables, Oid relid)
-{
-	return (relid == tables->rooms && tables->plain_rooms) ||
-		(relid == tables->messages && tables->plain_messages) ||
-		(relid == tables->members && tables->plain_members);
-}
-
 /* How are the events of a table judged? */
 static TableRule
 table_rule(Judge *judge)
@@ -259,7 +250,7 @@ judge_table(Judge *judge, Oid relid)
 	{
 		judge->of_prefix = true;
 		judge->tables = *tables;
-		judge->plain = is_plain(tables, relid);
+		judge->plain = chatroom_plain_table(tables, relid);
 		judge->room = get_attnum(relid, relid == judge->tables.rooms ? "id" :
 								 "room_id");
 		if (relid == judge->tables.rooms)
@@ -565,7 +556,7 @@ look_at_topic(Evidence *evidence, Cache *cache, const Horizon *horizon,
 	/* where some were lost, or are too many, the newest tell most */
 	if (read.reset != RESET_REASON_NONE ||
 		(read.news && read.last_index - read.first_index >= MAX_LOOKED_AT))
-		chatroom_cache_newest(cache, &read, MAX_LOOKED_AT);
+		chatroom_cache_newest(cache, &read, MAX_LOOKED_AT, true);
 	if (read.news)
 		n = chatroom_cache_positions(cache, &read, MAX_LOOKED_AT, positions);
 	LWLockRelease(stripe);

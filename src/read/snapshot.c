@@ -19,9 +19,12 @@
  * snapshot's xmax); or if all xids up to its publishing are visible (not
  * above xmin).
  *
- * An answer's cursor is such a cursor, too, although it is for certain topics:
- * its holder may have read rows with the answer's snapshot (as fold does), and
- * follow others from there on.  What it has been told of already stays told.
+ * An answer's cursor is good for all topics, too, although the answer is of
+ * certain ones: its holder may have read rows with the answer's snapshot (as
+ * fold does), and follow others from there on.  So an answer ends before the
+ * first transaction that the snapshot does not see, whatever that is about.
+ * What is held back thereby is so new that the next call has it; and which
+ * topics a transaction is of that the caller can't see makes no difference.
  *
  *-------------------------------------------------------------------------
  */
@@ -48,7 +51,7 @@ typedef struct Scan
 	Horizon		horizon;
 	const Cursor *since;		/* of an answer: what it continues */
 	XLogRecPtr	begin;			/* all up to here was seen by its holder */
-	XLogRecPtr	told;			/* P doesn't come to be before this */
+	XLogRecPtr	first_hidden;	/* of an answer */
 	XLogRecPtr	base;			/* P, as far as is known */
 	bool		visible_seen;	/* a visible transaction: P is settled */
 	int			nholes;
@@ -84,7 +87,12 @@ scan_event(Scan *scan, const RingEvent *event)
 		scan->visible_seen = true;
 		return;
 	}
-	if (!scan->visible_seen && event->lsn > scan->told)
+	if (scan->since != NULL)
+	{
+		scan->first_hidden = event->lsn;
+		return;
+	}
+	if (!scan->visible_seen)
 	{
 		scan->base = event->lsn - 1;
 		return;
@@ -159,28 +167,26 @@ all_visible(Cache *cache, XLogRecPtr begin, Snapshot snapshot)
 	return result;
 }
 
-/* What an answer's cursor must leave out; see sync.h. */
-XLogRecPtr
-chatroom_leave_hidden(Cache *cache, const Cursor *since, XLogRecPtr told,
-					  XLogRecPtr lsn, Cursor *hidden)
+/* How far an answer may go; see sync.h. */
+bool
+chatroom_find_answer_end(Cache *cache, const Cursor *since, AnswerEnd *end)
 {
 	Scan		scan = {0};
 
-	hidden->nholes = 0;
+	end->published = pg_atomic_read_u64(&cache->published);
+	end->hidden = InvalidXLogRecPtr;
+	pg_read_barrier();
 	scan.since = since;
 	scan.begin = chatroom_cursor_begin(since);
-	scan.told = Max(told, since->lsn);
-	scan.base = lsn;
+	scan.base = end->published;
 	if (all_visible(cache, scan.begin, ActiveSnapshotSet() ?
 					GetActiveSnapshot() : GetLatestSnapshot()))
-		return lsn;
+		return true;
 	chatroom_get_horizon(&scan.horizon);
-	if (!scan_ring(cache, &scan) || scan.overflow)
-		return InvalidXLogRecPtr;
-	for (int i = scan.nholes - 1; i >= 0; i--)
-		if (scan.holes[i] < scan.base)
-			hidden->holes[hidden->nholes++] = scan.holes[i];
-	return scan.base;
+	if (!scan_ring(cache, &scan))
+		return false;
+	end->hidden = scan.first_hidden;
+	return true;
 }
 
 /* The cursor that belongs to the active snapshot. */

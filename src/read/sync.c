@@ -3,21 +3,29 @@
  * sync.c
  *	  What happened to topics since a cursor.
  *
- * An answer is found in four steps, each of which takes this process's stripe
- * of the cache anew, so that the tailer never waits for long:
+ * How far an answer may go is settled first: to what is published, or to the
+ * first transaction, of whatever topic, that the caller's snapshot can't see.
+ * So no event comes whose row a SELECT of the same statement would not show,
+ * and the answer's cursor holds for all topics.
+ *
+ * Up to there the events are gone through in slices, in four steps, each of
+ * which takes this process's stripe of the cache anew, so that the tailer
+ * never waits for long:
  *
  *	  1. find: is there news of any topic, and where does it begin?
- *	  2. positions: where in the ring are the events, as many as wanted?
+ *	  2. positions: where in the ring are the events of the slice?
  *	  3. copy: take them out, at most READ_CHUNK bytes at a time
  *	  4. judge: which of them may the caller see, and how?
  *
- * "published" is read in step 1, so an answer without news may hand it out as
- * cursor.  Events that were overwritten between the steps make it start anew.
+ * until as many as wanted were found that the caller may see, and one more: so
+ * "more" is said where he may see more, and an answer that hides something is,
+ * cursor and all, that of a topic where nothing happened.  For the same reason
+ * what is lost of a topic whose events may be hidden is not asked of the topic
+ * but of the whole ring; see chatroom_cache_find().
  *
- * Which transactions: up to the first that the caller's snapshot cannot see.
- * So no event comes whose row a SELECT of the same statement would not show.
- * Nor does the answer's cursor pass one that has events of other topics only:
- * it holds for all topics.
+ * "published" is read in step 1, too: a tailer that starts anew empties the
+ * cache and sets it back.  Events that were overwritten between the steps make
+ * a slice start anew.
  *
  *-------------------------------------------------------------------------
  */
@@ -56,6 +64,14 @@
 
 /* Most bytes of an answer that are made room for beforehand. */
 #define MAX_RESERVED	(16 * 1024 * 1024)
+
+/*
+ * Of events that may be hidden so many of a topic are looked at together: the
+ * first time as many as are wanted, then more, and not many more bytes.
+ */
+#define SLICE_LEAST		64
+#define SLICE_MOST		2048
+#define SLICE_BYTES		(1024 * 1024)
 
 /* -------------------------------------------------------------- arguments */
 
@@ -222,6 +238,21 @@ chatroom_prepare_reads(SyncTopics *topics, Cache *cache)
 	topics->prepared = true;
 }
 
+/* May events of one of the topics be hidden from the caller? */
+static bool
+find_judged(SyncTopics *topics)
+{
+	bool		any = false;
+
+	for (int i = 0; i < topics->n; i++)
+	{
+		topics->reads[i].whole_ring =
+			chatroom_topic_judged(&topics->topics[i]);
+		any = any || topics->reads[i].whole_ring;
+	}
+	return any;
+}
+
 /*
  * Find what is new of each topic; says whether any is, or why to reset.  Up to
  * *published there is nothing but what was found: it is read under the stripe,
@@ -236,6 +267,13 @@ find_news(SyncTopics *topics, Cache *cache, XLogRecPtr after, bool *news,
 
 	*news = false;
 	LWLockAcquire(stripe, LW_SHARED);
+	if (after < cache->lost)
+	{
+		/* only now it makes a difference what may be hidden */
+		LWLockRelease(stripe);
+		(void) find_judged(topics);
+		LWLockAcquire(stripe, LW_SHARED);
+	}
 	*published = pg_atomic_read_u64(&cache->published);
 	for (int i = 0; i < topics->n && reset == RESET_REASON_NONE; i++)
 	{
@@ -378,8 +416,7 @@ chatroom_already_seen(const Cursor *since, XLogRecPtr lsn)
 typedef enum CopyResult
 {
 	COPY_ALL,					/* all positions were copied */
-	COPY_LIMIT,					/* enough events; ends with a transaction */
-	COPY_HIDDEN,				/* up to one that the caller can't see */
+	COPY_PART,					/* whole transactions, and there are more */
 	COPY_OVERWRITTEN,			/* start anew */
 	COPY_MORE_POSITIONS			/* the first transaction goes on */
 } CopyResult;
@@ -391,7 +428,8 @@ typedef struct Copies
 	int			n;
 	int			room;
 	int			boundary;		/* events of whole transactions so far */
-	XLogRecPtr	hidden_lsn;		/* of the first event not visible */
+	int			whole;			/* events that can be told; others follow */
+	Size		bytes;
 } Copies;
 
 /* Keep a copy of an event. */
@@ -407,6 +445,7 @@ keep_copy(Copies *copies, RingEvent *event)
 	if (copies->n > 0 && copies->events[copies->n - 1]->lsn != event->lsn)
 		copies->boundary = copies->n;
 	copies->events[copies->n++] = event;
+	copies->bytes += event->len;
 }
 
 /*
@@ -446,60 +485,28 @@ copy_chunk(Cache *cache, const uint64 *positions, int n, char *chunk,
 	return done;
 }
 
-/* Take the copies of a chunk over, as far as limits and visibility allow. */
-static CopyResult
-take_chunk(char *chunk, int n, const Horizon *horizon, const Cursor *since,
-		   int max_events, Copies *copies)
-{
-	for (int i = 0; i < n; i++)
-	{
-		RingEvent  *event = (RingEvent *) chunk;
-
-		chunk += event->len;
-		if (chatroom_already_seen(since, event->lsn))
-			continue;
-		if (!chatroom_event_visible(horizon, event->fxid))
-		{
-			copies->hidden_lsn = event->lsn;
-			return COPY_HIDDEN;
-		}
-		if (copies->n >= max_events)
-		{
-			/* cut at a transaction's end, but give at least one */
-			if (copies->events[copies->n - 1]->lsn != event->lsn)
-				return COPY_LIMIT;
-			if (copies->boundary > 0)
-			{
-				copies->n = copies->boundary;
-				return COPY_LIMIT;
-			}
-		}
-		keep_copy(copies, event);
-	}
-	return COPY_ALL;
-}
-
-/* Copy the events at some positions. */
+/* Copy the events at some positions, not many more bytes than max_bytes. */
 static CopyResult
 copy_events(Cache *cache, const uint64 *positions, int n, bool complete,
-			const Cursor *since, int max_events, Copies *copies)
+			Size max_bytes, Copies *copies)
 {
-	Horizon		horizon;
-	CopyResult	result = COPY_ALL;
-
-	chatroom_get_horizon(&horizon);
-	copies->n = 0;
-	copies->boundary = 0;
+	memset(copies, 0, sizeof(*copies));
 	copies->room = Min(Max(n, 1), 1024);
 	copies->events = palloc(sizeof(RingEvent *) * copies->room);
-	for (int done = 0; done < n && result == COPY_ALL;)
+	for (int done = 0; done < n;)
 	{
 		Size		size = READ_CHUNK;
 		Size		needed;
 		char	   *chunk = palloc(size);
-		int			got = copy_chunk(cache, positions + done, n - done,
-									 chunk, size, &needed);
+		int			got;
 
+		if (copies->bytes > max_bytes && copies->boundary > 0)
+		{
+			complete = false;
+			break;
+		}
+		got = copy_chunk(cache, positions + done, n - done, chunk, size,
+						 &needed);
 		if (got == 0)
 		{
 			/* one event larger than a chunk */
@@ -510,18 +517,23 @@ copy_events(Cache *cache, const uint64 *positions, int n, bool complete,
 		}
 		if (got < 0)
 			return COPY_OVERWRITTEN;
-		result = take_chunk(chunk, got, &horizon, since, max_events, copies);
+		for (int i = 0; i < got; i++)
+		{
+			keep_copy(copies, (RingEvent *) chunk);
+			chunk += copies->events[copies->n - 1]->len;
+		}
 		done += got;
 		CHECK_FOR_INTERRUPTS();
 	}
-	if (result != COPY_ALL || complete)
-		return result;
+	copies->whole = copies->n;
+	if (complete)
+		return COPY_ALL;
 
 	/* there is more: cut before the transaction that may go on */
 	if (copies->boundary == 0)
 		return COPY_MORE_POSITIONS;
-	copies->n = copies->boundary;
-	return COPY_LIMIT;
+	copies->whole = copies->boundary;
+	return COPY_PART;
 }
 
 /* ----------------------------------------------------------- step 4: judge */
@@ -567,63 +579,80 @@ chatroom_topic_asked(const uint64 *hashes, int n, const RingLink *link,
 
 /* Withhold what belongs to the topics by an image only that is not seen. */
 static void
-withhold_unasked(const SyncTopics *topics, SyncAnswer *answer)
+withhold_unasked(const SyncTopics *topics, RingEvent **events, int n,
+				 Verdict *verdicts)
 {
 	uint64	   *hashes = sorted_hashes(topics);
 
-	for (int i = 0; i < answer->n; i++)
+	for (int i = 0; i < n; i++)
 	{
-		const RingEvent *event = answer->events[i];
+		const RingEvent *event = events[i];
 		bool		asked = false;
 
-		if (answer->verdicts[i] != VERDICT_ENTER &&
-			answer->verdicts[i] != VERDICT_LEAVE)
+		if (verdicts[i] != VERDICT_ENTER && verdicts[i] != VERDICT_LEAVE)
 			continue;
 		for (int j = 0; j < event->nlinks && !asked; j++)
 			asked = chatroom_topic_asked(hashes, topics->n, &event->links[j],
-										 answer->verdicts[i]);
+										 verdicts[i]);
 		if (!asked)
-			answer->verdicts[i] = VERDICT_WITHHOLD;
+			verdicts[i] = VERDICT_WITHHOLD;
 	}
 	pfree(hashes);
 }
 
-/* Decide what the caller gets of each event; see sync.h. */
-void
-chatroom_judge_events(const SyncTopics *topics, SyncAnswer *answer)
+/* What becomes of each of some events for the caller? */
+static Verdict *
+judge_events(const SyncTopics *topics, RingEvent **events, int n)
 {
+	Verdict    *verdicts = palloc_extended(sizeof(Verdict) * Max(n, 1),
+										   MCXT_ALLOC_HUGE);
 	Judge		judge;
 	Oid			last = InvalidOid;
 	List	   *policed = NIL;
 	ListCell   *cell;
 	bool		turned = false;
 
-	answer->verdicts = palloc(sizeof(Verdict) * Max(answer->n, 1));
 	chatroom_start_judge(&judge, topics);
-	for (int i = 0; i < answer->n; i++)
+	for (int i = 0; i < n; i++)
 	{
-		RingEvent  *event = answer->events[i];
 		bool		policies;
 
-		answer->verdicts[i] = chatroom_judge_event(&judge, event, &policies);
-		turned = turned || answer->verdicts[i] == VERDICT_ENTER ||
-			answer->verdicts[i] == VERDICT_LEAVE;
-		if (!policies || event->relid == last)
+		verdicts[i] = chatroom_judge_event(&judge, events[i], &policies);
+		turned = turned || verdicts[i] == VERDICT_ENTER ||
+			verdicts[i] == VERDICT_LEAVE;
+		if (!policies || events[i]->relid == last)
 			continue;
-		last = event->relid;
+		last = events[i]->relid;
 		policed = list_append_unique_oid(policed, last);
 	}
 	foreach(cell, policed)
-		chatroom_apply_policies(lfirst_oid(cell), answer->events, answer->n,
-								answer->verdicts);
+		chatroom_apply_policies(lfirst_oid(cell), events, n, verdicts);
+	if (policed != NIL || turned)
+		withhold_unasked(topics, events, n, verdicts);
+	return verdicts;
+}
+
+/* Leave of an answer's events those that the caller sees; see sync.h. */
+void
+chatroom_judge_events(const SyncTopics *topics, SyncAnswer *answer)
+{
+	int			seen = 0;
+
+	answer->verdicts = judge_events(topics, answer->events, answer->n);
 	for (int i = 0; i < answer->n; i++)
+	{
+		if (answer->verdicts[i] == VERDICT_WITHHOLD)
+			continue;
 		if (answer->verdicts[i] == VERDICT_RESET)
 		{
 			answer->reset = RESET_REASON_POLICY;
 			answer->n = 0;
+			return;
 		}
-	if (policed != NIL || turned)
-		withhold_unasked(topics, answer);
+		answer->events[seen] = answer->events[i];
+		answer->verdicts[seen++] = answer->verdicts[i];
+	}
+	answer->n = seen;
 }
 
 /* ------------------------------------------------------------- the answer */
@@ -642,61 +671,225 @@ answer_reset(SyncAnswer *answer, Cache *cache, ResetReason reason)
 		pg_atomic_fetch_add_u64(&cache->stats.resets[reason], 1);
 }
 
-/*
- * The cursor after all that ended up to lsn has been told, but for what the
- * caller's snapshot can't see.  False: that is more than a cursor can say.
- */
-static bool
-advance_cursor(SyncAnswer *answer, Cache *cache, const Cursor *since,
-			   const Copies *copies, XLogRecPtr lsn)
+/* The cursor after all that ended up to lsn has been told. */
+static void
+advance_cursor(Cursor *cursor, const Cursor *since, XLogRecPtr lsn)
 {
-	Cursor	   *cursor = &answer->cursor;
-	XLogRecPtr	told = copies->n > 0 ? copies->events[copies->n - 1]->lsn : 0;
-	Cursor		hidden;
-
 	if (lsn >= since->lsn)
 	{
-		lsn = chatroom_leave_hidden(cache, since, told, lsn, &hidden);
-		if (lsn == InvalidXLogRecPtr)
-			return false;
 		chatroom_make_cursor(lsn, cursor);
-		cursor->nholes = hidden.nholes;
-		memcpy(cursor->holes, hidden.holes,
-			   sizeof(XLogRecPtr) * hidden.nholes);
-		return true;
+		return;
 	}
 
-	/* still among the holes: those hidden are left, and those after lsn */
-	if (chatroom_leave_hidden(cache, since, told, since->lsn,
-							  &hidden) == InvalidXLogRecPtr)
-		return false;
+	/* still among the holes: those after lsn are left */
 	*cursor = *since;
 	cursor->nholes = 0;
-	for (int i = 0; i < hidden.nholes && hidden.holes[i] <= lsn; i++)
-		cursor->holes[cursor->nholes++] = hidden.holes[i];
 	for (int i = 0; i < since->nholes; i++)
 		if (since->holes[i] > lsn)
 			cursor->holes[cursor->nholes++] = since->holes[i];
-	return true;
+}
+
+/* The look for an answer, slice by slice. */
+typedef struct Search
+{
+	SyncTopics *topics;
+	Cache	   *cache;
+	const Cursor *since;
+	AnswerEnd	end;
+	XLogRecPtr	after;			/* the slices so far went up to here */
+	int			limit;			/* events of a topic in a slice */
+	int			max_events;
+	MemoryContext slices;		/* of slices behind the first; or NULL */
+	SyncAnswer *answer;
+	int			room;			/* of the answer's arrays */
+	int			boundary;		/* events of whole transactions in it */
+} Search;
+
+/* Put an event that is seen into the answer. */
+static void
+tell_event(Search *search, RingEvent *event, Verdict verdict)
+{
+	SyncAnswer *answer = search->answer;
+
+	if (answer->n == search->room)
+	{
+		search->room *= 2;
+		answer->events = repalloc_huge(answer->events,
+									   sizeof(RingEvent *) * search->room);
+		answer->verdicts = repalloc_huge(answer->verdicts,
+										 sizeof(Verdict) * search->room);
+	}
+	if (verdict == VERDICT_RESET)
+		answer->reset = RESET_REASON_POLICY;
+	if (search->slices != NULL)
+	{
+		RingEvent  *copy = palloc(event->len);
+
+		memcpy(copy, event, event->len);
+		event = copy;
+	}
+	answer->events[answer->n] = event;
+	answer->verdicts[answer->n++] = verdict;
 }
 
 /*
- * The answer has these events, and a cursor after all up to lsn.  Where no
- * cursor can say what it leaves out, the answer is empty and goes nowhere: a
- * later snapshot, which sees more, will do.
+ * Is the answer full before an event that is seen?  It is cut at the end of a
+ * transaction, but has at least one.
  */
-static void
-answer_events(SyncAnswer *answer, Cache *cache, const Cursor *since,
-			  const Copies *copies, XLogRecPtr lsn)
+static bool
+full_before(Search *search, const RingEvent *event)
 {
-	if (advance_cursor(answer, cache, since, copies, lsn))
-	{
-		answer->n = copies->n;
-		answer->events = copies->events;
+	SyncAnswer *answer = search->answer;
+
+	if (answer->n > 0 && answer->events[answer->n - 1]->lsn != event->lsn)
+		search->boundary = answer->n;
+	if (answer->n < search->max_events || search->boundary == 0)
+		return false;
+	answer->n = search->boundary;
+	answer->more = true;
+	return true;
+}
+
+/* Is an event one that the answer may have? */
+static bool
+within_answer(const Search *search, const RingEvent *event)
+{
+	return event->lsn <= search->end.published &&
+		(search->end.hidden == InvalidXLogRecPtr ||
+		 event->lsn < search->end.hidden) &&
+		!chatroom_already_seen(search->since, event->lsn);
+}
+
+/* Make room in the answer, as much as the first slice may want. */
+static void
+prepare_answer(Search *search, int n)
+{
+	SyncAnswer *answer = search->answer;
+
+	if (answer->events != NULL)
 		return;
+	search->room = n;
+	answer->events = palloc_extended(sizeof(RingEvent *) * n,
+									 MCXT_ALLOC_HUGE);
+	answer->verdicts = palloc_extended(sizeof(Verdict) * n, MCXT_ALLOC_HUGE);
+}
+
+/*
+ * Tell of a slice what the caller sees; false: the answer is full, or a reset.
+ * What follows the slice's last whole transaction only shows that there is
+ * more.
+ */
+static bool
+tell_slice(Search *search, Copies *copies, MemoryContext caller)
+{
+	SyncAnswer *answer = search->answer;
+	MemoryContext old;
+	Verdict    *verdicts;
+	int			n = 0;
+	int			whole = 0;
+
+	search->after = Max(search->after,
+						copies->events[copies->whole - 1]->lsn);
+	for (int i = 0; i < copies->n; i++)
+	{
+		if (!within_answer(search, copies->events[i]))
+			continue;
+		copies->events[n++] = copies->events[i];
+		if (i < copies->whole)
+			whole = n;
 	}
-	answer->cursor = *since;
-	answer->more = false;
+	if (n == 0)
+		return true;
+	verdicts = judge_events(search->topics, copies->events, n);
+
+	old = MemoryContextSwitchTo(caller);
+	prepare_answer(search, n);
+	for (int i = 0; i < n && answer->reset == RESET_REASON_NONE; i++)
+	{
+		if (verdicts[i] == VERDICT_WITHHOLD)
+			continue;
+		if (full_before(search, copies->events[i]) || i >= whole)
+			break;
+		tell_event(search, copies->events[i], verdicts[i]);
+	}
+	MemoryContextSwitchTo(old);
+	return !answer->more && answer->reset == RESET_REASON_NONE;
+}
+
+/* A place in memory for a slice behind the first, and more of it. */
+static void
+widen_search(Search *search)
+{
+	if (search->slices == NULL)
+		search->slices = AllocSetContextCreate(CurrentMemoryContext,
+											   "chatroom slice",
+											   ALLOCSET_DEFAULT_SIZES);
+	MemoryContextReset(search->slices);
+	if (search->limit < SLICE_MOST / 2)
+		search->limit = Max(search->limit * 2, SLICE_LEAST);
+	else
+		search->limit = SLICE_MOST;
+}
+
+/* Is there more to be looked at than the slices so far? */
+static bool
+search_goes_on(const Search *search)
+{
+	return search->after < search->end.published &&
+		(search->end.hidden == InvalidXLogRecPtr ||
+		 search->after < search->end.hidden - 1);
+}
+
+/* Fill the answer; a reason where the cursor can't be continued. */
+static ResetReason
+run_search(Search *search)
+{
+	MemoryContext caller = CurrentMemoryContext;
+
+	for (int try = 0; try < MAX_TRIES;)
+	{
+		XLogRecPtr	published;
+		uint64	   *positions;
+		bool		complete;
+		bool		news;
+		int			n;
+		Copies		copies;
+		CopyResult	result;
+		ResetReason reset;
+
+		reset = find_news(search->topics, search->cache, search->after,
+						  &news, &published);
+		search->end.published = Min(search->end.published, published);
+		if (reset != RESET_REASON_NONE || !news)
+			return reset;
+		if (search->slices != NULL)
+			MemoryContextSwitchTo(search->slices);
+		n = find_positions(search->topics, search->cache, search->limit,
+						   &positions, &complete);
+		result = n < 0 ? COPY_OVERWRITTEN :
+			copy_events(search->cache, positions, n, complete,
+						search->slices != NULL ? SLICE_BYTES : SIZE_MAX,
+						&copies);
+		if (result == COPY_OVERWRITTEN)
+			try++;
+		else if (result == COPY_MORE_POSITIONS)
+			search->limit = search->limit < INT_MAX / 2 ? search->limit * 2 :
+				INT_MAX;
+		else if (!tell_slice(search, &copies, caller) ||
+				 result == COPY_ALL || !search_goes_on(search))
+		{
+			MemoryContextSwitchTo(caller);
+			return search->answer->reset;
+		}
+		else
+			try = 0;
+		MemoryContextSwitchTo(caller);
+		if (result == COPY_PART)
+			widen_search(search);
+		else if (search->slices != NULL)
+			MemoryContextReset(search->slices);
+	}
+	return RESET_REASON_OVERWRITTEN;
 }
 
 /* The answer to a cursor that can be continued. */
@@ -704,63 +897,42 @@ static ResetReason
 find_since(SyncTopics *topics, Cache *cache, const Cursor *since,
 		   int max_events, SyncAnswer *answer)
 {
-	XLogRecPtr	published;
-	XLogRecPtr	after = chatroom_cursor_begin(since);
-	int			limit = max_events < INT_MAX / 2 - 1 ? max_events + 1 :
-		INT_MAX / 2;
-	bool		news;
+	Search		search = {0};
+	XLogRecPtr	place;
 	ResetReason reset;
 
-	for (int try = 0; try < MAX_TRIES;)
-	{
-		uint64	   *positions;
-		bool		complete;
-		int			n;
-		Copies		copies = {0};
+	search.topics = topics;
+	search.cache = cache;
+	search.since = since;
+	search.after = chatroom_cursor_begin(since);
+	search.limit = max_events < INT_MAX / 2 - 1 ? max_events + 1 :
+		INT_MAX / 2;
+	if (search.limit > SLICE_MOST && find_judged(topics))
+		search.limit = SLICE_MOST;
+	search.max_events = max_events;
+	search.answer = answer;
 
-		reset = find_news(topics, cache, after, &news, &published);
-		if (reset != RESET_REASON_NONE)
-			return reset;
-		if (!news)
-		{
-			answer_events(answer, cache, since, &copies, published);
-			return RESET_REASON_NONE;
-		}
-		n = find_positions(topics, cache, limit, &positions, &complete);
-		if (n < 0)
-		{
-			try++;
-			continue;
-		}
-		switch (copy_events(cache, positions, n, complete, since, max_events,
-							&copies))
-		{
-			case COPY_OVERWRITTEN:
-				try++;
-				continue;
-			case COPY_MORE_POSITIONS:
-				limit = limit < INT_MAX / 2 ? limit * 2 : INT_MAX;
-				continue;
-			case COPY_LIMIT:
-				answer->more = true;
-				answer_events(answer, cache, since, &copies,
-							  copies.events[copies.n - 1]->lsn);
-				break;
-			case COPY_HIDDEN:
-				answer_events(answer, cache, since, &copies,
-							  copies.hidden_lsn - 1);
-				break;
-			case COPY_ALL:
-				/* found events may be newer than what was published then */
-				if (copies.n > 0)
-					published = Max(published,
-									copies.events[copies.n - 1]->lsn);
-				answer_events(answer, cache, since, &copies, published);
-				break;
-		}
+	/* a later snapshot, of which this can be told, will do */
+	if (!chatroom_find_answer_end(cache, since, &search.end))
+	{
+		answer->cursor = *since;
 		return RESET_REASON_NONE;
 	}
-	return RESET_REASON_OVERWRITTEN;
+	reset = run_search(&search);
+	if (search.slices != NULL)
+		MemoryContextDelete(search.slices);
+	if (reset != RESET_REASON_NONE)
+		return reset;
+	if (answer->more)
+		place = answer->events[answer->n - 1]->lsn;
+	else if (search.end.hidden != InvalidXLogRecPtr)
+		place = search.end.hidden - 1;
+	else
+		place = search.end.published;
+	if (answer->n > 0)
+		place = Max(place, answer->events[answer->n - 1]->lsn);
+	advance_cursor(&answer->cursor, since, place);
+	return RESET_REASON_NONE;
 }
 
 /* What happened since the cursor; see sync.h. */
@@ -820,13 +992,107 @@ chatroom_find_events(SyncTopics *topics, const Cursor *since,
 	if (reset == RESET_REASON_NONE)
 		reset = find_since(topics, cache, since, max_events, answer);
 	if (reset == RESET_REASON_NONE && answer->n > 0)
-	{
-		chatroom_judge_events(topics, answer);
-		reset = answer->reset;
 		pg_atomic_fetch_add_u64(&cache->stats.syncs_with_news, 1);
-	}
 	if (reset != RESET_REASON_NONE)
 		answer_reset(answer, cache, reset);
+}
+
+/* ------------------------------------------------------ the newest events */
+
+/* The events of the next slice, in their order; returns their number. */
+static int
+copy_slice_before(Search *search, bool *first, RingEvent ***events)
+{
+	TopicRead  *read = &search->topics->reads[0];
+	LWLock	   *stripe = chatroom_stripe(search->cache);
+
+	for (int try = 0; try < MAX_TRIES; try++)
+	{
+		uint64	   *positions;
+		bool		complete;
+		Copies		copies;
+		int			n;
+
+		LWLockAcquire(stripe, LW_SHARED);
+		chatroom_cache_newest(search->cache, read, search->limit, *first);
+		LWLockRelease(stripe);
+		if (!read->news)
+			return 0;
+		n = find_positions(search->topics, search->cache, search->limit,
+						   &positions, &complete);
+		if (n >= 0 && copy_events(search->cache, positions, n, true,
+								  SIZE_MAX, &copies) == COPY_ALL)
+		{
+			*first = false;
+			*events = copies.events;
+			return copies.n;
+		}
+
+		/* the oldest was overwritten: of those before there are none, then */
+		if (!*first)
+			return 0;
+	}
+	return 0;
+}
+
+/*
+ * Leave of a slice what the answer may have; *last: before that there is
+ * nothing that still means what it meant.
+ */
+static int
+leave_tellable(Search *search, RingEvent **events, int n, bool *last)
+{
+	LWLock	   *stripe = chatroom_stripe(search->cache);
+	int			left = 0;
+
+	LWLockAcquire(stripe, LW_SHARED);
+	for (int i = 0; i < n; i++)
+	{
+		if (!within_answer(search, events[i]))
+			continue;
+		if (chatroom_cache_marked(search->cache, &search->topics->reads[0],
+								  events[i]->lsn))
+		{
+			*last = true;
+			continue;
+		}
+		events[left++] = events[i];
+	}
+	LWLockRelease(stripe);
+	return left;
+}
+
+/* Put what is seen of a slice into the answer, which is newest first. */
+static bool
+tell_backward(Search *search, RingEvent **events, int n, MemoryContext caller)
+{
+	SyncAnswer *answer = search->answer;
+	Verdict    *verdicts = judge_events(search->topics, events, n);
+	MemoryContext old = MemoryContextSwitchTo(caller);
+
+	prepare_answer(search, n);
+	for (int i = n - 1; i >= 0 && answer->n < search->max_events; i--)
+		if (verdicts[i] != VERDICT_WITHHOLD)
+			tell_event(search, events[i], verdicts[i]);
+	MemoryContextSwitchTo(old);
+	return answer->n < search->max_events &&
+		answer->reset == RESET_REASON_NONE;
+}
+
+/* Put an answer's events into their order. */
+static void
+reverse_answer(SyncAnswer *answer)
+{
+	for (int i = 0, j = answer->n - 1; i < j; i++, j--)
+	{
+		RingEvent  *event = answer->events[i];
+		Verdict		verdict = answer->verdicts[i];
+
+		answer->events[i] = answer->events[j];
+		answer->verdicts[i] = answer->verdicts[j];
+		answer->events[j] = event;
+		answer->verdicts[j] = verdict;
+	}
 }
 
 /* The newest events of one topic that are kept; see sync.h. */
@@ -834,9 +1100,11 @@ void
 chatroom_find_newest(SyncTopics *topics, int max_events, SyncAnswer *answer)
 {
 	Cache	   *cache = chatroom_need_cache();
-	LWLock	   *stripe;
+	MemoryContext caller = CurrentMemoryContext;
 	Cursor		since = {0};
-	Copies		copies = {0};
+	Search		search = {0};
+	bool		first = true;
+	bool		last = false;
 
 	memset(answer, 0, sizeof(*answer));
 	chatroom_refuse_hidden(topics->topics, topics->n);
@@ -846,30 +1114,40 @@ chatroom_find_newest(SyncTopics *topics, int max_events, SyncAnswer *answer)
 		return;
 	}
 	chatroom_prepare_reads(topics, cache);
-	stripe = chatroom_stripe(cache);
-	for (int try = 0; try < MAX_TRIES; try++)
+	chatroom_make_cursor(pg_atomic_read_u64(&cache->published),
+						 &answer->cursor);
+	search.topics = topics;
+	search.cache = cache;
+	search.since = &since;
+	search.limit = Min(max_events, SLICE_MOST);
+	search.max_events = max_events;
+	search.answer = answer;
+	if (!chatroom_find_answer_end(cache, &since, &search.end))
+		return;
+	while (!last)
 	{
-		uint64	   *positions;
-		bool		complete;
+		RingEvent **events;
 		int			n;
 
-		chatroom_make_cursor(pg_atomic_read_u64(&cache->published),
-							 &answer->cursor);
-		LWLockAcquire(stripe, LW_SHARED);
-		chatroom_cache_newest(cache, &topics->reads[0], max_events);
-		LWLockRelease(stripe);
-		if (!topics->reads[0].news)
-			return;
-		n = find_positions(topics, cache, max_events, &positions, &complete);
-		if (n < 0 || copy_events(cache, positions, n, true, &since,
-								 max_events, &copies) == COPY_OVERWRITTEN)
-			continue;
-		answer->n = copies.n;
-		answer->events = copies.events;
-		chatroom_judge_events(topics, answer);
-		return;
+		if (search.slices != NULL)
+			MemoryContextSwitchTo(search.slices);
+		n = copy_slice_before(&search, &first, &events);
+		last = n == 0;
+		n = leave_tellable(&search, events, n, &last);
+		if (n > 0 && !tell_backward(&search, events, n, caller))
+			last = true;
+		MemoryContextSwitchTo(caller);
+		if (!last)
+			widen_search(&search);
 	}
+	if (search.slices != NULL)
+		MemoryContextDelete(search.slices);
+	if (answer->reset != RESET_REASON_NONE)
+		answer_reset(answer, cache, answer->reset);
+	reverse_answer(answer);
 }
+
+/* ---------------------------------------------------- a row's newest one */
 
 /* What chatroom_find_row does under the stripe. */
 typedef enum RowSearch
@@ -953,8 +1231,7 @@ chatroom_find_row(SyncTopics *topics, SyncAnswer *answer)
 	answer->events = palloc(sizeof(RingEvent *));
 	answer->events[0] = (RingEvent *) buffer;
 	chatroom_judge_events(topics, answer);
-	if (answer->n == 0 || answer->verdicts[0] == VERDICT_WITHHOLD ||
-		answer->verdicts[0] == VERDICT_LEAVE)
+	if (answer->n == 0 || answer->verdicts[0] == VERDICT_LEAVE)
 		return NULL;
 
 	/* an update that took this key away from the row */
@@ -1341,17 +1618,13 @@ chatroom_append_answer(StringInfo buf, SyncTopics *topics,
 	if (answer->n > 0)
 	{
 		AnswerStyle style;
-		bool		first = true;
 
 		start_events(&style, topics, answer->uncommitted);
 		reserve_answer(buf, answer);
 		for (int i = 0; i < answer->n; i++)
 		{
-			if (answer->verdicts[i] == VERDICT_WITHHOLD)
-				continue;
-			if (!first)
+			if (i > 0)
 				appendStringInfoCharMacro(buf, ',');
-			first = false;
 			append_event(buf, &style, answer->events[i],
 						 answer->verdicts[i]);
 		}

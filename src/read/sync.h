@@ -38,7 +38,7 @@ typedef struct SyncAnswer
 	ResetReason reset;			/* if not NONE, there are no events */
 	bool		more;
 	bool		uncommitted;	/* pending(): no cursors yet */
-	int			n;
+	int			n;				/* events that the caller sees */
 	RingEvent **events;			/* copies, in commit order */
 	Verdict    *verdicts;
 } SyncAnswer;
@@ -63,16 +63,20 @@ extern bool chatroom_already_seen(const Cursor *since, XLogRecPtr lsn);
 /* The cursor that belongs to the active snapshot; or an error, 55000. */
 extern void chatroom_cursor_of_snapshot(Cursor *cursor);
 
+/* How far an answer may go. */
+typedef struct AnswerEnd
+{
+	XLogRecPtr	published;		/* all up to here is in the ring ... */
+	XLogRecPtr	hidden;			/* ... the first that isn't visible; 0: none */
+} AnswerEnd;
+
 /*
- * An answer is about to hand out a cursor at lsn, and its holder was told all
- * up to "told".  Transactions that the active snapshot does not see may be
- * before that, with events of other topics: those are the holes of "hidden",
- * or the LSN to take instead, which is returned, is before them.  0: there are
- * more than CURSOR_MAX_HOLES, or the snapshot is older than all the ring has.
+ * How far an answer may go that continues a cursor: before the first
+ * transaction, of whatever topics, that the active snapshot does not see.
+ * False: that can't be told, for the snapshot is older than all the ring has.
  */
-extern XLogRecPtr chatroom_leave_hidden(Cache *cache, const Cursor *since,
-										XLogRecPtr told, XLogRecPtr lsn,
-										Cursor *hidden);
+extern bool chatroom_find_answer_end(Cache *cache, const Cursor *since,
+									 AnswerEnd *end);
 
 /*
  * Arguments, checked; errors as in docs/errors.md.  A room that the caller
@@ -93,13 +97,17 @@ extern void chatroom_prepare_reads(SyncTopics *topics, Cache *cache);
 extern void chatroom_recheck_topics(SyncTopics *topics);
 
 /*
- * What happened since the cursor; since NULL: nothing, and the cursor of now.
- * Memory is allocated in the current context.
+ * What happened since the cursor, as far as the caller may see it; since NULL:
+ * nothing, and the cursor of now.  At most max_events, but for those of one
+ * transaction.  Memory is allocated in the current context.
  */
 extern void chatroom_find_events(SyncTopics *topics, const Cursor *since,
 								 int max_events, SyncAnswer *answer);
 
-/* The newest events of one topic that are kept, at most max_events. */
+/*
+ * The newest events of one topic that are kept and the caller may see, at most
+ * max_events.
+ */
 extern void chatroom_find_newest(SyncTopics *topics, int max_events,
 								 SyncAnswer *answer);
 
@@ -110,8 +118,8 @@ extern RingEvent *chatroom_find_row(SyncTopics *topics, SyncAnswer *answer);
 extern Jsonb *chatroom_cached_row(text *topic);
 
 /*
- * Decide what the caller gets of each event, of those that belong to the
- * topics for what the caller sees of them; may turn the answer into a reset.
+ * Leave of an answer's events those that the caller sees and that belong to
+ * the topics for what he sees of them; may turn the answer into a reset.
  */
 extern void chatroom_judge_events(const SyncTopics *topics,
 								  SyncAnswer *answer);

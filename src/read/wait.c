@@ -231,18 +231,13 @@ look(WaitCall *call)
 
 	/* rights may be gone since the last look */
 	chatroom_recheck_topics(&call->topics);
-	do
-	{
-		last = time_left(call) <= 0;
-		chatroom_find_events(&call->topics,
-							 call->have_since ? &call->since : NULL,
-							 call->max_events, &answer);
-		done = answer.reset != RESET_REASON_NONE;
-		for (int i = 0; i < answer.n && !done; i++)
-			done = answer.verdicts[i] != VERDICT_WITHHOLD;
-		call->since = answer.cursor;
-		call->have_since = true;
-	} while (!done && !last && answer.more);
+	last = time_left(call) <= 0;
+	chatroom_find_events(&call->topics,
+						 call->have_since ? &call->since : NULL,
+						 call->max_events, &answer);
+	done = answer.reset != RESET_REASON_NONE || answer.n > 0;
+	call->since = answer.cursor;
+	call->have_since = true;
 
 	if (done || last)
 	{

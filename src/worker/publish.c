@@ -63,6 +63,7 @@ typedef struct Mark
 {
 	uint64		hash;
 	XLogRecPtr	lsn;
+	uint64		lost;			/* of one topic: see ring.h */
 } Mark;
 
 typedef struct DescriptorKey
@@ -776,9 +777,9 @@ chatroom_log_known_descriptors(void)
 
 /* Have a mark follow the batch's events. */
 static void
-add_mark(uint64 hash, XLogRecPtr lsn)
+add_mark(uint64 hash, XLogRecPtr lsn, bool lost)
 {
-	Mark		mark = {hash, lsn};
+	Mark		mark = {hash, lsn, lost};
 
 	if (marks.len > 0 &&
 		memcmp(marks.data + marks.len - sizeof(mark), &mark,
@@ -801,7 +802,8 @@ static void
 mark_base(TailerDatabase *db, const Piece *base, MarkKind kind,
 		  XLogRecPtr lsn)
 {
-	add_mark(chatroom_mark_hash(db->cache, base->data, base->len, kind), lsn);
+	add_mark(chatroom_mark_hash(db->cache, base->data, base->len, kind), lsn,
+			 false);
 	db->wake_all = true;
 }
 
@@ -816,7 +818,7 @@ mark_schema(TailerDatabase *db, const Piece *base, XLogRecPtr lsn)
 
 	if (len < base->len && base->data[len] == '.')
 		add_mark(chatroom_mark_hash(db->cache, base->data, len, MARK_SCHEMA),
-				 lsn);
+				 lsn, false);
 }
 
 /* Reset what a reset message speaks of. */
@@ -860,7 +862,7 @@ mark_row(TailerDatabase *db, const Descriptor *descriptor,
 	for (int i = 0; i < n; i++)
 		if (!many || !under_base(descriptor, &topics[i]))
 			add_mark(chatroom_topic_hash(db->cache, topics[i].data,
-										 topics[i].len), lsn);
+										 topics[i].len), lsn, true);
 }
 
 /* The event that stands at an offset of the batch; moves when it grows. */
@@ -937,7 +939,7 @@ build_event(TailerDatabase *db, const EventFrame *frame,
 		if (mark_only ||
 			event.payload.len > chatroom_cache_max_event(db->cache) / 2)
 			add_mark(chatroom_topic_hash(db->cache, event.topic.data,
-										 event.topic.len), frame->lsn);
+										 event.topic.len), frame->lsn, true);
 		else
 			chatroom_build_broadcast(&batch, frame, &event);
 	}
@@ -953,7 +955,8 @@ build_event(TailerDatabase *db, const EventFrame *frame,
 
 			if (mark_only)
 				add_mark(chatroom_topic_hash(db->cache, item->topic.data,
-											 item->topic.len), frame->lsn);
+											 item->topic.len), frame->lsn,
+						 true);
 			else
 				chatroom_build_presence(&batch, frame, message.action, item,
 										&message.origin);
@@ -1222,7 +1225,8 @@ append_batch(TailerDatabase *db)
 	}
 	for (int i = 0; i < nmarks; i++)
 	{
-		chatroom_cache_mark_topic(cache, mark[i].hash, mark[i].lsn);
+		chatroom_cache_mark_topic(cache, mark[i].hash, mark[i].lsn,
+								  mark[i].lost);
 		note_topic(db, mark[i].hash, mark[i].lsn);
 	}
 	if (batch_floor != InvalidXLogRecPtr)

@@ -233,10 +233,10 @@ CREATE POLICY own ON secret FOR SELECT USING (owner = current_user);
 GRANT SELECT ON secret TO reader;
 SQL
 asleep($reader, "CALL chatroom.wait('{public.secret}', NULL, '1min')");
-my $before = status($node, 'syncs_with_news');
+my $before = status($node, 'syncs');
 $node->safe_psql('postgres', "INSERT INTO secret VALUES (1, 'postgres')");
 poll_until('the waiter has looked at what it may not see',
-	sub { status($node, 'syncs_with_news') > $before });
+	sub { status($node, 'syncs') > $before });
 $node->safe_psql('postgres', "INSERT INTO secret VALUES (2, 'reader')");
 $answer = decode_json($reader->answer);
 is_deeply([ map { $_->{key}{id} } @{ $answer->{events} } ],
