@@ -131,7 +131,8 @@ REVOKE ALL ON FUNCTION chatroom.on_drop() FROM PUBLIC;
 
 CREATE EVENT TRIGGER chatroom_ddl ON ddl_command_end
 	WHEN TAG IN ('ALTER TABLE', 'CREATE TABLE', 'CREATE TRIGGER',
-		'CREATE POLICY', 'ALTER POLICY', 'ALTER SCHEMA')
+		'CREATE POLICY', 'ALTER POLICY', 'ALTER SCHEMA', 'REVOKE',
+		'DROP OWNED')
 	EXECUTE FUNCTION chatroom.on_ddl();
 COMMENT ON EVENT TRIGGER chatroom_ddl IS
 	'DDL on a watched table resets its topics';

@@ -16,6 +16,11 @@
  * isn't listening yet.  So if there is news at the commit, the doorbell is
  * rung again; PostgreSQL delivers whatever is sent from then on.
  *
+ * A doorbell tells that something happened, so it is for topics of which the
+ * caller sees everything.  What may take that from him has all channels named
+ * anew (see chatroom_rename_channels_at_commit()): he is told to listen again,
+ * and then refused.
+ *
  * Interests live in a database's cache.  When that is given up they are gone;
  * the notifier tells who listens with an empty payload.  What is kept here
  * bears the cache's seed, to know the one from the other.
@@ -415,6 +420,27 @@ typedef struct Wanted
 	char		name[CHANNEL_NAME_LEN + 1];
 } Wanted;
 
+/*
+ * Who rings can't judge what a listener would see.  So there is no doorbell
+ * for a topic of which something may be hidden from the caller.
+ */
+static void
+refuse_judged(const ResolvedTopic *topic)
+{
+	if (!chatroom_topic_judged(topic))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("cannot listen to topic \"%.*s\"",
+					topic->len, topic->topic),
+			 errdetail("Row-level security or missing privileges may hide "
+					   "what happens to it from this role, and a doorbell "
+					   "would tell that something does."),
+			 errhint("Follow it with CALL chatroom.wait(), or listen to a "
+					 "topic of which this role sees everything, such as a "
+					 "room's.")));
+}
+
 /* Check the topic, and find its channel. */
 static void
 resolve_wanted(text *topic, Wanted *wanted)
@@ -423,6 +449,7 @@ resolve_wanted(text *topic, Wanted *wanted)
 
 	chatroom_one_topic(topic, &topics);
 	chatroom_refuse_hidden(topics.topics, topics.n);
+	refuse_judged(&topics.topics[0]);
 	wanted->cache = chatroom_require_cache();
 	chatroom_prepare_reads(&topics, wanted->cache);
 	wanted->read = topics.reads[0];

@@ -9,6 +9,10 @@
  * transaction, for each watch that is touched.  Tables that get or lose a
  * parent also get or lose the triggers that the parent's watches need.
  *
+ * What may hide from somebody what happens to a table, be it row-level
+ * security or a lost privilege, has all channels named anew: who listens can't
+ * be told apart from those who may go on.
+ *
  * What a dropped or renamed table was called is read with a snapshot from
  * before the transaction.  (A table that was also made or renamed in this
  * transaction had its reset then.)
@@ -29,6 +33,7 @@
 #include "base/spi.h"
 #include "base/subtransaction.h"
 #include "base/watches.h"
+#include "cache/interest.h"
 #include "catalog/dependency.h"
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
@@ -371,6 +376,32 @@ is_harmless_command(Node *statement)
 	}
 }
 
+/* May this command hide from somebody what happens to a table? */
+static bool
+hides_something(Node *statement)
+{
+	ListCell   *lc;
+
+	if (IsA(statement, GrantStmt))
+		return !((GrantStmt *) statement)->is_grant;
+	if (!IsA(statement, AlterTableStmt))
+		return IsA(statement, CreatePolicyStmt) ||
+			IsA(statement, AlterPolicyStmt) ||
+			IsA(statement, AlterOwnerStmt) ||
+			IsA(statement, DropOwnedStmt);
+	foreach(lc, ((AlterTableStmt *) statement)->cmds)
+		switch (lfirst_node(AlterTableCmd, lc)->subtype)
+		{
+			case AT_EnableRowSecurity:
+			case AT_ForceRowSecurity:
+			case AT_ChangeOwner:
+				return true;
+			default:
+				break;
+		}
+	return false;
+}
+
 /* Make triggers right after tables got or lost a parent, or all enabled. */
 static void
 settle_changed(Node *statement, Oid relid)
@@ -415,6 +446,13 @@ settle_changed(Node *statement, Oid relid)
 				break;
 		}
 	}
+}
+
+/* After one that changes who may see what. */
+static void
+handle_hiding(DdlWork *work, Node *statement)
+{
+	chatroom_rename_channels_at_commit();
 }
 
 /* After a command that made or changed something. */
@@ -464,7 +502,10 @@ handle_drop(DdlWork *work, Node *statement)
 		if (object->classid == TriggerRelationId)
 			add_trigger(work, object->objid, work->before);
 		else if (object->classid == PolicyRelationId)
+		{
 			add_relation(work, policy_relation(object->objid, work->before));
+			chatroom_rename_channels_at_commit();
+		}
 	}
 	log_resets(work, RESET_REASON_DROP);
 }
@@ -549,6 +590,8 @@ chatroom_on_ddl(PG_FUNCTION_ARGS)
 	if (!chatroom_changing_triggers && !is_harmless_command(data->parsetree) &&
 		anything_to_follow())
 		run_handler(handle_ddl, data->parsetree);
+	if (hides_something(data->parsetree) && anything_to_follow())
+		run_handler(handle_hiding, data->parsetree);
 	PG_RETURN_NULL();
 }
 

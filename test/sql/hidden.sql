@@ -122,6 +122,30 @@ SELECT count(*) FROM chatroom.events('rooms');
 SELECT count(*) FROM chatroom.events('chat.messages', NULL, 1);
 SELECT topic FROM chatroom.stat_topics WHERE topic ~ '^(chat|hid|room)';
 RESET ROLE;
+-- nor does a doorbell tell; who is in the room is rung
+\set VERBOSITY terse
+SET ROLE regress_hidden_mal;
+SELECT chatroom.listen('chat.messages');
+SELECT chatroom.listen('chat.messages.room_id:' || :'room');
+SELECT chatroom.channel('chat.messages:' || :'message', '1 s');
+SELECT chatroom.listen('rooms');
+SELECT chatroom.listen('chat/*');
+SELECT chatroom.listen('room:' || :'room');
+SET ROLE regress_hidden_ann;
+SELECT chatroom.listen('rooms');
+SELECT chatroom.channel('room:' || :'room', '1 s') IS NOT NULL AS inside;
+RESET ROLE;
+SELECT chatroom.channel(t, '1 s') IS NOT NULL AS exempt FROM unnest('{rooms,chat/*,chat.messages}'::text[]) t;
+SELECT chatroom.listen('rooms', 'regress_hidden_ann');
+SELECT chatroom.listen('chat.messages', 'regress_hidden_ann');
+SELECT chatroom.channel('room:' || :'room', '1 s', 'regress_hidden_ann') IS NOT NULL AS inside;
+-- only with a right to all that is said there
+REVOKE SELECT ON chat.messages FROM PUBLIC;
+SET ROLE regress_hidden_ann;
+SELECT chatroom.listen('room:' || :'room');
+RESET ROLE;
+GRANT SELECT ON chat.messages TO PUBLIC;
+\set VERBOSITY default
 -- nor when the room goes
 SET ROLE regress_hidden_ann;
 SELECT chatroom.delete_room(:'room') ->> 'name' AS name;
