@@ -50,10 +50,19 @@
 /* Plans kept of one table: more are statements of all kinds of columns. */
 #define MAX_PLANS	200
 
+/* Of one text there may be a plan of each kind. */
+typedef enum PlanKind
+{
+	PLAN_PLAIN,
+	PLAN_GENERIC,				/* never for particular values */
+	PLAN_EXEMPT					/* the same, without policies in it */
+} PlanKind;
+
 typedef struct TablePlan
 {
 	struct TablePlan *next;
 	uint32		hash;
+	PlanKind	kind;
 	char	   *sql;
 	SPIPlanPtr	plan;
 } TablePlan;
@@ -519,20 +528,22 @@ chatroom_loadable_assoc(TableInfo *table, const char *name)
 
 /* ----------------------------------------------------------------- plans */
 
-/* The plan of a statement; options are those of a cursor. */
+/* The plan of a statement. */
 static SPIPlanPtr
 find_plan(TableInfo *table, const char *sql, int nargs, Oid *types,
-		  int options)
+		  PlanKind kind)
 {
 	uint32		hash = hash_bytes((const unsigned char *) sql, strlen(sql));
 	TablePlan  *entry;
 	SPIPlanPtr	plan;
 
 	for (entry = table->plans; entry != NULL; entry = entry->next)
-		if (entry->hash == hash && strcmp(entry->sql, sql) == 0)
+		if (entry->hash == hash && entry->kind == kind &&
+			strcmp(entry->sql, sql) == 0)
 			return entry->plan;
 
-	plan = SPI_prepare_cursor(sql, nargs, types, options);
+	plan = SPI_prepare_cursor(sql, nargs, types, kind == PLAN_PLAIN ? 0 :
+							  CURSOR_OPT_GENERIC_PLAN);
 	if (plan == NULL)
 		elog(ERROR, "could not prepare \"%s\": %s", sql,
 			 SPI_result_code_string(SPI_result));
@@ -542,6 +553,7 @@ find_plan(TableInfo *table, const char *sql, int nargs, Oid *types,
 		return plan;
 	entry = MemoryContextAlloc(table->context, sizeof(TablePlan));
 	entry->hash = hash;
+	entry->kind = kind;
 	entry->sql = MemoryContextStrdup(table->context, sql);
 	entry->plan = plan;
 	if (SPI_keepplan(plan) != 0)
@@ -556,15 +568,16 @@ find_plan(TableInfo *table, const char *sql, int nargs, Oid *types,
 SPIPlanPtr
 chatroom_plan(TableInfo *table, const char *sql, int nargs, Oid *types)
 {
-	return find_plan(table, sql, nargs, types, 0);
+	return find_plan(table, sql, nargs, types, PLAN_PLAIN);
 }
 
-/* The same, never planned for particular values. */
+/* The same, never planned for particular values; see table.h. */
 SPIPlanPtr
 chatroom_generic_plan(TableInfo *table, const char *sql, int nargs,
-					  Oid *types)
+					  Oid *types, bool exempt)
 {
-	return find_plan(table, sql, nargs, types, CURSOR_OPT_GENERIC_PLAN);
+	return find_plan(table, sql, nargs, types,
+					 exempt ? PLAN_EXEMPT : PLAN_GENERIC);
 }
 
 /* ------------------------------------------------------------------ rows */

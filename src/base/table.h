@@ -133,9 +133,12 @@ extern Bitmapset *chatroom_readable_columns(const TableInfo *table);
 extern SPIPlanPtr chatroom_plan(TableInfo *table, const char *sql, int nargs,
 								Oid *types);
 
-/* The same, never planned for particular values; a text is used for either. */
+/*
+ * The same, never planned for particular values.  exempt: for who is exempt
+ * from policies for the time, for the server knows a plan by its user alone.
+ */
 extern SPIPlanPtr chatroom_generic_plan(TableInfo *table, const char *sql,
-										int nargs, Oid *types);
+										int nargs, Oid *types, bool exempt);
 
 /* An operator as it can be written anywhere: OPERATOR(schema.=). */
 extern char *chatroom_quote_operator(Oid operator);

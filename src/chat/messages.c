@@ -262,7 +262,8 @@ change_message(const MessageCall *call, const ChatStatement *statement,
 
 	/* deleted just now */
 	if (!chatroom_write_row(tables, tables->messages, statement,
-							&select_message, values, NULL, 0, &rows))
+							&select_message, values, NULL, CHAT_CASCADES,
+							&rows))
 		no_such_message(call->id);
 	return chatroom_row_jsonb(&rows, 0);
 }

@@ -20,16 +20,18 @@
 #include "access/htup_details.h"
 #include "base/arguments.h"
 #include "base/compat.h"
+#include "base/owner.h"
 #include "base/values.h"
 #include "chat/query.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 
 /* Put a statement's text together. */
 static char *
 statement_text(const ChatTables *tables, const ChatRows *rows,
-			   const ChatStatement *statement, int flags)
+			   const ChatStatement *statement)
 {
 	StringInfoData buf;
 	const char *pos = statement->sql;
@@ -49,11 +51,38 @@ statement_text(const ChatTables *tables, const ChatRows *rows,
 		pos = sign + 2;
 	}
 	appendStringInfoString(&buf, pos);
-
-	/* its plan differs: policies are not in it */
-	if (flags & CHAT_AS_OWNER)
-		appendStringInfoString(&buf, " -- as the owner");
 	return buf.data;
+}
+
+/* A statement to be run. */
+typedef struct Execution
+{
+	const ChatRows *rows;
+	const ChatStatement *statement;
+	const char *sql;
+	Datum	   *values;
+	const char *nulls;
+	int			flags;
+} Execution;
+
+/* Run it, as whoever the user is. */
+static void
+execute(void *arg)
+{
+	const Execution *execution = arg;
+	const ChatStatement *statement = execution->statement;
+	int			result;
+	SPIPlanPtr	plan;
+
+	plan = chatroom_generic_plan(execution->rows->table, execution->sql,
+								 statement->nargs,
+								 (Oid *) statement->types,
+								 (execution->flags & CHAT_AS_OWNER) != 0);
+	result = SPI_execute_plan(plan, execution->values, execution->nulls,
+							  (execution->flags & CHAT_READ_ONLY) != 0, 0);
+	if (result < 0)
+		elog(ERROR, "could not execute \"%s\": %s", statement->sql,
+			 SPI_result_code_string(result));
 }
 
 /* Run a statement; see query.h. */
@@ -62,11 +91,7 @@ chatroom_query(const ChatTables *tables, Oid relid,
 			   const ChatStatement *statement, Datum *values,
 			   const char *nulls, int flags, ChatRows *rows)
 {
-	bool		read_only = (flags & CHAT_READ_ONLY) != 0;
-	Oid			user;
-	int			security;
-	SPIPlanPtr	plan;
-	int			result;
+	Execution	execution = {rows, statement, NULL, values, nulls, flags};
 
 	rows->table = chatroom_open_table(relid);
 	rows->columns = chatroom_readable_columns(rows->table);
@@ -76,22 +101,18 @@ chatroom_query(const ChatTables *tables, Oid relid,
 		rows->columns = rows->table->all;
 	rows->ncolumns = bms_num_members(rows->columns);
 
-	/* an error puts back who we are, as it ends the (sub)transaction */
-	GetUserIdAndSecContext(&user, &security);
+	execution.sql = statement_text(tables, rows, statement);
 	if (flags & CHAT_AS_OWNER)
-		SetUserIdAndSecContext(tables->owner,
-							   security | SECURITY_LOCAL_USERID_CHANGE |
-							   SECURITY_NOFORCE_RLS);
-	plan = chatroom_generic_plan(rows->table,
-								 statement_text(tables, rows, statement,
-												flags),
-								 statement->nargs,
-								 (Oid *) statement->types);
-	result = SPI_execute_plan(plan, values, nulls, read_only, 0);
-	SetUserIdAndSecContext(user, security);
-	if (result < 0)
-		elog(ERROR, "could not execute \"%s\": %s", statement->sql,
-			 SPI_result_code_string(result));
+		chatroom_as_owner(tables->owner, execution.sql, execute, &execution);
+	else if (flags & CHAT_CASCADES)
+	{
+		int			nest_level = chatroom_pin_search_path();
+
+		execute(&execution);
+		AtEOXact_GUC(true, nest_level);
+	}
+	else
+		execute(&execution);
 	rows->n = SPI_processed;
 	rows->tuples = SPI_tuptable;
 }

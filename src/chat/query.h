@@ -32,6 +32,7 @@ typedef struct ChatStatement
 /* How to run it. */
 #define CHAT_READ_ONLY	0x01	/* with the active snapshot; else a new one */
 #define CHAT_AS_OWNER	0x02	/* of the tables; no row-level security */
+#define CHAT_CASCADES	0x04	/* foreign keys go on with it as the owner */
 
 /* The rows that came back; gone with SPI_finish(). */
 typedef struct ChatRows

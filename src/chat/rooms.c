@@ -100,7 +100,7 @@ write_room(const RoomCall *call, const ChatStatement *statement,
 	ChatRows	rows;
 
 	if (!chatroom_write_row(&call->tables, call->tables.rooms, statement,
-							&find_room, values, NULL, 0, &rows))
+							&find_room, values, NULL, CHAT_CASCADES, &rows))
 		chatroom_no_such_room(call->room);
 	return chatroom_row_jsonb(&rows, 0);
 }

@@ -14,16 +14,15 @@
 #include "base/arguments.h"
 #include "base/compat.h"
 #include "base/grants.h"
+#include "base/owner.h"
 #include "base/spi.h"
 #include "base/topics.h"
 #include "cache/interest.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
-#include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/rel.h"
 
@@ -123,6 +122,33 @@ get_grant_args(FunctionCallInfo fcinfo, GrantArgs *args)
 	args->privileges = check_privileges(PG_GETARG_ARRAYTYPE_P(2));
 }
 
+/* One statement on the table of grants. */
+typedef struct GrantStatement
+{
+	const GrantArgs *args;
+	const char *sql;
+	uint64		touched;		/* rows */
+} GrantStatement;
+
+/* Run it. */
+static void
+run_grant_statement(void *arg)
+{
+	GrantStatement *statement = arg;
+	const GrantArgs *args = statement->args;
+	Oid			types[] = {TEXTOID, OIDOID, TEXTARRAYOID};
+	Datum		values[] = {
+		PointerGetDatum(args->pattern),
+		ObjectIdGetDatum(args->role),
+		args->privileges
+	};
+
+	if (SPI_execute_with_args(statement->sql, lengthof(types), types, values,
+							  NULL, false, 0) < 0)
+		elog(ERROR, "could not change grants: %s", statement->sql);
+	statement->touched = SPI_processed;
+}
+
 /*
  * Run statements on the table of grants as its owner: that the caller may
  * execute the function is what entitles it.  Returns the number of rows
@@ -131,36 +157,20 @@ get_grant_args(FunctionCallInfo fcinfo, GrantArgs *args)
 static uint64
 change_grants(const GrantArgs *args, const char *const *statements, int n)
 {
-	Oid			types[] = {TEXTOID, OIDOID, TEXTARRAYOID};
-	Datum		values[] = {
-		PointerGetDatum(args->pattern),
-		ObjectIdGetDatum(args->role),
-		args->privileges
-	};
 	Relation	relation = table_open(chatroom_grants_table(),
 									  RowExclusiveLock);
-	int			nest_level = NewGUCNestLevel();
-	Oid			userid;
-	int			context;
 	uint64		touched = 0;
 
-	GetUserIdAndSecContext(&userid, &context);
-	SetUserIdAndSecContext(relation->rd_rel->relowner,
-						   context | SECURITY_LOCAL_USERID_CHANGE);
-	(void) set_config_option("search_path", "pg_catalog, pg_temp",
-							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-							 true, 0, false);
 	chatroom_spi_connect();
 	for (int i = 0; i < n; i++)
 	{
-		if (SPI_execute_with_args(statements[i], lengthof(types), types,
-								  values, NULL, false, 0) < 0)
-			elog(ERROR, "could not change grants: %s", statements[i]);
-		touched += SPI_processed;
+		GrantStatement statement = {args, statements[i], 0};
+
+		chatroom_as_owner(relation->rd_rel->relowner, statement.sql,
+						  run_grant_statement, &statement);
+		touched += statement.touched;
 	}
 	chatroom_spi_finish();
-	AtEOXact_GUC(true, nest_level);
-	SetUserIdAndSecContext(userid, context);
 	table_close(relation, NoLock);
 	return touched;
 }

@@ -20,6 +20,7 @@
 #include "access/table.h"
 #include "base/columns.h"
 #include "base/compat.h"
+#include "base/owner.h"
 #include "base/table.h"
 #include "catalog/index.h"
 #include "catalog/namespace.h"
@@ -308,13 +309,11 @@ static List *
 compile_indexes(Relation relation, const NativeSet *set)
 {
 	List	   *indexes = NIL;
-	int			nest_level = NewGUCNestLevel();
+	int			nest_level;
 	ListCell   *lc;
 
 	/* all names in expressions are to be qualified */
-	(void) set_config_option("search_path", "pg_catalog, pg_temp",
-							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-							 true, 0, false);
+	nest_level = chatroom_pin_search_path();
 	foreach(lc, RelationGetIndexList(relation))
 	{
 		Relation	indexrel = index_open(lfirst_oid(lc), AccessShareLock);

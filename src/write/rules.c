@@ -23,6 +23,7 @@
 #include "base/arguments.h"
 #include "base/compat.h"
 #include "base/distributed.h"
+#include "base/owner.h"
 #include "base/spi.h"
 #include "catalog/catalog.h"
 #include "catalog/pg_class.h"
@@ -236,12 +237,9 @@ find_columns(NewRule *new)
 static char *
 when_text(Oid relid, Node *condition, int varno)
 {
-	int			nest_level = NewGUCNestLevel();
+	int			nest_level = chatroom_pin_search_path();
 	char	   *text;
 
-	(void) set_config_option("search_path", "pg_catalog, pg_temp",
-							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-							 true, 0, false);
 	text = chatroom_condition_text(relid, condition, varno, true);
 	AtEOXact_GUC(true, nest_level);
 	return text;

@@ -18,13 +18,13 @@
 #include "postgres.h"
 
 #include "base/compat.h"
+#include "base/owner.h"
 #include "base/spi.h"
 #include "base/watches.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "commands/trigger.h"
 #include "common/hashfn.h"
-#include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -59,41 +59,42 @@ relation_owner(Oid relid)
 	return owner;
 }
 
+/* Run a statement. */
+static void
+execute_ddl(void *arg)
+{
+	const char *sql = arg;
+
+	chatroom_spi_connect();
+	if (SPI_execute(sql, false, 0) != SPI_OK_UTILITY)
+		elog(ERROR, "could not execute: %s", sql);
+	chatroom_spi_finish();
+}
+
 /* Run DDL that was made here. */
 void
 chatroom_run_ddl(const char *sql, Oid as_owner_of)
 {
-	Oid			userid;
-	int			context;
-	int			nest_level = NewGUCNestLevel();
+	int			nest_level = chatroom_pin_search_path();
 	bool		was_changing = chatroom_changing_triggers;
-
-	(void) set_config_option("search_path", "pg_catalog, pg_temp",
-							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-							 true, 0, false);
 
 	/* NOTICEs of the details are not the caller's business */
 	if (client_min_messages < WARNING)
 		(void) set_config_option("client_min_messages", "warning",
 								 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
 								 true, 0, false);
-
-	GetUserIdAndSecContext(&userid, &context);
-	if (OidIsValid(as_owner_of))
-		SetUserIdAndSecContext(relation_owner(as_owner_of),
-							   context | SECURITY_LOCAL_USERID_CHANGE);
 	chatroom_changing_triggers = true;
 	PG_TRY();
 	{
-		chatroom_spi_connect();
-		if (SPI_execute(sql, false, 0) != SPI_OK_UTILITY)
-			elog(ERROR, "could not execute: %s", sql);
-		chatroom_spi_finish();
+		if (OidIsValid(as_owner_of))
+			chatroom_as_owner(relation_owner(as_owner_of), sql, execute_ddl,
+							  unconstify(char *, sql));
+		else
+			execute_ddl(unconstify(char *, sql));
 	}
 	PG_FINALLY();
 	{
 		chatroom_changing_triggers = was_changing;
-		SetUserIdAndSecContext(userid, context);
 	}
 	PG_END_TRY();
 	AtEOXact_GUC(true, nest_level);

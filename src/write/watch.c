@@ -24,6 +24,7 @@
 #include "base/compat.h"
 #include "base/distributed.h"
 #include "base/memory.h"
+#include "base/owner.h"
 #include "catalog/catalog.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
@@ -300,12 +301,9 @@ when_text(Oid relid, const char *condition)
 {
 	Node	   *expr = chatroom_parse_condition(relid, condition,
 												"condition of a watch");
-	int			nest_level = NewGUCNestLevel();
+	int			nest_level = chatroom_pin_search_path();
 	char	   *text;
 
-	(void) set_config_option("search_path", "pg_catalog, pg_temp",
-							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-							 true, 0, false);
 	text = chatroom_condition_text(relid, expr, 1, true);
 	AtEOXact_GUC(true, nest_level);
 	return text;
@@ -322,10 +320,7 @@ same_condition(const WatchInfo *watch, const char *condition)
 
 	if (watch->condition == NULL || condition == NULL)
 		return watch->condition == NULL && condition == NULL;
-	nest_level = NewGUCNestLevel();
-	(void) set_config_option("search_path", "pg_catalog, pg_temp",
-							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-							 true, 0, false);
+	nest_level = chatroom_pin_search_path();
 	text = chatroom_condition_text(watch->relid, watch->condition,
 								   PRS2_NEW_VARNO, true);
 	AtEOXact_GUC(true, nest_level);
