@@ -178,8 +178,8 @@ print_database(Json row, const char *ago)
 {
 	printf("\n");
 	line("database", "%s", get(row, "database"));
-	if (json_true(json_get(row, "cache_failed")))
-		line("  cache", "there was no memory for it: all readers get resets");
+	if (!json_null(json_get(row, "problem")))
+		line("  cache", "none: %s", get(row, "problem"));
 	else
 		line("  cache", "%s of %s used, %s event(s)%s",
 			 get_bytes(row, "cache_used_bytes"),

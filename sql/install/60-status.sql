@@ -9,7 +9,7 @@ CREATE FUNCTION chatroom.status_rows(
 	OUT messages_torn bigint, OUT wal_bytes_read bigint,
 	OUT transactions_reread bigint, OUT assembly_bytes bigint,
 	OUT tailer_starts bigint,
-	OUT notifier_pid integer, OUT cache_failed boolean,
+	OUT notifier_pid integer, OUT cache_failed boolean, OUT problem text,
 	OUT cache_bytes bigint, OUT cache_used_bytes bigint,
 	OUT events_kept bigint, OUT floor_lsn pg_lsn,
 	OUT last_event_at timestamptz, OUT stats_reset timestamptz,
@@ -73,6 +73,8 @@ COMMENT ON COLUMN chatroom.status.notifier_pid IS
 'process id of the database''s notifier; NULL: it does not run';
 COMMENT ON COLUMN chatroom.status.cache_failed IS
 'was there no memory for the database''s cache? Readers then get resets';
+COMMENT ON COLUMN chatroom.status.problem IS
+'why the database has no cache, and what to do about it; NULL: it has one, or nobody has asked for it yet';
 COMMENT ON COLUMN chatroom.status.cache_bytes IS
 'size of the ring of events; chatroom.cache_size less what manages it';
 COMMENT ON COLUMN chatroom.status.cache_used_bytes IS

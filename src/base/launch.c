@@ -66,12 +66,14 @@ register_tailer(void)
 		return true;
 
 	describe_worker(&worker);
-	if (RegisterDynamicBackgroundWorker(&worker, NULL))
-		return true;
+	registered = RegisterDynamicBackgroundWorker(&worker, NULL);
 	LWLockAcquire(&chatroom_control->lock, LW_EXCLUSIVE);
-	chatroom_control->tailer_registered = false;
+	chatroom_control->refused = !registered;
+	if (!registered)
+		chatroom_control->tailer_registered = false;
 	LWLockRelease(&chatroom_control->lock);
-	return chatroom_preloaded;	/* the server's own may be about to come */
+	/* the server's own may be about to come */
+	return registered || chatroom_preloaded;
 }
 
 bool
@@ -112,7 +114,7 @@ claim_notifier(Oid dboid, LWLockMode mode)
 	int			claimed = -1;
 
 	LWLockAcquire(&chatroom_control->lock, mode);
-	for (int i = 0; i < CHATROOM_MAX_DATABASES; i++)
+	for (int i = 0; i < chatroom_control->ndatabases; i++)
 	{
 		DatabaseSlot *slot = &chatroom_control->databases[i];
 

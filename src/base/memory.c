@@ -37,11 +37,19 @@ static bool suppressed = false;
 static bool callback_registered = false;
 
 
+/* Bytes of the control struct: the same in all processes of a server. */
+static Size
+control_bytes(void)
+{
+	return offsetof(ChatroomControl, databases) +
+		sizeof(DatabaseSlot) * chatroom_max_databases;
+}
+
 /* Ask for the control struct's memory while the server starts. */
 void
 chatroom_request_control(void)
 {
-	RequestAddinShmemSpace(MAXALIGN(sizeof(ChatroomControl)));
+	RequestAddinShmemSpace(MAXALIGN(control_bytes()));
 }
 
 /* Attach to the control struct, making it on first use. */
@@ -55,10 +63,11 @@ chatroom_attach_control(void)
 		return;
 
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	control = ShmemInitStruct("chatroom", sizeof(ChatroomControl), &found);
+	control = ShmemInitStruct("chatroom", control_bytes(), &found);
 	if (!found)
 	{
-		memset(control, 0, sizeof(ChatroomControl));
+		memset(control, 0, control_bytes());
+		control->ndatabases = chatroom_max_databases;
 		control->tranche = ChatroomNewTranche("chatroom");
 		LWLockInitialize(&control->lock, control->tranche);
 		pg_atomic_init_u32(&control->tailer_state, TAILER_NONE);
@@ -76,7 +85,7 @@ chatroom_attach_control(void)
 		pg_atomic_init_u64(&control->transactions_reread, 0);
 		pg_atomic_init_u64(&control->tailer_starts, 0);
 		pg_atomic_init_u64(&control->assembly_bytes, 0);
-		for (int i = 0; i < CHATROOM_MAX_DATABASES; i++)
+		for (int i = 0; i < control->ndatabases; i++)
 			control->databases[i].handle = DSM_HANDLE_INVALID;
 	}
 	LWLockRelease(AddinShmemInitLock);

@@ -25,9 +25,6 @@
 #include "storage/lwlock.h"
 #include "storage/spin.h"
 
-/* Most databases that can have a cache at a time. */
-#define CHATROOM_MAX_DATABASES	64
-
 /* Slots that remember which descriptors were logged since a redo point. */
 #define CHATROOM_LOGGED_SLOTS	256
 
@@ -72,6 +69,7 @@ typedef struct ChatroomControl
 	int			tailer_pid;		/* (L) 0: not running */
 	bool		tailer_registered;	/* (L) postmaster has been asked */
 	bool		stopped;		/* (L) by chatroom.stop() */
+	bool		refused;		/* (L) there was no worker slot for it */
 	int			failed_starts;	/* (L) since the tailer last ran well */
 	pg_atomic_uint32 tailer_state;	/* (T) TailerState */
 	pg_atomic_uint32 tailer_procno; /* (T) PG_UINT32_MAX: none */
@@ -106,7 +104,8 @@ typedef struct ChatroomControl
 	pg_atomic_uint64 tailer_starts;
 	pg_atomic_uint64 assembly_bytes;	/* memory held for open xacts */
 
-	DatabaseSlot databases[CHATROOM_MAX_DATABASES];
+	int			ndatabases;		/* that can have a cache at a time */
+	DatabaseSlot databases[FLEXIBLE_ARRAY_MEMBER];
 } ChatroomControl;
 
 extern ChatroomControl *chatroom_control;

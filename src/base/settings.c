@@ -22,6 +22,7 @@ int			chatroom_retain_wal;
 int			chatroom_max_event_size;
 int			chatroom_max_wait;
 int			chatroom_max_waiters;
+int			chatroom_max_databases = 64;
 int			chatroom_max_presence;
 int			chatroom_max_presence_per_role;
 bool		chatroom_emit_enabled;
@@ -79,6 +80,14 @@ chatroom_define_settings(void)
 							&chatroom_max_waiters,
 							-1, -1, INT_MAX / 2,
 							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	/* not preloaded, its memory is taken from what the server has to spare */
+	DefineCustomIntVariable("chatroom.max_databases",
+							"Most databases that can have a cache at a time.",
+							"Without preloading it is what it is.",
+							&chatroom_max_databases,
+							64, 1, 8192,
+							chatroom_preloaded ? PGC_POSTMASTER : PGC_INTERNAL,
+							0, NULL, NULL, NULL);
 	DefineCustomIntVariable("chatroom.max_presence",
 							"Most presence entries at a time, in one "
 							"database.",

@@ -30,7 +30,7 @@ want_cache(void)
 	bool		possible;
 
 	LWLockAcquire(&chatroom_control->lock, LW_EXCLUSIVE);
-	for (int i = 0; i < CHATROOM_MAX_DATABASES && mine < 0; i++)
+	for (int i = 0; i < chatroom_control->ndatabases && mine < 0; i++)
 	{
 		DatabaseSlot *slot = &chatroom_control->databases[i];
 

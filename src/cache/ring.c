@@ -84,7 +84,7 @@ chatroom_my_cache(void)
 		return mapped_cache;
 
 	LWLockAcquire(&chatroom_control->lock, LW_SHARED);
-	for (int i = 0; i < CHATROOM_MAX_DATABASES; i++)
+	for (int i = 0; i < chatroom_control->ndatabases; i++)
 	{
 		if (chatroom_control->databases[i].dboid == MyDatabaseId)
 		{

@@ -166,6 +166,27 @@ resets_by_reason(Cache *cache)
 	return DirectFunctionCall1(jsonb_in, CStringGetDatum(buf.data));
 }
 
+/*
+ * Why a database has no cache, though somebody may have asked for one; NULL:
+ * none of that.
+ */
+static const char *
+find_problem(const DatabaseSlot *slot, bool all_taken)
+{
+	if (chatroom_control->stopped)
+		return "The worker was stopped: chatroom.start() starts it again.";
+	if (chatroom_control->tailer_pid == 0 && chatroom_control->refused)
+		return "There is no slot for the worker: raise max_worker_processes.";
+	if (slot != NULL && slot->failed)
+		return "There is no memory for the cache: see the server's log, and "
+			"chatroom.cache_size.";
+	if (slot == NULL && all_taken)
+		return psprintf("%d databases have a cache, and no more can: raise "
+						"chatroom.max_databases.",
+						chatroom_control->ndatabases);
+	return NULL;
+}
+
 /* What the cluster's worker is about. */
 static void
 put_worker(StatusRow *row)
@@ -251,7 +272,7 @@ put_cache(StatusRow *row, Cache *cache, int ncolumns)
 /* Emit one database's row. */
 static void
 put_database(ReturnSetInfo *result, Oid dboid, Cache *cache,
-			 const DatabaseSlot *slot)
+			 const DatabaseSlot *slot, bool all_taken)
 {
 	StatusRow	row = {0};
 
@@ -262,6 +283,7 @@ put_database(ReturnSetInfo *result, Oid dboid, Cache *cache,
 	else
 		put_null(&row);
 	put_bool(&row, slot != NULL && slot->failed);
+	put_text(&row, cache != NULL ? NULL : find_problem(slot, all_taken));
 	put_cache(&row, cache, result->setDesc->natts - row.n);
 	tuplestore_putvalues(result->setResult, result->setDesc, row.values,
 						 row.nulls);
@@ -277,7 +299,7 @@ put_other_database(ReturnSetInfo *result, const DatabaseSlot *slot)
 		segment = dsm_attach(slot->handle);
 	put_database(result, slot->dboid,
 				 segment ? (Cache *) dsm_segment_address(segment) : NULL,
-				 slot);
+				 slot, false);
 	if (segment != NULL)
 		dsm_detach(segment);
 }
@@ -292,20 +314,27 @@ Datum
 chatroom_status(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	DatabaseSlot slots[CHATROOM_MAX_DATABASES];
+	DatabaseSlot *slots;
+	Size		size;
 	const DatabaseSlot *mine = NULL;
+	bool		all_taken = true;
 	bool		all = has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS);
 
 	InitMaterializedSRF(fcinfo, 0);
 	chatroom_attach_control();
+	size = sizeof(DatabaseSlot) * chatroom_control->ndatabases;
+	slots = palloc(size);
 	LWLockAcquire(&chatroom_control->lock, LW_SHARED);
-	memcpy(slots, chatroom_control->databases, sizeof(slots));
+	memcpy(slots, chatroom_control->databases, size);
 	LWLockRelease(&chatroom_control->lock);
-	for (int i = 0; i < CHATROOM_MAX_DATABASES; i++)
+	for (int i = 0; i < chatroom_control->ndatabases; i++)
+	{
 		if (slots[i].dboid == MyDatabaseId)
 			mine = &slots[i];
-	put_database(result, MyDatabaseId, chatroom_my_cache(), mine);
-	for (int i = 0; i < CHATROOM_MAX_DATABASES && all; i++)
+		all_taken = all_taken && OidIsValid(slots[i].dboid);
+	}
+	put_database(result, MyDatabaseId, chatroom_my_cache(), mine, all_taken);
+	for (int i = 0; i < chatroom_control->ndatabases && all; i++)
 		if (OidIsValid(slots[i].dboid) && slots[i].dboid != MyDatabaseId)
 			put_other_database(result, &slots[i]);
 	return (Datum) 0;

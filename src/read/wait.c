@@ -14,6 +14,12 @@
  * snapshot, end the transaction, sleep.  The slot is there before the look, so
  * whatever the look does not find wakes the sleep; see cache/waiters.h.
  *
+ * Where there is no cache (stopped, no memory, no place), nobody would wake
+ * us, and an answer that says so would be asked for again at once, for ever.
+ * So we look again after pauses that grow, until there is one: then the
+ * cursor is judged by it, which mostly means a reset.  Only at the timeout is
+ * the client told to reload without it.
+ *
  * What the call was given, and what is known of the topics, stands in a memory
  * context below the caller's: that is the portal's, and outlives our
  * transactions.
@@ -55,6 +61,10 @@
  */
 #define MARGIN_LEAST	10
 #define MARGIN_MOST		1000
+
+/* The pauses between looks for a cache: from here on doubled, in us. */
+#define PAUSE_LEAST		(10 * 1000)
+#define PAUSE_MOST		(1000 * 1000)
 
 /* Only a call that may end its transaction may sleep. */
 static void
@@ -214,6 +224,23 @@ chatroom_start_wait_answer(WaitCall *call)
 }
 
 /*
+ * Take over what a look has found; says whether there is something to tell.
+ * Where there was no cache, a cursor is still to be continued; and who has
+ * none may miss something until there is one, which a place before all says.
+ */
+static bool
+take_look(WaitCall *call, const SyncAnswer *answer)
+{
+	call->no_cache = answer->reset == RESET_REASON_NO_CACHE;
+	if (call->no_cache && call->have_since)
+		return false;
+	call->since = answer->cursor;
+	call->have_since = true;
+	return !call->no_cache &&
+		(answer->reset != RESET_REASON_NONE || answer->n > 0);
+}
+
+/*
  * Look what happened.  Sets the answer and returns true where there is
  * something to tell, or where this is the last look.
  */
@@ -235,9 +262,7 @@ look(WaitCall *call)
 	chatroom_find_events(&call->topics,
 						 call->have_since ? &call->since : NULL,
 						 call->max_events, &answer);
-	done = answer.reset != RESET_REASON_NONE || answer.n > 0;
-	call->since = answer.cursor;
-	call->have_since = true;
+	done = take_look(call, &answer);
 
 	if (done || last)
 	{
@@ -297,6 +322,24 @@ sleep_until_woken(int64 timeout)
 	CHECK_FOR_INTERRUPTS();
 }
 
+/* Sleep until the next look. */
+static void
+sleep_between_looks(WaitCall *call)
+{
+	int64		left = time_left(call);
+
+	if (left <= 0)
+		return;
+	if (still_enlisted(call))
+		sleep_until_woken(left);
+	else if (call->no_cache)
+	{
+		call->pause = Max(call->pause, PAUSE_LEAST);
+		sleep_until_woken(Min(left, call->pause));
+		call->pause = Min(call->pause * 2, PAUSE_MOST);
+	}
+}
+
 /* Wait for the answer; see wait.h. */
 void
 chatroom_wait_for_answer(WaitCall *call)
@@ -309,18 +352,13 @@ chatroom_wait_for_answer(WaitCall *call)
 	{
 		for (;;)
 		{
-			int64		left;
-
 			enlist(call);
 			CHATROOM_DELAY(DELAY_TURN);
 			if (look(call))
 				break;
 			end_transaction();
 			CHATROOM_DELAY(DELAY_TURN);
-			left = time_left(call);
-			if (left > 0 && still_enlisted(call))
-				sleep_until_woken(left);
-
+			sleep_between_looks(call);
 			AcceptInvalidationMessages();
 			chatroom_acting_for(call->acting_for);
 		}

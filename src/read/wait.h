@@ -36,6 +36,8 @@ struct WaitCall
 	uint64		start;			/* us, monotonic */
 	int64		timeout;		/* us */
 	uint64		seed;			/* of the cache where we are registered */
+	bool		no_cache;		/* the last look found none */
+	int64		pause;			/* us until the next look for one */
 	WaitReload	reload;			/* NULL: the answer says reset */
 	void	   *reload_arg;
 	StringInfoData json;		/* the answer, behind a varlena header */

@@ -104,7 +104,7 @@ typedef struct NotifierWatch
 	uint64		pause;
 } NotifierWatch;
 
-static NotifierWatch watched[CHATROOM_MAX_DATABASES];
+static NotifierWatch *watched = NULL;	/* one a database's slot */
 
 /* See to one database's notifier. */
 static void
@@ -151,7 +151,11 @@ watch_notifier(int number)
 void
 chatroom_start_notifiers(void)
 {
-	for (int i = 0; i < CHATROOM_MAX_DATABASES; i++)
+	if (watched == NULL)
+		watched = MemoryContextAllocZero(TopMemoryContext,
+										 sizeof(NotifierWatch) *
+										 chatroom_control->ndatabases);
+	for (int i = 0; i < chatroom_control->ndatabases; i++)
 		if (chatroom_control->databases[i].want_notifier &&
 			OidIsValid(chatroom_control->databases[i].dboid))
 			watch_notifier(i);
@@ -176,7 +180,7 @@ chatroom_wake_notifier(Cache *cache, int slot)
 static DatabaseSlot *
 find_slot(Oid dboid)
 {
-	for (int i = 0; i < CHATROOM_MAX_DATABASES; i++)
+	for (int i = 0; i < chatroom_control->ndatabases; i++)
 		if (chatroom_control->databases[i].dboid == dboid)
 			return &chatroom_control->databases[i];
 	return NULL;

@@ -141,7 +141,7 @@ take_slot(Oid dboid)
 	int			i;
 
 	LWLockAcquire(&chatroom_control->lock, LW_EXCLUSIVE);
-	for (i = 0; i < CHATROOM_MAX_DATABASES; i++)
+	for (i = 0; i < chatroom_control->ndatabases; i++)
 	{
 		DatabaseSlot *slot = &chatroom_control->databases[i];
 
@@ -150,7 +150,7 @@ take_slot(Oid dboid)
 		if (!OidIsValid(slot->dboid) && free_slot < 0)
 			free_slot = i;
 	}
-	if (i == CHATROOM_MAX_DATABASES)
+	if (i == chatroom_control->ndatabases)
 	{
 		i = free_slot;
 		if (i >= 0)
@@ -213,7 +213,8 @@ open_cache(TailerDatabase *db)
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				 errmsg("chatroom has no place for database %u", db->dboid),
 				 errdetail("At most %d databases have a cache at a time.",
-						   CHATROOM_MAX_DATABASES)));
+						   chatroom_control->ndatabases),
+				 errhint("Raise chatroom.max_databases.")));
 		return;
 	}
 	slot = &chatroom_control->databases[db->slot];
@@ -322,7 +323,7 @@ chatroom_publish_start(XLogRecPtr floor)
 	global_floor = floor;
 	floor_fxid = U64FromFullTransactionId(ReadNextFullTransactionId());
 	caches_settled = false;
-	for (int i = 0; i < CHATROOM_MAX_DATABASES; i++)
+	for (int i = 0; i < chatroom_control->ndatabases; i++)
 		if (OidIsValid(chatroom_control->databases[i].dboid))
 			chatroom_tailer_database(chatroom_control->databases[i].dboid);
 }
@@ -358,7 +359,7 @@ chatroom_settle_caches(void)
 void
 chatroom_make_wanted_caches(void)
 {
-	for (int i = 0; i < CHATROOM_MAX_DATABASES; i++)
+	for (int i = 0; i < chatroom_control->ndatabases; i++)
 	{
 		DatabaseSlot *slot = &chatroom_control->databases[i];
 		TailerDatabase *db;
@@ -458,7 +459,7 @@ chatroom_drop_database(Oid dboid, XLogRecPtr lsn)
 	}
 	/* a reader may have asked for a cache that wasn't made yet */
 	LWLockAcquire(&chatroom_control->lock, LW_EXCLUSIVE);
-	for (int i = 0; i < CHATROOM_MAX_DATABASES; i++)
+	for (int i = 0; i < chatroom_control->ndatabases; i++)
 		if (chatroom_control->databases[i].dboid == dboid)
 			chatroom_control->databases[i].dboid = InvalidOid;
 	LWLockRelease(&chatroom_control->lock);
