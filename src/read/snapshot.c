@@ -19,6 +19,14 @@
  * snapshot's xmax); or if all xids up to its publishing are visible (not
  * above xmin).
  *
+ * Before the ring's tail there may be more: what was overwritten, or ended
+ * before the worker began to read.  If that isn't known to be older than the
+ * snapshot, it is enough that all transactions which the snapshot saw running
+ * still run: what ended before the tail has left ProcArray.  (Or the worker
+ * found it there when it began, and raises the floor when it leaves: see
+ * worker/settle.c.)  So an old transaction somewhere in the cluster is in
+ * nobody's way.
+ *
  * An answer's cursor is good for all topics, too, although the answer is of
  * certain ones: its holder may have read rows with the answer's snapshot (as
  * fold does), and follow others from there on.  So an answer ends before the
@@ -36,6 +44,7 @@
 #include "miscadmin.h"
 #include "read/sync.h"
 #include "storage/lwlock.h"
+#include "storage/procarray.h"
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
 
@@ -106,6 +115,29 @@ scan_event(Scan *scan, const RingEvent *event)
 }
 
 /*
+ * Do all transactions still run that the snapshot saw running, of those that
+ * had begun by next_fxid?  Rolled back is as good.
+ */
+static bool
+unseen_still_run(const Horizon *horizon, uint64 next_fxid)
+{
+	Snapshot	snapshot = horizon->snapshot;
+	bool		recovery = snapshot->takenDuringRecovery;
+	const TransactionId *xids = recovery ? snapshot->subxip : snapshot->xip;
+	uint32		n = recovery ? snapshot->subxcnt : snapshot->xcnt;
+
+	/* on a standby all are listed as subtransactions, or are not */
+	if (next_fxid > horizon->xmax || (recovery && snapshot->suboverflowed))
+		return false;
+	for (uint32 i = 0; i < n; i++)
+		if (TransactionIdPrecedes(xids[i], (TransactionId) next_fxid) &&
+			!TransactionIdIsInProgress(xids[i]) &&
+			!TransactionIdDidAbort(xids[i]))
+			return false;
+	return true;
+}
+
+/*
  * Go back through the ring, a chunk at a time.  False where what there was
  * before the ring's tail can't be told.
  */
@@ -116,7 +148,9 @@ scan_ring(Cache *cache, Scan *scan)
 	uint64		position = 0;
 	bool		started = false;
 	bool		done = false;
-	bool		known = true;
+	bool		at_tail = false;
+	bool		tail_settled = false;
+	uint64		tail_fxid = 0;
 
 	while (!done)
 	{
@@ -130,9 +164,9 @@ scan_ring(Cache *cache, Scan *scan)
 
 			if (event == NULL)
 			{
-				known = precedes_snapshot(&scan->horizon, cache->tail_fxid,
-										  cache->tail_settled);
-				done = true;
+				tail_fxid = cache->tail_fxid;
+				tail_settled = cache->tail_settled;
+				at_tail = done = true;
 			}
 			else if (event->lsn <= scan->begin ||
 					 precedes_snapshot(&scan->horizon, event->next_fxid,
@@ -147,7 +181,9 @@ scan_ring(Cache *cache, Scan *scan)
 		LWLockRelease(stripe);
 		CHECK_FOR_INTERRUPTS();
 	}
-	return known;
+	return !at_tail ||
+		precedes_snapshot(&scan->horizon, tail_fxid, tail_settled) ||
+		unseen_still_run(&scan->horizon, tail_fxid);
 }
 
 /* Is everything that was published so far seen by the snapshot, or before? */

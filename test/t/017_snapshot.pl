@@ -8,6 +8,7 @@ use Time::HiRes qw(time);
 
 my $node = chatroom_node('snapshot', conf => <<'CONF');
 chatroom.cache_size = 128MB
+max_prepared_transactions = 5
 CONF
 make_log($node);
 Chatroom::Follower->new($node)->follow;
@@ -111,6 +112,51 @@ $session->query('COMMIT');
 $follower->follow;
 is(scalar @{ $follower->{log} }, 100, 'and all of the transactions come after it');
 is($session->query('SELECT count(*) FROM log'), $count + 100, 'which are these');
+
+# On a quiet cluster an old transaction of another database is in nobody's way,
+# also after the worker, or the server, began anew; nor is one of this database.
+$node->safe_psql('postgres', 'CREATE DATABASE other');
+my $keeper = Chatroom::Session->new($node, 'other');
+$keeper->query('BEGIN; CREATE TABLE kept (id int)');
+$node->safe_psql('other',
+	"BEGIN; CREATE TABLE prepared (id int); PREPARE TRANSACTION 'old'");
+my $writer = Chatroom::Session->new($node);
+$writer->query('BEGIN; INSERT INTO log (writer) VALUES (7)');
+
+# A snapshot's rows and cursor, and that what the writer does comes after it.
+sub exact_beside_old
+{
+	my ($when) = @_;
+	my $follower = Chatroom::Follower->new($node);
+
+	$session->query('BEGIN ISOLATION LEVEL REPEATABLE READ');
+	my $rows = $session->query('SELECT count(*) FROM log');
+	$follower->{cursor} = $session->query('SELECT chatroom.snapshot_cursor()');
+	is($session->error, '', "$when: there is a cursor beside old transactions");
+	$session->query('COMMIT');
+	$writer->query('COMMIT; BEGIN; INSERT INTO log (writer) VALUES (7)');
+	$follower->catch_up;
+	my $now = $node->safe_psql('postgres', 'SELECT count(*) FROM log');
+	is($rows + @{ $follower->{log} }, $now, "$when: rows and events are all rows");
+	is($follower->{resets}, 0, "$when: without a reset");
+	return;
+}
+
+exact_beside_old('before');
+my $pid = tailer_pid($node);
+$node->safe_psql('postgres', "SELECT pg_terminate_backend($pid)");
+poll_until('another tailer runs', sub { (tailer_pid($node) || $pid) ne $pid });
+wait_running($node);
+exact_beside_old('after the worker was ended');
+$_->close for $writer, $keeper, $session, $other;
+$node->restart;
+wait_running($node);
+$session = Chatroom::Session->new($node);
+$writer = Chatroom::Session->new($node);
+$writer->query('BEGIN; INSERT INTO log (writer) VALUES (7)');
+exact_beside_old('after the server was restarted');
+$writer->query('COMMIT');
+$node->safe_psql('other', "ROLLBACK PREPARED 'old'");
 
 note("$refused snapshots had no cursor, $holes cursors had holes");
 $node->stop;
