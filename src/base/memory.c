@@ -71,6 +71,7 @@ chatroom_attach_control(void)
 		control->tranche = ChatroomNewTranche("chatroom");
 		LWLockInitialize(&control->lock, control->tranche);
 		pg_atomic_init_u32(&control->tailer_state, TAILER_NONE);
+		pg_atomic_init_u64(&control->ended_at, 0);
 		pg_atomic_init_u32(&control->tailer_procno, PG_UINT32_MAX);
 		pg_atomic_init_u64(&control->flush_wanted, 0);
 		for (int i = 0; i < CHATROOM_LOGGED_SLOTS; i++)

@@ -73,6 +73,8 @@ typedef struct ChatroomControl
 	int			failed_starts;	/* (L) since the tailer last ran well */
 	pg_atomic_uint32 tailer_state;	/* (T) TailerState */
 	pg_atomic_uint32 tailer_procno; /* (T) PG_UINT32_MAX: none */
+	pg_atomic_uint64 ended_at;	/* (T) when the last one ended; us of
+								 * base/clock.h */
 
 	/* Written by committing backends. */
 	pg_atomic_uint64 flush_wanted;	/* largest LSN of a commit with events */

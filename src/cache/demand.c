@@ -21,6 +21,9 @@
 /* How long the first use waits for a worker and a cache, in ms. */
 #define START_TIMEOUT	5000
 
+/* How long a worker may be away before readers are told, in ms. */
+#define AWAY_TIMEOUT	10000
+
 /* Ask for a cache of this database; false where there is no place. */
 static bool
 want_cache(void)
@@ -87,6 +90,30 @@ chatroom_need_cache(void)
 		chatroom_nap(2);
 	}
 	return cache;
+}
+
+/* The cache, without waiting for a worker that comes back; see demand.h. */
+Cache *
+chatroom_cache_at_hand(void)
+{
+	Cache	   *cache;
+	uint64		ended_at;
+
+	chatroom_attach_control();
+	if (chatroom_tailer_running())
+		return chatroom_need_cache();
+
+	/* asks for a worker, but doesn't wait for it */
+	(void) chatroom_ensure_tailer(0);
+	cache = chatroom_control->stopped ? NULL : chatroom_my_cache();
+	ended_at = pg_atomic_read_u64(&chatroom_control->ended_at);
+
+	/* one that has been away for long may not come back: that is told */
+	if (cache != NULL &&
+		(pg_atomic_read_u32(&chatroom_control->tailer_state) ==
+		 TAILER_REBUILDING || chatroom_elapsed_ms(ended_at) < AWAY_TIMEOUT))
+		return cache;
+	return chatroom_need_cache();
 }
 
 /* The same; an error where it can't be had. */

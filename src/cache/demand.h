@@ -18,7 +18,14 @@
  */
 extern Cache *chatroom_need_cache(void);
 
-/* The same; raises 55000 or 53000 where they can't be had. */
+/*
+ * The same for those who want what is there, and not what is newest: while the
+ * worker is away for a moment, or reads what it missed, they don't wait.  What
+ * the cache tells is true all the time, and nothing behind it is missed.
+ */
+extern Cache *chatroom_cache_at_hand(void);
+
+/* A cache as chatroom_need_cache() has it; else raises 55000 or 53000. */
 extern Cache *chatroom_require_cache(void);
 
 #endif							/* CHATROOM_DEMAND_H */

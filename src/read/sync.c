@@ -940,7 +940,7 @@ void
 chatroom_find_events(SyncTopics *topics, const Cursor *since,
 					 int max_events, SyncAnswer *answer)
 {
-	Cache	   *cache = chatroom_need_cache();
+	Cache	   *cache = chatroom_cache_at_hand();
 	XLogRecPtr	published;
 	ResetReason reset;
 	bool		settled;
@@ -1099,7 +1099,7 @@ reverse_answer(SyncAnswer *answer)
 void
 chatroom_find_newest(SyncTopics *topics, int max_events, SyncAnswer *answer)
 {
-	Cache	   *cache = chatroom_need_cache();
+	Cache	   *cache = chatroom_cache_at_hand();
 	MemoryContext caller = CurrentMemoryContext;
 	Cursor		since = {0};
 	Search		search = {0};
@@ -1198,7 +1198,7 @@ copy_newest_visible(Cache *cache, const TopicRead *read,
 RingEvent *
 chatroom_find_row(SyncTopics *topics, SyncAnswer *answer)
 {
-	Cache	   *cache = chatroom_need_cache();
+	Cache	   *cache = chatroom_cache_at_hand();
 	Horizon		horizon;
 	Size		size = READ_CHUNK;
 	char	   *buffer = palloc(size);

@@ -259,6 +259,7 @@ tailer_exit(int code, Datum arg)
 {
 	CHATROOM_DELAY(DELAY_END);
 	pg_atomic_write_u32(&chatroom_control->tailer_procno, PG_UINT32_MAX);
+	pg_atomic_write_u64(&chatroom_control->ended_at, chatroom_monotonic_us());
 	set_state(TAILER_NONE);
 	LWLockAcquire(&chatroom_control->lock, LW_EXCLUSIVE);
 	chatroom_control->tailer_pid = 0;

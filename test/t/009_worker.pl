@@ -2,6 +2,7 @@
 use strict;
 use warnings;
 use Chatroom::Test;
+use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $node = chatroom_node('worker', conf => <<'CONF');
@@ -34,6 +35,38 @@ sub restart_worker
 	poll_until('a new worker runs',
 		sub { status($node, "state = 'running' AND tailer_pid <> $tailer") eq 't' });
 	return;
+}
+
+# While the worker is away nobody waits for it: what it had published is
+# answered, and the cursor goes on when another has come. The postmaster is kept
+# from starting one.
+{
+	my $session = Chatroom::Session->new($node);
+	my $since = $session->query("SELECT chatroom.sync('public.log') ->> 'cursor'");
+
+	add_rows($node, 1);
+	$session->query('SELECT chatroom.snapshot_cursor()');
+	my $tailer = tailer_pid($node);
+	my ($postmaster) = slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/;
+	kill 'STOP', $postmaster;
+	kill 'TERM', $tailer;
+	poll_until('the worker has ended', sub {
+		$session->query("SELECT DISTINCT state FROM chatroom.status") eq 'not running'
+	});
+	my $answer = $session->query("SELECT chatroom.sync('public.log', '$since')");
+	my $now = $session->query("SELECT chatroom.sync('public.log')");
+	my $cached = $session->query("SELECT chatroom.cached('log', to_jsonb(id)) IS NOT NULL FROM log ORDER BY id DESC LIMIT 1");
+	kill 'CONT', $postmaster;
+	like($answer, qr/"reset":false.*"type":"insert"/,
+		'while the worker is away what it had published is answered');
+	like($now, qr/"reset":false/, 'and the cursor of now');
+	is($cached, 't', 'and rows from memory');
+	my ($next) = $answer =~ /^\{"cursor":"([^"]+)"/;
+	add_rows($node, 1);
+	poll_until('another worker runs', sub { status($node, 'state') eq 'running' });
+	$session->query('SELECT chatroom.snapshot_cursor()');
+	like($session->query("SELECT chatroom.sync('public.log', '$next')"),
+		qr/"reset":false.*"type":"insert"/, 'and its cursor goes on when another has come');
 }
 
 # What events look like is logged once after a checkpoint, by the writer; long
