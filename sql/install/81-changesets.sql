@@ -7,28 +7,36 @@ CREATE FUNCTION chatroom.changeset(
 	relation text,
 	attrs jsonb,
 	key jsonb DEFAULT NULL,
-	permitted text[] DEFAULT NULL)
+	permitted text[] DEFAULT NULL,
+	put text[] DEFAULT '{}')
 	RETURNS jsonb
 	LANGUAGE c STABLE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'chatroom_changeset';
-COMMENT ON FUNCTION chatroom.changeset(text, jsonb, jsonb, text[]) IS
+COMMENT ON FUNCTION chatroom.changeset(text, jsonb, jsonb, text[], text[]) IS
 	'what inserting attributes, or updating the row of a key, would do; writes nothing';
 
 CREATE FUNCTION chatroom.insert(
 	relation text,
 	attrs jsonb,
-	on_conflict jsonb DEFAULT NULL)
+	on_conflict jsonb DEFAULT NULL,
+	permitted text[] DEFAULT NULL,
+	put text[] DEFAULT '{}')
 	RETURNS jsonb
 	LANGUAGE c VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'chatroom_insert';
-COMMENT ON FUNCTION chatroom.insert(text, jsonb, jsonb) IS
+COMMENT ON FUNCTION chatroom.insert(text, jsonb, jsonb, text[], text[]) IS
 	'insert a row: {"ok": row}, or {"error": changeset} and nothing is written';
 
-CREATE FUNCTION chatroom.update(relation text, key jsonb, attrs jsonb)
+CREATE FUNCTION chatroom.update(
+	relation text,
+	key jsonb,
+	attrs jsonb,
+	permitted text[] DEFAULT NULL,
+	put text[] DEFAULT '{}')
 	RETURNS jsonb
 	LANGUAGE c VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'chatroom_update';
-COMMENT ON FUNCTION chatroom.update(text, jsonb, jsonb) IS
+COMMENT ON FUNCTION chatroom.update(text, jsonb, jsonb, text[], text[]) IS
 	'update a row: {"ok": row}, or {"error": changeset} and nothing is written';
 
 CREATE FUNCTION chatroom.delete(relation text, key jsonb)

@@ -485,6 +485,18 @@ chatroom_same_column_value(TableColumn *column, Datum a, bool anull, Datum b,
 	return datum_image_eq(a, b, column->typbyval, column->typlen);
 }
 
+/* A hash of a value: those that are the same have the same. */
+uint32
+chatroom_hash_column_value(const TableColumn *column, Datum value,
+						   bool isnull)
+{
+	if (isnull)
+		return 0;
+	if (column->caster.base == NUMERICOID)
+		return DatumGetUInt32(DirectFunctionCall1(hash_numeric, value));
+	return datum_image_hash(value, column->typbyval, column->typlen);
+}
+
 /* ---------------------------------------------------------- associations */
 
 /* An association of a table by its name. */

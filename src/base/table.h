@@ -157,6 +157,10 @@ extern bool chatroom_same_column_value(TableColumn *column,
 									   Datum a, bool anull,
 									   Datum b, bool bnull);
 
+/* A hash of a value: those that are the same have the same. */
+extern uint32 chatroom_hash_column_value(const TableColumn *column,
+										 Datum value, bool isnull);
+
 /* An empty row: all null. */
 extern TableRow *chatroom_new_row(const TableInfo *table);
 

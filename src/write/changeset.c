@@ -24,6 +24,7 @@
 #include "base/rooms.h"
 #include "base/spi.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
@@ -209,12 +210,25 @@ set_default(Changeset *changeset, TableColumn *column)
 /* Cast the value of one column. */
 static void
 cast_column(Changeset *changeset, TableColumn *column,
-			const JsonbValue *value)
+			const JsonbValue *value, const PermittedLevel *part)
 {
-	const Rule *embed;
+	const Rule *embed = changeset->rules->nrules == 0 ? NULL :
+		chatroom_embed_rule(changeset->rules, column->attnum);
 	Datum		datum = (Datum) 0;
 	CastResult	result;
+	JsonbValue	permitted;
 
+	if (part != NULL && embed == NULL)
+	{
+		/* of what has no members nothing is permitted */
+		if (value->type != jbvBinary)
+		{
+			add_cast_error(changeset, column, CAST_INVALID);
+			return;
+		}
+		chatroom_jsonb_value(chatroom_permitted_part(part, value), &permitted);
+		value = &permitted;
+	}
 	if (chatroom_is_empty_value(value))
 	{
 		set_default(changeset, column);
@@ -226,35 +240,44 @@ cast_column(Changeset *changeset, TableColumn *column,
 		add_cast_error(changeset, column, result);
 		return;
 	}
-	if (changeset->rules->nrules > 0 &&
-		(embed = chatroom_embed_rule(changeset->rules,
-									 column->attnum)) != NULL)
-		chatroom_cast_embed(changeset, column, embed, value);
+	if (embed != NULL)
+		chatroom_cast_embed(changeset, column, embed, value, part);
 	else
 		chatroom_set_value(changeset, column->attnum, datum,
 						   result == CAST_NULL);
 }
 
-/* Is an attribute to be looked at? */
+/* Is it a column whose objects have members that paths can lead to? */
 static bool
-is_permitted(const List *permitted, const char *name, int len)
+has_members(const TableColumn *column)
 {
-	ListCell   *lc;
+	return column->caster.base == JSONBOID || column->caster.base == JSONOID;
+}
 
-	foreach(lc, permitted)
+/* Cast an attribute of a column, as far as it is permitted. */
+static void
+cast_permitted(Changeset *changeset, TableColumn *column,
+			   const JsonbValue *value, const PermittedLevel *level)
+{
+	PermittedLevel below;
+
+	if (column->generated || column->identity_always)
+		return;
+	if (chatroom_permits(level, column->name, column->namelen))
+		cast_column(changeset, column, value, NULL);
+	else if (has_members(column) &&
+			 chatroom_permits_within(level, column->name, column->namelen))
 	{
-		const char *candidate = lfirst(lc);
-
-		if (strlen(candidate) == len && memcmp(candidate, name, len) == 0)
-			return true;
+		below = chatroom_permitted_below(level, column->name,
+										 column->namelen);
+		cast_column(changeset, column, value, &below);
 	}
-	return false;
 }
 
 /* Cast what attributes say of columns; gather those of no column. */
 static List *
-cast_columns(Changeset *changeset, Jsonb *attrs, bool all,
-			 const List *permitted)
+cast_columns(Changeset *changeset, Jsonb *attrs,
+			 const PermittedLevel *level)
 {
 	JsonbIterator *iterator = JsonbIteratorInit(&attrs->root);
 	JsonbIteratorToken token;
@@ -268,13 +291,14 @@ cast_columns(Changeset *changeset, Jsonb *attrs, bool all,
 
 		if (token != WJB_KEY)
 			continue;
+		CHECK_FOR_INTERRUPTS();
 		(void) JsonbIteratorNext(&iterator, &value, true);
-		if (!all && !is_permitted(permitted, key.val.string.val,
-								  key.val.string.len))
-			continue;
 		column = chatroom_column(changeset->table, key.val.string.val,
 								 key.val.string.len);
-		if (column == NULL)
+		if (column != NULL)
+			cast_permitted(changeset, column, &value, level);
+		else if (chatroom_permits_assoc(level, key.val.string.val,
+										key.val.string.len))
 		{
 			JsonbValue *pair = palloc(sizeof(JsonbValue) * 2);
 
@@ -282,16 +306,14 @@ cast_columns(Changeset *changeset, Jsonb *attrs, bool all,
 			pair[1] = value;
 			others = lappend(others, pair);
 		}
-		else if (!column->generated && !column->identity_always)
-			cast_column(changeset, column, &value);
 	}
 	return others;
 }
 
 /* Cast attributes. */
 void
-chatroom_cast_attrs(Changeset *changeset, Jsonb *attrs, bool all,
-					const List *permitted)
+chatroom_cast_attrs(Changeset *changeset, Jsonb *attrs,
+					const PermittedLevel *level)
 {
 	List	   *volatile others = NIL;
 	ValuePins	pins;
@@ -301,7 +323,7 @@ chatroom_cast_attrs(Changeset *changeset, Jsonb *attrs, bool all,
 	chatroom_pin(&pins, changeset->table->needs_settings);
 	PG_TRY();
 	{
-		others = cast_columns(changeset, attrs, all, permitted);
+		others = cast_columns(changeset, attrs, level);
 	}
 	PG_FINALLY();
 	{
@@ -317,8 +339,9 @@ chatroom_cast_attrs(Changeset *changeset, Jsonb *attrs, bool all,
 		Assoc	   *assoc = chatroom_table_assoc(changeset->table, name,
 												 true);
 
+		CHECK_FOR_INTERRUPTS();
 		if (assoc != NULL)
-			chatroom_cast_assoc(changeset, assoc, name, &pair[1]);
+			chatroom_cast_assoc(changeset, assoc, name, &pair[1], level);
 	}
 }
 
@@ -731,8 +754,8 @@ chatroom_check_privilege(const TableInfo *table, AclMode privilege)
 /* ---------------------------------------------------------- SQL function */
 
 /*
- * chatroom.changeset(relation text, attrs jsonb, key jsonb, permitted text[])
- * returns jsonb
+ * chatroom.changeset(relation text, attrs jsonb, key jsonb, permitted text[],
+ * put text[]) returns jsonb
  */
 Datum
 chatroom_changeset(PG_FUNCTION_ARGS)
@@ -740,8 +763,7 @@ chatroom_changeset(PG_FUNCTION_ARGS)
 	Oid			relid =
 		chatroom_relation_arg(chatroom_text_arg(fcinfo, 0, "relation"));
 	Jsonb	   *attrs = chatroom_object_arg(fcinfo, 1, "attrs");
-	List	   *permitted = PG_ARGISNULL(3) ? NIL :
-		chatroom_array_texts(PG_GETARG_ARRAYTYPE_P(3), "permitted");
+	PermittedLevel level = {chatroom_permitted_args(fcinfo, 3, 4), ""};
 	Changeset  *changeset;
 	Jsonb	   *result;
 
@@ -756,7 +778,7 @@ chatroom_changeset(PG_FUNCTION_ARGS)
 									  ACTION_UPDATE, true);
 	if (changeset->valid)
 	{
-		chatroom_cast_attrs(changeset, attrs, PG_ARGISNULL(3), permitted);
+		chatroom_cast_attrs(changeset, attrs, &level);
 		chatroom_check_tree(changeset, false, true);
 	}
 	result = chatroom_keep_jsonb(chatroom_changeset_jsonb(changeset));

@@ -13,6 +13,7 @@
 #include "base/assoc.h"
 #include "base/table.h"
 #include "nodes/parsenodes.h"
+#include "write/permitted.h"
 #include "write/rules.h"
 
 typedef enum ChangesetAction
@@ -68,11 +69,11 @@ extern Changeset *chatroom_new_changeset(Oid relid, ChangesetAction action,
 										 TableRow *data);
 
 /*
- * Cast attributes: all, or those in "permitted".  Those of no column nor
+ * Cast attributes, of those that are permitted.  Those of no column nor
  * association are dropped.
  */
-extern void chatroom_cast_attrs(Changeset *changeset, Jsonb *attrs, bool all,
-								const List *permitted);
+extern void chatroom_cast_attrs(Changeset *changeset, Jsonb *attrs,
+								const PermittedLevel *level);
 
 /* Set a column's value: it becomes a change, if it is one. */
 extern void chatroom_set_value(Changeset *changeset, AttrNumber attnum,
@@ -134,6 +135,7 @@ extern void chatroom_check_privilege(const TableInfo *table,
 
 /* Casting of associations, see nested.c. */
 extern void chatroom_cast_assoc(Changeset *changeset, Assoc *assoc,
-								const char *name, const JsonbValue *value);
+								const char *name, const JsonbValue *value,
+								const PermittedLevel *level);
 
 #endif							/* CHATROOM_CHANGESET_H */

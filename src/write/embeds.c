@@ -8,13 +8,18 @@
  * rule's on_replace.  What isn't an object, or a list of them, is left for the
  * rule to complain of.
  *
+ * Objects are found by sorting those that are there: however many there are,
+ * and however alike, it is n log n.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "base/arguments.h"
 #include "base/compat.h"
+#include "base/jsonb_writer.h"
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "write/embeds.h"
@@ -48,44 +53,72 @@ set_value(Changeset *changeset, TableColumn *column, Jsonb *value)
 	chatroom_set_value(changeset, column->attnum, datum, value == NULL);
 }
 
+/* The "id" of an object; false: it has none to go by. */
+static bool
+object_id(const JsonbValue *value, JsonbValue *id)
+{
+	JsonbValue *member;
+
+	if (value->type != jbvBinary ||
+		!JsonContainerIsObject(value->val.binary.data))
+		return false;
+	member = chatroom_member(value->val.binary.data, "id");
+	if (member == NULL)
+		return false;
+	*id = *member;
+	pfree(member);
+	return id->type == jbvString || id->type == jbvNumeric;
+}
+
+/* Order ids: those of each kind by themselves. */
+static int
+compare_ids(const JsonbValue *a, const JsonbValue *b)
+{
+	if (a->type != b->type)
+		return a->type == jbvString ? -1 : 1;
+	if (a->type == jbvString)
+		return chatroom_compare_keys(a->val.string.val, a->val.string.len,
+									 b->val.string.val, b->val.string.len);
+	return DatumGetInt32(DirectFunctionCall2(numeric_cmp,
+											 NumericGetDatum(a->val.numeric),
+											 NumericGetDatum(b->val.numeric)));
+}
+
 /* Are two objects the same, or have they the same id? */
 static bool
 same_object(JsonbValue *a, JsonbValue *b, bool whole)
 {
-	JsonbValue *left;
-	JsonbValue *right;
+	JsonbValue	left;
+	JsonbValue	right;
 
 	if (a->type != jbvBinary || b->type != jbvBinary)
 		return false;
 	if (whole)
 		return compareJsonbContainers(a->val.binary.data,
 									  b->val.binary.data) == 0;
-	if (!JsonContainerIsObject(a->val.binary.data) ||
-		!JsonContainerIsObject(b->val.binary.data))
-		return false;
-	left = chatroom_member(a->val.binary.data, "id");
-	right = chatroom_member(b->val.binary.data, "id");
-	if (left == NULL || right == NULL || left->type != right->type)
-		return false;
-	if (left->type == jbvString)
-		return left->val.string.len == right->val.string.len &&
-			memcmp(left->val.string.val, right->val.string.val,
-				   left->val.string.len) == 0;
-	return left->type == jbvNumeric &&
-		DatumGetBool(DirectFunctionCall2(numeric_eq,
-										 NumericGetDatum(left->val.numeric),
-										 NumericGetDatum(right->val.numeric)));
+	return object_id(a, &left) && object_id(b, &right) &&
+		compare_ids(&left, &right) == 0;
+}
+
+/* What is taken of an object; anything else is for the rule to complain of. */
+static Jsonb *
+new_object(JsonbValue *value, const PermittedLevel *part)
+{
+	if (part == NULL || value->type != jbvBinary ||
+		!JsonContainerIsObject(value->val.binary.data))
+		return JsonbValueToJsonb(value);
+	return chatroom_permitted_part(part, value);
 }
 
 /* The object with the members of both. */
 static Jsonb *
-merge(JsonbValue *old, JsonbValue *new)
+merge(JsonbValue *old, JsonbValue *new, const PermittedLevel *part)
 {
 	Datum		merged;
 
 	merged = DirectFunctionCall2(jsonb_concat,
 								 JsonbPGetDatum(JsonbValueToJsonb(old)),
-								 JsonbPGetDatum(JsonbValueToJsonb(new)));
+								 JsonbPGetDatum(new_object(new, part)));
 	return DatumGetJsonbP(merged);
 }
 
@@ -124,17 +157,17 @@ may_replace(Changeset *changeset, const TableColumn *column,
 /* Cast the one object of a column. */
 static void
 cast_one(Changeset *changeset, TableColumn *column, const Rule *rule,
-		 JsonbValue *old, JsonbValue *new)
+		 JsonbValue *old, JsonbValue *new, const PermittedLevel *part)
 {
 	if (new->type == jbvBinary && same_object(old, new, true))
 		return;
 	if (new->type == jbvBinary &&
 		(rule->on_replace == ON_REPLACE_UPDATE ||
 		 same_object(old, new, false)))
-		set_value(changeset, column, merge(old, new));
+		set_value(changeset, column, merge(old, new, part));
 	else if (may_replace(changeset, column, rule))
 		set_value(changeset, column, new->type == jbvNull ? NULL :
-				  JsonbValueToJsonb(new));
+				  new_object(new, part));
 }
 
 /* The elements of a list. */
@@ -154,36 +187,140 @@ list_elements(JsonbContainer *container, JsonbValue **elements)
 	return n;
 }
 
+/* An object that is there, and what it is found by. */
+typedef struct Candidate
+{
+	JsonbValue *value;
+	JsonbValue	id;				/* not where found as a whole */
+	int			index;
+} Candidate;
+
+/* Objects that are there, sorted by what they are found by. */
+typedef struct Candidates
+{
+	bool		whole;			/* by all they have, or by id */
+	int			n;
+	Candidate  *sorted;
+	int		   *next;			/* by the first of those that are alike: which
+								 * one is to be taken next */
+} Candidates;
+
+/* qsort_arg comparator of candidates: the earlier first of those alike. */
+static int
+compare_candidates(const void *a, const void *b, void *arg)
+{
+	const Candidate *left = a;
+	const Candidate *right = b;
+	const Candidates *candidates = arg;
+	int			order;
+
+	CHECK_FOR_INTERRUPTS();
+	order = candidates->whole ?
+		compareJsonbContainers(left->value->val.binary.data,
+							   right->value->val.binary.data) :
+		compare_ids(&left->id, &right->id);
+	return order != 0 ? order : left->index - right->index;
+}
+
+/* Sort the objects that are there. */
+static void
+sort_candidates(Candidates *candidates, bool whole, JsonbValue *values, int n)
+{
+	candidates->whole = whole;
+	candidates->n = 0;
+	candidates->sorted = palloc(sizeof(Candidate) * Max(n, 1));
+	candidates->next = palloc(sizeof(int) * Max(n, 1));
+	for (int i = 0; i < n; i++)
+	{
+		Candidate  *candidate = &candidates->sorted[candidates->n];
+
+		candidate->value = &values[i];
+		candidate->index = i;
+		if (whole ? values[i].type == jbvBinary :
+			object_id(&values[i], &candidate->id))
+			candidates->n++;
+	}
+	qsort_arg(candidates->sorted, candidates->n, sizeof(Candidate),
+			  compare_candidates, candidates);
+	for (int i = 0; i < candidates->n; i++)
+		candidates->next[i] = i;
+}
+
+/* The first object like one that wasn't found before; -1: there is none. */
+static int
+find_candidate(Candidates *candidates, JsonbValue *value, const bool *found)
+{
+	Candidate	wanted = {value, {0}, -1};
+	int			low = 0;
+	int			high = candidates->n;
+	int		   *next;
+
+	if (candidates->whole ? value->type != jbvBinary :
+		!object_id(value, &wanted.id))
+		return -1;
+	while (low < high)
+	{
+		int			middle = low + (high - low) / 2;
+
+		if (compare_candidates(&candidates->sorted[middle], &wanted,
+							   candidates) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low == candidates->n)
+		return -1;
+	next = &candidates->next[low];
+	while (*next < candidates->n && found[candidates->sorted[*next].index])
+		(*next)++;
+	if (*next == candidates->n)
+		return -1;
+
+	/* are we still among those that are alike? */
+	wanted.index = candidates->sorted[*next].index;
+	return compare_candidates(&candidates->sorted[*next], &wanted,
+							  candidates) == 0 ? wanted.index : -1;
+}
+
 /* Cast the list of objects of a column. */
 static void
 cast_many(Changeset *changeset, TableColumn *column, const Rule *rule,
-		  JsonbContainer *old, JsonbContainer *new)
+		  JsonbContainer *old, JsonbContainer *new,
+		  const PermittedLevel *part)
 {
 	JsonbValue *olds;
 	JsonbValue *news;
 	int			nold = list_elements(old, &olds);
 	int			nnew = list_elements(new, &news);
 	bool	   *found = palloc0(sizeof(bool) * Max(nold, 1));
+	Candidates	same;
+	Candidates	by_id;
 	StringInfoData buf;
 	JsonbFrame	frame;
 
+	sort_candidates(&same, true, olds, nold);
+	sort_candidates(&by_id, false, olds, nold);
 	chatroom_jsonb_start(&buf);
 	chatroom_begin_array(&buf, &frame, nnew);
 	for (int i = 0; i < nnew; i++)
 	{
-		int			match = -1;
+		int			match = find_candidate(&same, &news[i], found);
+		Jsonb	   *object;
 
-		for (int whole = 1; whole >= 0 && match < 0; whole--)
-			for (int j = 0; j < nold && match < 0; j++)
-				if (!found[j] && same_object(&olds[j], &news[i], whole == 1))
-					match = j;
+		CHECK_FOR_INTERRUPTS();
 		if (match >= 0)
 		{
 			found[match] = true;
-			chatroom_put_jsonb(&buf, &frame, merge(&olds[match], &news[i]));
+			chatroom_put_value(&buf, &frame, &olds[match]);
+			continue;
 		}
-		else
-			chatroom_put_value(&buf, &frame, &news[i]);
+		match = find_candidate(&by_id, &news[i], found);
+		if (match >= 0)
+			found[match] = true;
+		object = match >= 0 ? merge(&olds[match], &news[i], part) :
+			new_object(&news[i], part);
+		chatroom_put_jsonb(&buf, &frame, object);
+		pfree(object);
 	}
 	chatroom_end(&buf, &frame, NULL);
 	for (int j = 0; j < nold; j++)
@@ -196,10 +333,32 @@ cast_many(Changeset *changeset, TableColumn *column, const Rule *rule,
 	set_value(changeset, column, chatroom_jsonb_finish(&buf));
 }
 
+/* What is taken of a value where none of its objects was there before. */
+static Jsonb *
+all_new(JsonbValue *value, const Rule *rule, const PermittedLevel *part)
+{
+	JsonbValue *elements;
+	StringInfoData buf;
+	JsonbFrame	frame;
+	int			n;
+
+	if (!rule->many || part == NULL || value->type != jbvBinary ||
+		!JsonContainerIsArray(value->val.binary.data))
+		return new_object(value, part);
+	n = list_elements(value->val.binary.data, &elements);
+	chatroom_jsonb_start(&buf);
+	chatroom_begin_array(&buf, &frame, n);
+	for (int i = 0; i < n; i++)
+		chatroom_put_jsonb(&buf, &frame, new_object(&elements[i], part));
+	chatroom_end(&buf, &frame, NULL);
+	return chatroom_jsonb_finish(&buf);
+}
+
 /* Cast a value of such a column. */
 void
 chatroom_cast_embed(Changeset *changeset, TableColumn *column,
-					const Rule *rule, const JsonbValue *value)
+					const Rule *rule, const JsonbValue *value,
+					const PermittedLevel *part)
 {
 	Jsonb	   *current = current_value(changeset, column);
 	JsonbValue	new = *value;
@@ -213,7 +372,7 @@ chatroom_cast_embed(Changeset *changeset, TableColumn *column,
 		(bool) JB_ROOT_IS_ARRAY(current) != rule->many)
 	{
 		set_value(changeset, column, new.type == jbvNull ? NULL :
-				  JsonbValueToJsonb(&new));
+				  all_new(&new, rule, part));
 		return;
 	}
 	old.type = jbvBinary;
@@ -221,7 +380,7 @@ chatroom_cast_embed(Changeset *changeset, TableColumn *column,
 	old.val.binary.len = VARSIZE(current) - VARHDRSZ;
 	if (rule->many && is_list)
 		cast_many(changeset, column, rule, &current->root,
-				  new.val.binary.data);
+				  new.val.binary.data, part);
 	else
-		cast_one(changeset, column, rule, &old, &new);
+		cast_one(changeset, column, rule, &old, &new, part);
 }

@@ -4,9 +4,12 @@
  *	  chatroom.multi: several operations, all or nothing, as Ecto.Multi.
  *
  * Operations run in their order in one subtransaction; each may refer to the
- * results of earlier ones.  The first that fails ends it: all is rolled back,
- * events included, and the answer tells which it was.  What is wrong with the
- * list itself is an error, before anything has run.
+ * results of earlier ones (refs.c).  The first that fails ends it: all is
+ * rolled back, events included, and the answer tells which it was.  What is
+ * wrong with the list itself is an error, before anything has run.
+ *
+ * Each operation, and each row of those of many rows, has an SPI connection of
+ * its own, with which goes all memory that it took but for its result.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,6 +24,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "miscadmin.h"
 #include "parser/parse_func.h"
 #include "utils/acl.h"
@@ -30,29 +34,43 @@
 #include "utils/regproc.h"
 #include "utils/syscache.h"
 #include "utils/varlena.h"
+#include "write/refs.h"
 #include "write/repo.h"
 
 /* Most operations that merges may add up to. */
 #define MAX_OPERATIONS	10000
 
-/* A result so far. */
+/* An operation of that name, and its result. */
 typedef struct MultiResult
 {
-	char	   *name;
-	Jsonb	   *value;
+	char	   *name;			/* of the hash table */
+	Jsonb	   *value;			/* NULL: it has none yet, or is a merge */
+	bool		absent;			/* it found no row, or wrote none */
 } MultiResult;
+
+/* One operation. */
+typedef struct Operation
+{
+	Jsonb	   *json;
+	char	   *name;
+	RefNode    *refs;
+	Permitted  *permitted;
+	bool		absent;			/* as in its result */
+} Operation;
 
 /* All that is running. */
 typedef struct Multi
 {
 	Jsonb	   *operations;		/* as given */
-	List	   *results;		/* MultiResult */
+	MemoryContext context;		/* of results */
+	HTAB	   *names;			/* MultiResult, of all operations met */
+	List	   *results;		/* MultiResult, in their order */
 	int			noperations;
 	char	   *failed;			/* the name of what failed, or NULL */
 	Jsonb	   *value;			/* and what it failed with */
 } Multi;
 
-typedef bool (*Operator) (Multi *multi, Jsonb *operation, Jsonb **value);
+typedef bool (*Operator) (Multi *multi, Operation *operation, Jsonb **value);
 
 CHATROOM_FUNCTION(chatroom_multi);
 
@@ -132,47 +150,123 @@ results_object(const Multi *multi)
 	return chatroom_jsonb_finish(&buf);
 }
 
-/* The result of a name; NULL: there is none. */
+/* A hash of a name. */
+static uint32
+hash_name(const void *key, Size keysize)
+{
+	const char *name = *(char *const *) key;
+
+	return hash_bytes((const unsigned char *) name, strlen(name));
+}
+
+/* Compare names. */
+static int
+match_names(const void *a, const void *b, Size keysize)
+{
+	return strcmp(*(char *const *) a, *(char *const *) b);
+}
+
+/* Make the table of names. */
+static void
+make_names(Multi *multi)
+{
+	HASHCTL		ctl = {0};
+
+	ctl.keysize = sizeof(char *);
+	ctl.entrysize = sizeof(MultiResult);
+	ctl.hash = hash_name;
+	ctl.match = match_names;
+	ctl.hcxt = multi->context;
+	multi->names = hash_create("chatroom operations", 64, &ctl,
+							   HASH_ELEM | HASH_FUNCTION | HASH_COMPARE |
+							   HASH_CONTEXT);
+}
+
+/* Take a name, which must be the only one. */
+static void
+take_name(Multi *multi, const char *name)
+{
+	char	   *copy = MemoryContextStrdup(multi->context, name);
+	MultiResult *result;
+	bool		found;
+
+	result = hash_search(multi->names, &copy, HASH_ENTER, &found);
+	if (found)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("more than one operation has the name \"%s\"",
+						name)));
+	result->value = NULL;
+	result->absent = false;
+}
+
+/* A value that stays until all is done. */
 static Jsonb *
+keep_value(const Multi *multi, const Jsonb *value)
+{
+	Jsonb	   *copy = MemoryContextAlloc(multi->context, VARSIZE(value));
+
+	memcpy(copy, value, VARSIZE(value));
+	return copy;
+}
+
+/* Take the result of an operation. */
+static void
+take_result(Multi *multi, const Operation *operation, const Jsonb *value)
+{
+	MultiResult *result = hash_search(multi->names, &operation->name,
+									  HASH_FIND, NULL);
+	MemoryContext caller = MemoryContextSwitchTo(multi->context);
+
+	result->value = keep_value(multi, value);
+	result->absent = operation->absent;
+	multi->results = lappend(multi->results, result);
+	MemoryContextSwitchTo(caller);
+}
+
+/* The result of a name; NULL: there is none. */
+static MultiResult *
 find_result(const Multi *multi, const char *name, int len)
 {
-	ListCell   *lc;
+	char	   *wanted = pnstrdup(name, len);
+	MultiResult *result = hash_search(multi->names, &wanted, HASH_FIND, NULL);
 
-	foreach(lc, multi->results)
-	{
-		MultiResult	   *result = lfirst(lc);
-
-		if (strlen(result->name) == len &&
-			memcmp(result->name, name, len) == 0)
-			return result->value;
-	}
-	return NULL;
+	return result != NULL && result->value != NULL ? result : NULL;
 }
 
 /* ------------------------------------------------------------ references */
 
 /* What a reference is to: a result, or something in it. */
 static Jsonb *
-resolve_path(const Multi *multi, const char *path)
+resolve_path(const void *arg, const char *path)
 {
+	const Multi *multi = arg;
 	int			len = strcspn(path, ".");
-	Jsonb	   *value = find_result(multi, path, len);
+	MultiResult *result = find_result(multi, path, len);
+	Jsonb	   *value;
 
 	/* a name may itself have dots */
 	for (const char *dot = strchr(path + len, '.');
-		 value == NULL && path[len] != '\0'; dot = strchr(dot + 1, '.'))
+		 result == NULL && path[len] != '\0'; dot = strchr(dot + 1, '.'))
 	{
 		len = dot == NULL ? strlen(path) : dot - path;
-		value = find_result(multi, path, len);
+		result = find_result(multi, path, len);
 		if (dot == NULL)
 			break;
 	}
-	if (value == NULL)
+	if (result == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("\"$ref\" to unknown operation \"%.*s\"",
+				 errmsg("refs name the unknown operation \"%.*s\"",
 						(int) strcspn(path, "."), path),
 				 errhint("It must be the name of an earlier operation, with or without a path as in room.id.")));
+	if (result->absent)
+		ereport(ERROR,
+				(errcode(ERRCODE_NO_DATA_FOUND),
+				 errmsg("operation \"%s\" has no row to refer to",
+						result->name),
+				 errdetail("It found none, or on_conflict let it write none.")));
+	value = result->value;
 	path += len;
 	while (*path == '.')
 	{
@@ -189,7 +283,7 @@ resolve_path(const Multi *multi, const char *path)
 		if (member == NULL)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("\"$ref\" finds no \"%.*s\"", len, path),
+					 errmsg("refs find no \"%.*s\"", len, path),
 					 errdetail("The result of the operation has no such member.")));
 		value = JsonbValueToJsonb(member);
 		path += len;
@@ -197,137 +291,61 @@ resolve_path(const Multi *multi, const char *path)
 	return value;
 }
 
-/* The path of {"$ref": path}; NULL: it is something else. */
-static char *
-reference_path(JsonbContainer *container)
-{
-	JsonbValue *path;
-
-	if (!JsonContainerIsObject(container) ||
-		JsonContainerSize(container) != 1)
-		return NULL;
-	path = chatroom_member(container, "$ref");
-	if (path == NULL)
-		return NULL;
-	if (path->type != jbvString)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("\"$ref\" must be a string"),
-				 errhint("Write it like {\"$ref\": \"room.id\"}.")));
-	return pnstrdup(path->val.string.val, path->val.string.len);
-}
-
-static void put_resolved(StringInfo buf, JsonbFrame *parent,
-						 const Multi *multi, const JsonbValue *value);
-
-/* Put an object or list with its references resolved. */
+/* Read the references of an operation. */
 static void
-put_container(StringInfo buf, JsonbFrame *parent, const Multi *multi,
-			  JsonbContainer *container)
+read_refs(const Multi *multi, Operation *operation)
 {
-	JsonbIterator *iterator = JsonbIteratorInit(container);
-	JsonbIteratorToken token;
-	JsonbValue	value;
-	JsonbValue *values;
-	JsonbFrame	frame;
-	int			n = JsonContainerSize(container);
-	int			i = 0;
+	static const char *const members[] = {
+		"attrs", "key", "on_conflict", "value", "where", NULL
+	};
 
-	check_stack_depth();
-	values = palloc(sizeof(JsonbValue) * Max(n, 1));
-	if (JsonContainerIsObject(container))
-		chatroom_begin_object(buf, &frame, n);
-	else
-		chatroom_begin_array(buf, &frame, n);
-	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
-	{
-		if (token == WJB_KEY)
-			chatroom_put_value(buf, &frame, &value);
-		else if (token == WJB_VALUE || token == WJB_ELEM)
-			values[i++] = value;
-	}
-	for (i = 0; i < n; i++)
-		put_resolved(buf, &frame, multi, &values[i]);
-	chatroom_end(buf, &frame, parent);
+	operation->refs =
+		chatroom_read_refs(chatroom_member_jsonb(operation->json, "refs"),
+						   operation->name, members, resolve_path, multi);
 }
 
-/* Put a value with its references resolved. */
-static void
-put_resolved(StringInfo buf, JsonbFrame *parent, const Multi *multi,
-			 const JsonbValue *value)
-{
-	char	   *path;
-
-	if (value->type != jbvBinary)
-	{
-		chatroom_put_value(buf, parent, value);
-		return;
-	}
-	path = reference_path(value->val.binary.data);
-	if (path != NULL)
-		chatroom_put_jsonb(buf, parent, resolve_path(multi, path));
-	else
-		put_container(buf, parent, multi, value->val.binary.data);
-}
-
-/* A value with its references to earlier results resolved. */
+/* A member of an operation, with its references; NULL: it has none. */
 static Jsonb *
-resolve(const Multi *multi, Jsonb *value)
+member(const Operation *operation, const char *name)
 {
-	StringInfoData buf;
-	char	   *path;
-
-	if (value == NULL || JB_ROOT_IS_SCALAR(value))
-		return value;
-	path = reference_path(&value->root);
-	if (path != NULL)
-		return resolve_path(multi, path);
-	chatroom_jsonb_start(&buf);
-	put_container(&buf, NULL, multi, &value->root);
-	return chatroom_jsonb_finish(&buf);
-}
-
-/* A member of an operation, resolved; NULL: it has none. */
-static Jsonb *
-member(const Multi *multi, Jsonb *operation, const char *name)
-{
-	return resolve(multi, chatroom_member_jsonb(operation, name));
+	return chatroom_apply_refs(operation->refs, name,
+							   chatroom_member_jsonb(operation->json, name));
 }
 
 /* The same, which must be there. */
 static Jsonb *
-needed_member(const Multi *multi, Jsonb *operation, const char *name)
+needed_member(const Operation *operation, const char *name)
 {
-	Jsonb	   *value = member(multi, operation, name);
+	Jsonb	   *value = member(operation, name);
 
 	if (value == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("operation \"%s\" needs \"%s\"",
-						chatroom_member_text(operation, "name", "operation"),
+				 errmsg("operation \"%s\" needs \"%s\"", operation->name,
 						name)));
 	return value;
 }
 
 /* The relation of an operation. */
 static Oid
-relation_of(Jsonb *operation)
+relation_of(const Operation *operation)
 {
-	char	   *name = chatroom_member_text(operation, "relation", "operation");
+	char	   *name = chatroom_member_text(operation->json, "relation",
+											"operation");
 
 	if (name == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("operation \"%s\" needs \"relation\"",
-						chatroom_member_text(operation, "name", "operation"))));
+						operation->name)));
 	return chatroom_relation_arg(cstring_to_text(name));
 }
 
 /* The attributes of an operation; none are an empty object. */
 static Jsonb *
-attrs_of(const Multi *multi, Jsonb *operation)
+attrs_of(const Operation *operation)
 {
-	Jsonb	   *attrs = needed_member(multi, operation, "attrs");
+	Jsonb	   *attrs = needed_member(operation, "attrs");
 
 	chatroom_want_object(attrs, "attrs");
 	return attrs;
@@ -335,10 +353,9 @@ attrs_of(const Multi *multi, Jsonb *operation)
 
 /* The key of an operation: of a row that is referred to, its key alone. */
 static Jsonb *
-key_of(const Multi *multi, Jsonb *operation, Oid relid)
+key_of(const Operation *operation, Oid relid)
 {
-	Jsonb	   *given = chatroom_member_jsonb(operation, "key");
-	Jsonb	   *key = member(multi, operation, "key");
+	Jsonb	   *key = member(operation, "key");
 	TableInfo  *table;
 	StringInfoData buf;
 	JsonbFrame	frame;
@@ -346,7 +363,7 @@ key_of(const Multi *multi, Jsonb *operation, Oid relid)
 	Bitmapset  *columns = NULL;
 
 	if (key == NULL || JB_ROOT_IS_SCALAR(key) || !JB_ROOT_IS_OBJECT(key) ||
-		reference_path(&given->root) == NULL)
+		!chatroom_is_ref(operation->refs, "key"))
 		return key;
 	table = chatroom_open_table(relid);
 	for (int i = 0; i < table->nkeys; i++)
@@ -369,6 +386,31 @@ key_of(const Multi *multi, Jsonb *operation, Oid relid)
 
 /* ------------------------------------------------------------- operations */
 
+/* The list of a member; NIL where it has none. */
+static List *
+paths_of(const Operation *operation, const char *name)
+{
+	Jsonb	   *json = chatroom_member_jsonb(operation->json, name);
+
+	if (json == NULL)
+		return NIL;
+	chatroom_want_list(json, name);
+	return chatroom_text_list(json, name);
+}
+
+/* Read what an operation permits, as the arguments of insert. */
+static void
+read_permitted(Operation *operation)
+{
+	Jsonb	   *permitted = chatroom_member_jsonb(operation->json,
+												  "permitted");
+
+	operation->permitted =
+		chatroom_make_permitted(permitted == NULL,
+								paths_of(operation, "permitted"),
+								paths_of(operation, "put"));
+}
+
 /* What a changeset came to. */
 static bool
 take_changeset(const Changeset *changeset, Jsonb **value)
@@ -380,70 +422,75 @@ take_changeset(const Changeset *changeset, Jsonb **value)
 
 /* insert */
 static bool
-run_insert(Multi *multi, Jsonb *operation, Jsonb **value)
+run_insert(Multi *multi, Operation *operation, Jsonb **value)
 {
-	return take_changeset(chatroom_insert_row(relation_of(operation),
-											  attrs_of(multi, operation),
-											  member(multi, operation,
-													 "on_conflict")),
-						  value);
+	Changeset  *changeset =
+		chatroom_insert_row(relation_of(operation), attrs_of(operation),
+							member(operation, "on_conflict"),
+							operation->permitted);
+
+	operation->absent = changeset->valid && !changeset->written;
+	return take_changeset(changeset, value);
 }
 
 /* update */
 static bool
-run_update(Multi *multi, Jsonb *operation, Jsonb **value)
+run_update(Multi *multi, Operation *operation, Jsonb **value)
 {
 	Oid			relid = relation_of(operation);
-	Jsonb	   *key = key_of(multi, operation, relid);
+	Jsonb	   *key = key_of(operation, relid);
 
 	if (key == NULL)
-		key = needed_member(multi, operation, "key");
+		key = needed_member(operation, "key");
 	return take_changeset(chatroom_update_row(relid, key,
-											  attrs_of(multi, operation)),
-						  value);
+											  attrs_of(operation),
+											  operation->permitted), value);
 }
 
 /* insert_or_update: by whether there is a row of the key */
 static bool
-run_insert_or_update(Multi *multi, Jsonb *operation, Jsonb **value)
+run_insert_or_update(Multi *multi, Operation *operation, Jsonb **value)
 {
 	Oid			relid = relation_of(operation);
-	Jsonb	   *key = key_of(multi, operation, relid);
-	Jsonb	   *attrs = attrs_of(multi, operation);
+	Jsonb	   *key = key_of(operation, relid);
+	Jsonb	   *attrs = attrs_of(operation);
 	TableInfo  *table = chatroom_open_table(relid);
+	Changeset  *changeset;
 
 	if (key != NULL &&
 		chatroom_fetch_row(table, chatroom_read_key(table, key),
 						   chatroom_readable_columns(table), false) != NULL)
-		return take_changeset(chatroom_update_row(relid, key, attrs), value);
-	if (key != NULL && !JB_ROOT_IS_SCALAR(key))
-		attrs = DatumGetJsonbP(DirectFunctionCall2(jsonb_concat,
-												   JsonbPGetDatum(key),
-												   JsonbPGetDatum(attrs)));
-	return take_changeset(chatroom_insert_row(relid, attrs,
-											  member(multi, operation,
-													 "on_conflict")), value);
+		return take_changeset(chatroom_update_row(relid, key, attrs,
+												  operation->permitted),
+							  value);
+	changeset = chatroom_insert_keyed(relid,
+									  key == NULL || JB_ROOT_IS_SCALAR(key) ?
+									  NULL : key, attrs,
+									  member(operation, "on_conflict"),
+									  operation->permitted);
+	operation->absent = changeset->valid && !changeset->written;
+	return take_changeset(changeset, value);
 }
 
 /* delete */
 static bool
-run_delete(Multi *multi, Jsonb *operation, Jsonb **value)
+run_delete(Multi *multi, Operation *operation, Jsonb **value)
 {
 	Oid			relid = relation_of(operation);
-	Jsonb	   *key = key_of(multi, operation, relid);
+	Jsonb	   *key = key_of(operation, relid);
 
 	if (key == NULL)
-		key = needed_member(multi, operation, "key");
+		key = needed_member(operation, "key");
 	return take_changeset(chatroom_delete_row(relid, key), value);
 }
 
 /* Read rows of a table: of a key, or of a condition, or all. */
 static uint64
-select_rows(Multi *multi, Jsonb *operation, TableInfo *table,
+select_rows(const Operation *operation, TableInfo *table,
 			Bitmapset *columns, uint64 limit)
 {
-	Jsonb	   *where = member(multi, operation, "where");
-	Jsonb	   *key = key_of(multi, operation, table->relid);
+	Jsonb	   *where = member(operation, "where");
+	Jsonb	   *key = key_of(operation, table->relid);
 	StringInfoData sql;
 	QueryArgs	args = {0};
 
@@ -519,20 +566,21 @@ rows_list(TableInfo *table, const Bitmapset *columns)
 
 /* one: a row or null; an error if there are several */
 static bool
-run_one(Multi *multi, Jsonb *operation, Jsonb **value)
+run_one(Multi *multi, Operation *operation, Jsonb **value)
 {
 	TableInfo  *table = chatroom_open_table(relation_of(operation));
 	Bitmapset  *columns = chatroom_readable_columns(table);
-	uint64		n = select_rows(multi, operation, table, columns, 2);
+	uint64		n = select_rows(operation, table, columns, 2);
 
 	if (n > 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_CARDINALITY_VIOLATION),
 				 errmsg("operation \"%s\" finds more than one row of table \"%s\"",
-						chatroom_member_text(operation, "name", "operation"),
+						operation->name,
 						table->name),
 				 errhint("Use \"all\", or a narrower \"where\".")));
 	*value = json_null();
+	operation->absent = n == 0;
 	if (n > 0)
 	{
 		Jsonb	   *rows = rows_list(table, columns);
@@ -545,72 +593,126 @@ run_one(Multi *multi, Jsonb *operation, Jsonb **value)
 
 /* all: a list of rows */
 static bool
-run_all(Multi *multi, Jsonb *operation, Jsonb **value)
+run_all(Multi *multi, Operation *operation, Jsonb **value)
 {
 	TableInfo  *table = chatroom_open_table(relation_of(operation));
 	Bitmapset  *columns = chatroom_readable_columns(table);
 
-	(void) select_rows(multi, operation, table, columns, 0);
+	(void) select_rows(operation, table, columns, 0);
 	*value = rows_list(table, columns);
 	return true;
 }
 
 /* exists: a boolean */
 static bool
-run_exists(Multi *multi, Jsonb *operation, Jsonb **value)
+run_exists(Multi *multi, Operation *operation, Jsonb **value)
 {
 	TableInfo  *table = chatroom_open_table(relation_of(operation));
 
-	*value = json_bool(select_rows(multi, operation, table,
+	*value = json_bool(select_rows(operation, table,
 								   chatroom_readable_columns(table), 1) > 0);
+	return true;
+}
+
+/* A row that an operation of many writes. */
+typedef Changeset *(*WriteRow) (const Operation *operation, Oid relid,
+								Jsonb *given, Jsonb *other);
+
+/* insert_all */
+static Changeset *
+insert_one(const Operation *operation, Oid relid, Jsonb *attrs,
+		   Jsonb *on_conflict)
+{
+	return chatroom_insert_row(relid, attrs, on_conflict,
+							   operation->permitted);
+}
+
+/* update_all */
+static Changeset *
+update_one(const Operation *operation, Oid relid, Jsonb *key, Jsonb *attrs)
+{
+	return chatroom_update_row(relid, key, attrs, operation->permitted);
+}
+
+/* delete_all */
+static Changeset *
+delete_one(const Operation *operation, Oid relid, Jsonb *key, Jsonb *other)
+{
+	return chatroom_delete_row(relid, key);
+}
+
+/*
+ * Write a row for each element of a list; false: one failed, with a value.
+ * Counts those that are there.
+ */
+static bool
+write_each(const Operation *operation, Oid relid, Jsonb *list, Jsonb *other,
+		   WriteRow write_row, uint64 *count, Jsonb **value)
+{
+	JsonbIterator *iterator = JsonbIteratorInit(&list->root);
+	JsonbIteratorToken token;
+	JsonbValue	element;
+
+	*count = 0;
+	while ((token = JsonbIteratorNext(&iterator, &element, true)) != WJB_DONE)
+	{
+		Changeset  *changeset;
+		bool		valid;
+
+		CHECK_FOR_INTERRUPTS();
+		if (token != WJB_ELEM)
+			continue;
+		chatroom_spi_connect();
+		changeset = write_row(operation, relid, JsonbValueToJsonb(&element),
+							  other);
+		valid = changeset->valid;
+		if (!valid)
+		{
+			(void) take_changeset(changeset, value);
+			*value = chatroom_keep_jsonb(*value);
+		}
+		if (changeset->action != ACTION_INSERT || changeset->written)
+			(*count)++;
+		chatroom_spi_finish();
+		if (!valid)
+			return false;
+	}
 	return true;
 }
 
 /* insert_all: of a list of attributes */
 static bool
-run_insert_all(Multi *multi, Jsonb *operation, Jsonb **value)
+run_insert_all(Multi *multi, Operation *operation, Jsonb **value)
 {
 	Oid			relid = relation_of(operation);
-	Jsonb	   *list = needed_member(multi, operation, "attrs");
-	Jsonb	   *on_conflict = member(multi, operation, "on_conflict");
+	Jsonb	   *list = needed_member(operation, "attrs");
+	Jsonb	   *on_conflict = member(operation, "on_conflict");
 	JsonbIterator *iterator;
 	JsonbIteratorToken token;
 	JsonbValue	element;
-	uint64		count = 0;
+	uint64		count;
 
 	chatroom_want_list(list, "attrs of insert_all");
 	iterator = JsonbIteratorInit(&list->root);
 	while ((token = JsonbIteratorNext(&iterator, &element, true)) != WJB_DONE)
-	{
-		Jsonb	   *attrs;
-		Changeset  *changeset;
-
-		CHECK_FOR_INTERRUPTS();
-		if (token != WJB_ELEM)
-			continue;
-		attrs = JsonbValueToJsonb(&element);
-		chatroom_want_object(attrs, "an element of attrs");
-		changeset = chatroom_insert_row(relid, attrs, on_conflict);
-		if (!changeset->valid)
-			return take_changeset(changeset, value);
-		if (changeset->written)
-			count++;
-	}
+		if (token == WJB_ELEM &&
+			(element.type != jbvBinary ||
+			 !JsonContainerIsObject(element.val.binary.data)))
+			chatroom_want_object(JsonbValueToJsonb(&element),
+								 "an element of attrs");
+	if (!write_each(operation, relid, list, on_conflict, insert_one, &count,
+					value))
+		return false;
 	*value = json_count(count);
 	return true;
 }
 
 /* Rows of a condition, whose keys update_all and delete_all go by. */
-static List *
-rows_of_condition(Multi *multi, Jsonb *operation, Oid relid)
+static Jsonb *
+rows_of_condition(const Operation *operation, Oid relid)
 {
 	TableInfo  *table = chatroom_open_table(relid);
 	Bitmapset  *columns = NULL;
-	Jsonb	   *list;
-	JsonbIterator *iterator;
-	JsonbIteratorToken token;
-	JsonbValue	element;
-	List	   *keys = NIL;
 
 	if (table->nkeys == 0)
 		ereport(ERROR,
@@ -619,63 +721,44 @@ rows_of_condition(Multi *multi, Jsonb *operation, Oid relid)
 				 errhint("Add a primary key.")));
 	for (int i = 0; i < table->nkeys; i++)
 		columns = bms_add_member(columns, table->keys[i]);
-	(void) select_rows(multi, operation, table, columns, 0);
-	list = rows_list(table, columns);
-	iterator = JsonbIteratorInit(&list->root);
-	while ((token = JsonbIteratorNext(&iterator, &element, true)) != WJB_DONE)
-		if (token == WJB_ELEM)
-			keys = lappend(keys, JsonbValueToJsonb(&element));
-	return keys;
+	(void) select_rows(operation, table, columns, 0);
+	return rows_list(table, columns);
 }
 
 /* update_all: every row of a condition */
 static bool
-run_update_all(Multi *multi, Jsonb *operation, Jsonb **value)
+run_update_all(Multi *multi, Operation *operation, Jsonb **value)
 {
 	Oid			relid = relation_of(operation);
-	Jsonb	   *attrs = attrs_of(multi, operation);
-	List	   *keys = rows_of_condition(multi, operation, relid);
-	ListCell   *lc;
+	Jsonb	   *attrs = attrs_of(operation);
+	uint64		count;
 
-	foreach(lc, keys)
-	{
-		Changeset  *changeset;
-
-		CHECK_FOR_INTERRUPTS();
-		changeset = chatroom_update_row(relid, lfirst(lc), attrs);
-		if (!changeset->valid)
-			return take_changeset(changeset, value);
-	}
-	*value = json_count(list_length(keys));
+	if (!write_each(operation, relid, rows_of_condition(operation, relid),
+					attrs, update_one, &count, value))
+		return false;
+	*value = json_count(count);
 	return true;
 }
 
 /* delete_all: every row of a condition */
 static bool
-run_delete_all(Multi *multi, Jsonb *operation, Jsonb **value)
+run_delete_all(Multi *multi, Operation *operation, Jsonb **value)
 {
 	Oid			relid = relation_of(operation);
-	List	   *keys = rows_of_condition(multi, operation, relid);
-	ListCell   *lc;
+	uint64		count;
 
-	foreach(lc, keys)
-	{
-		Changeset  *changeset;
-
-		CHECK_FOR_INTERRUPTS();
-		changeset = chatroom_delete_row(relid, lfirst(lc));
-		if (!changeset->valid)
-			return take_changeset(changeset, value);
-	}
-	*value = json_count(list_length(keys));
+	if (!write_each(operation, relid, rows_of_condition(operation, relid),
+					NULL, delete_one, &count, value))
+		return false;
+	*value = json_count(count);
 	return true;
 }
 
 /* put: a value */
 static bool
-run_put(Multi *multi, Jsonb *operation, Jsonb **value)
+run_put(Multi *multi, Operation *operation, Jsonb **value)
 {
-	*value = member(multi, operation, "value");
+	*value = member(operation, "value");
 	if (*value == NULL)
 		*value = json_null();
 	return true;
@@ -683,7 +766,7 @@ run_put(Multi *multi, Jsonb *operation, Jsonb **value)
 
 /* error: fail with a value */
 static bool
-run_error(Multi *multi, Jsonb *operation, Jsonb **value)
+run_error(Multi *multi, Operation *operation, Jsonb **value)
 {
 	(void) run_put(multi, operation, value);
 	return false;
@@ -691,16 +774,10 @@ run_error(Multi *multi, Jsonb *operation, Jsonb **value)
 
 /* merge: the operations of a list, as if they stood here */
 static bool
-run_merge(Multi *multi, Jsonb *operation, Jsonb **value)
+run_merge(Multi *multi, Operation *operation, Jsonb **value)
 {
-	/* references are resolved when their operations run */
-	Jsonb	   *list = chatroom_member_jsonb(operation, "value");
+	Jsonb	   *list = needed_member(operation, "value");
 
-	if (list != NULL && !JB_ROOT_IS_SCALAR(list) &&
-		reference_path(&list->root) != NULL)
-		list = resolve(multi, list);
-	if (list == NULL)
-		list = needed_member(multi, operation, "value");
 	chatroom_want_list(list, "value of merge");
 	run_operations(multi, list);
 	*value = NULL;
@@ -743,9 +820,9 @@ find_function(const char *text)
 
 /* call: a function of the results so far */
 static bool
-run_call(Multi *multi, Jsonb *operation, Jsonb **value)
+run_call(Multi *multi, Operation *operation, Jsonb **value)
 {
-	char	   *name = chatroom_member_text(operation, "function",
+	char	   *name = chatroom_member_text(operation->json, "function",
 											"operation");
 	Oid			function;
 	char	   *schema;
@@ -761,8 +838,7 @@ run_call(Multi *multi, Jsonb *operation, Jsonb **value)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("operation \"%s\" needs \"function\"",
-						chatroom_member_text(operation, "name",
-											 "operation"))));
+						operation->name)));
 	function = find_function(name);
 
 	/* a statement, so that EXECUTE is checked and snapshots are as anywhere */
@@ -840,9 +916,10 @@ check_operation(Jsonb *operation)
 {
 	static const char *const members[] = {
 		"name", "op", "relation", "attrs", "key", "on_conflict", "value",
-		"function", "where", NULL
+		"function", "where", "refs", "permitted", "put", NULL
 	};
 	char	   *name;
+	Jsonb	   *refs;
 
 	chatroom_want_object(operation, "an operation");
 	chatroom_only_members(operation, "an operation", members);
@@ -853,41 +930,63 @@ check_operation(Jsonb *operation)
 				 errmsg("an operation needs a \"name\"")));
 	(void) find_operator(chatroom_member_text(operation, "op", "operation"),
 						 name);
+	if ((refs = chatroom_member_jsonb(operation, "refs")) != NULL)
+		chatroom_want_object(refs, "refs");
 	return name;
 }
 
 /* The operations of a list; names are checked to be unique. */
 static List *
-read_operations(const Multi *multi, Jsonb *list)
+read_operations(Multi *multi, Jsonb *list)
 {
 	JsonbIterator *iterator = JsonbIteratorInit(&list->root);
 	JsonbIteratorToken token;
 	JsonbValue	element;
 	List	   *operations = NIL;
-	List	   *names = NIL;
-	ListCell   *lc;
 
 	while ((token = JsonbIteratorNext(&iterator, &element, true)) != WJB_DONE)
 	{
-		Jsonb	   *operation;
-		char	   *name;
+		Operation  *operation;
 
 		if (token != WJB_ELEM)
 			continue;
-		operation = JsonbValueToJsonb(&element);
-		name = check_operation(operation);
-		foreach(lc, names)
-			if (strcmp(lfirst(lc), name) == 0)
-				break;
-		if (lc != NULL || find_result(multi, name, strlen(name)) != NULL)
+		CHECK_FOR_INTERRUPTS();
+		if (++multi->noperations > MAX_OPERATIONS)
 			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("more than one operation has the name \"%s\"",
-							name)));
-		names = lappend(names, name);
+					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					 errmsg("more than %d operations", MAX_OPERATIONS)));
+		operation = palloc0(sizeof(Operation));
+		operation->json = JsonbValueToJsonb(&element);
+		operation->name = check_operation(operation->json);
+		take_name(multi, operation->name);
 		operations = lappend(operations, operation);
 	}
 	return operations;
+}
+
+/* Run one operation; false: it failed, or one that it merged. */
+static bool
+run_operation(Multi *multi, Operation *operation)
+{
+	Operator	run = find_operator(chatroom_member_text(operation->json, "op",
+														 "operation"),
+									operation->name);
+	Jsonb	   *value = NULL;
+	bool		success;
+
+	chatroom_spi_connect();
+	read_refs(multi, operation);
+	read_permitted(operation);
+	success = run(multi, operation, &value);
+	if (!success)
+	{
+		multi->failed = MemoryContextStrdup(multi->context, operation->name);
+		multi->value = keep_value(multi, value);
+	}
+	else if (value != NULL)
+		take_result(multi, operation, value);
+	chatroom_spi_finish();
+	return multi->failed == NULL;
 }
 
 /* Run operations until one fails. */
@@ -898,43 +997,11 @@ run_operations(Multi *multi, Jsonb *list)
 	ListCell   *lc;
 
 	check_stack_depth();
-	multi->noperations += list_length(operations);
-	if (multi->noperations > MAX_OPERATIONS)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("more than %d operations", MAX_OPERATIONS)));
 	foreach(lc, operations)
 	{
-		Jsonb	   *operation = lfirst(lc);
-		char	   *name = chatroom_member_text(operation, "name",
-												"operation");
-		Operator	run = find_operator(chatroom_member_text(operation, "op",
-															 "operation"),
-										name);
-		Jsonb	   *value;
-
 		CHECK_FOR_INTERRUPTS();
-		if (!run(multi, operation, &value))
-		{
-			multi->failed = name;
-			multi->value = value;
+		if (!run_operation(multi, lfirst(lc)))
 			return;
-		}
-		if (multi->failed != NULL)
-			return;
-		if (value != NULL)
-		{
-			MultiResult	   *result = palloc(sizeof(MultiResult));
-
-			if (find_result(multi, name, strlen(name)) != NULL)
-				ereport(ERROR,
-						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						 errmsg("more than one operation has the name \"%s\"",
-								name)));
-			result->name = name;
-			result->value = value;
-			multi->results = lappend(multi->results, result);
-		}
 	}
 }
 
@@ -990,6 +1057,8 @@ chatroom_multi(PG_FUNCTION_ARGS)
 
 	chatroom_spi_connect();
 	multi.operations = operations;
+	multi.context = CurrentMemoryContext;
+	make_names(&multi);
 	(void) chatroom_subtransaction(run_all_or_nothing, &multi, NULL);
 	result = chatroom_keep_jsonb(answer(&multi));
 	chatroom_spi_finish();

@@ -1059,28 +1059,43 @@ check_all(Changeset *changeset, bool upsert)
 
 /* Insert a row. */
 Changeset *
-chatroom_insert_row(Oid relid, Jsonb *attrs, Jsonb *on_conflict)
+chatroom_insert_row(Oid relid, Jsonb *attrs, Jsonb *on_conflict,
+					const Permitted *permitted)
+{
+	return chatroom_insert_keyed(relid, NULL, attrs, on_conflict, permitted);
+}
+
+/* Insert a row with a key. */
+Changeset *
+chatroom_insert_keyed(Oid relid, Jsonb *key, Jsonb *attrs, Jsonb *on_conflict,
+					  const Permitted *permitted)
 {
 	Changeset  *changeset = chatroom_new_changeset(relid, ACTION_INSERT,
 												   NULL);
 	Conflict   *conflict = read_conflict(changeset->table, on_conflict);
+	PermittedLevel level = {permitted, ""};
+	PermittedLevel of_key = {chatroom_all_permitted(), ""};
 
 	chatroom_check_privilege(changeset->table, ACL_INSERT);
-	chatroom_cast_attrs(changeset, attrs, true, NIL);
+	if (key != NULL)
+		chatroom_cast_attrs(changeset, key, &of_key);
+	chatroom_cast_attrs(changeset, attrs, &level);
 	check_all(changeset, conflict != NULL);
 	return write_or_tell(changeset, conflict);
 }
 
 /* Update a row. */
 Changeset *
-chatroom_update_row(Oid relid, Jsonb *key, Jsonb *attrs)
+chatroom_update_row(Oid relid, Jsonb *key, Jsonb *attrs,
+					const Permitted *permitted)
 {
 	Changeset  *changeset = chatroom_existing(relid, key, ACTION_UPDATE,
 											  false);
+	PermittedLevel level = {permitted, ""};
 
 	if (!changeset->valid)
 		return changeset;
-	chatroom_cast_attrs(changeset, attrs, true, NIL);
+	chatroom_cast_attrs(changeset, attrs, &level);
 	check_all(changeset, false);
 	if (changeset->valid && !chatroom_has_changes(changeset))
 		return changeset;
@@ -1170,7 +1185,10 @@ answer(const Changeset *changeset)
 	return chatroom_keep_jsonb(chatroom_jsonb_finish(&buf));
 }
 
-/* chatroom.insert(relation text, attrs jsonb, on_conflict jsonb) */
+/*
+ * chatroom.insert(relation text, attrs jsonb, on_conflict jsonb,
+ * permitted text[], put text[]) returns jsonb
+ */
 Datum
 chatroom_insert(PG_FUNCTION_ARGS)
 {
@@ -1178,15 +1196,20 @@ chatroom_insert(PG_FUNCTION_ARGS)
 		chatroom_relation_arg(chatroom_text_arg(fcinfo, 0, "relation"));
 	Jsonb	   *attrs = chatroom_object_arg(fcinfo, 1, "attrs");
 	Jsonb	   *on_conflict = PG_ARGISNULL(2) ? NULL : PG_GETARG_JSONB_P(2);
+	Permitted  *permitted = chatroom_permitted_args(fcinfo, 3, 4);
 	Jsonb	   *result;
 
 	chatroom_spi_connect();
-	result = answer(chatroom_insert_row(relid, attrs, on_conflict));
+	result = answer(chatroom_insert_row(relid, attrs, on_conflict,
+										permitted));
 	chatroom_spi_finish();
 	PG_RETURN_JSONB_P(result);
 }
 
-/* chatroom.update(relation text, key jsonb, attrs jsonb) */
+/*
+ * chatroom.update(relation text, key jsonb, attrs jsonb, permitted text[],
+ * put text[]) returns jsonb
+ */
 Datum
 chatroom_update(PG_FUNCTION_ARGS)
 {
@@ -1194,10 +1217,11 @@ chatroom_update(PG_FUNCTION_ARGS)
 		chatroom_relation_arg(chatroom_text_arg(fcinfo, 0, "relation"));
 	Jsonb	   *key = chatroom_jsonb_arg(fcinfo, 1, "key");
 	Jsonb	   *attrs = chatroom_object_arg(fcinfo, 2, "attrs");
+	Permitted  *permitted = chatroom_permitted_args(fcinfo, 3, 4);
 	Jsonb	   *result;
 
 	chatroom_spi_connect();
-	result = answer(chatroom_update_row(relid, key, attrs));
+	result = answer(chatroom_update_row(relid, key, attrs, permitted));
 	chatroom_spi_finish();
 	PG_RETURN_JSONB_P(result);
 }

@@ -16,12 +16,22 @@
 typedef struct Conflict Conflict;
 
 /*
+ * Insert a row with a key (NULL: without one) that is given beside attributes,
+ * whether it is permitted there or not.
+ */
+extern Changeset *chatroom_insert_keyed(Oid relid, Jsonb *key, Jsonb *attrs,
+										Jsonb *on_conflict,
+										const Permitted *permitted);
+
+/*
  * Insert, update or delete; NULL conflict: none.  The answer is a changeset:
  * if it is valid all is written, otherwise nothing is.  SPI is connected.
  */
 extern Changeset *chatroom_insert_row(Oid relid, Jsonb *attrs,
-									  Jsonb *on_conflict);
-extern Changeset *chatroom_update_row(Oid relid, Jsonb *key, Jsonb *attrs);
+									  Jsonb *on_conflict,
+									  const Permitted *permitted);
+extern Changeset *chatroom_update_row(Oid relid, Jsonb *key, Jsonb *attrs,
+									  const Permitted *permitted);
 extern Changeset *chatroom_delete_row(Oid relid, Jsonb *key);
 
 /* The row that a valid changeset became, with the associations written. */

@@ -118,7 +118,7 @@ SELECT statement, try_all('SELECT ' || statement) AS states FROM (VALUES
 	(76, $$chatroom.multi(jsonb_build_array(jsonb_build_object('name', 'a', 'op', 'all', 'relation', 'users', 'where', jsonb_build_object('n', jsonb_build_object($1, 1)))))$$),
 	(77, $$chatroom.multi(jsonb_build_array(jsonb_build_object('name', 'a', 'op', 'update_all', 'relation', 'users', 'where', '{"id": 1}'::jsonb, 'attrs', jsonb_build_object('name', $1))))$$),
 	(78, $$chatroom.multi(jsonb_build_array(jsonb_build_object('name', 'a', 'op', 'call', 'function', $1)))$$),
-	(79, $$chatroom.multi(jsonb_build_array(jsonb_build_object('name', $1, 'op', 'put', 'value', '{"x": 1}'::jsonb), jsonb_build_object('name', $1 || '2', 'op', 'put', 'value', jsonb_build_object('$ref', $1 || '.x'))))$$),
+	(79, $$chatroom.multi(jsonb_build_array(jsonb_build_object('name', $1, 'op', 'put', 'value', '{"x": 1}'::jsonb), jsonb_build_object('name', $1 || '2', 'op', 'put', 'refs', jsonb_build_object('value', $1 || '.x'))))$$),
 	(80, $$chatroom.multi(jsonb_build_array(jsonb_build_object('name', 'a', 'op', 'put', $1, 1)))$$)
 ) AS x (i, statement) ORDER BY i;
 

@@ -14,8 +14,8 @@ CREATE FUNCTION refuse(changes jsonb) RETURNS jsonb LANGUAGE sql AS
 SELECT jsonb_pretty(chatroom.multi('[
 	{"name": "user", "op": "insert", "relation": "users", "attrs": {"name": "ann"}},
 	{"name": "post", "op": "insert", "relation": "posts",
-	 "attrs": {"title": "first", "user_id": {"$ref": "user.id"}}},
-	{"name": "changed", "op": "update", "relation": "posts", "key": {"$ref": "post"}, "attrs": {"title": "1st"}},
+	 "attrs": {"title": "first"}, "refs": {"attrs.user_id": "user.id"}},
+	{"name": "changed", "op": "update", "relation": "posts", "refs": {"key": "post"}, "attrs": {"title": "1st"}},
 	{"name": "up", "op": "insert_or_update", "relation": "users", "key": {"id": 50}, "attrs": {"name": "bob"}},
 	{"name": "up2", "op": "insert_or_update", "relation": "users", "key": {"id": 50}, "attrs": {"name": "bo"}},
 	{"name": "some", "op": "insert_all", "relation": "posts", "attrs": [{"title": "a"}, {"title": "b"}]},
@@ -25,10 +25,10 @@ SELECT jsonb_pretty(chatroom.multi('[
 	{"name": "one", "op": "one", "relation": "users", "where": {"name": "ann"}},
 	{"name": "none", "op": "one", "relation": "users", "where": {"name": {"in": []}}},
 	{"name": "exists", "op": "exists", "relation": "posts", "where": {"user_id": null}},
-	{"name": "value", "op": "put", "value": {"who": {"$ref": "user.name"}}},
+	{"name": "value", "op": "put", "refs": {"value.who": "user.name"}},
 	{"name": "called", "op": "call", "function": "greet"},
-	{"name": "more", "op": "merge", "value": [{"name": "merged", "op": "put", "value": {"$ref": "value.who"}}]},
-	{"name": "deleted", "op": "delete", "relation": "posts", "key": {"$ref": "post"}}
+	{"name": "more", "op": "merge", "value": [{"name": "merged", "op": "put", "refs": {"value": "value.who"}}]},
+	{"name": "deleted", "op": "delete", "relation": "posts", "refs": {"key": "post"}}
 	]'));
 SELECT * FROM users; SELECT * FROM posts;
 
@@ -44,7 +44,7 @@ SELECT name FROM users;
 SELECT chatroom.multi('[{"name": "new", "op": "insert", "relation": "users", "attrs": {"name": "cid"}}]') #> '{ok,new,name}';
 SELECT json_array_length(chatroom.pending('m.users') -> 'events');
 ROLLBACK;
-SELECT chatroom.multi('[{"name": "v", "op": "put", "value": 1}, {"name": "e", "op": "error", "value": {"why": {"$ref": "v"}}}]');
+SELECT chatroom.multi('[{"name": "v", "op": "put", "value": 1}, {"name": "e", "op": "error", "refs": {"value.why": "v"}}]');
 SELECT chatroom.multi('[{"name": "v", "op": "put", "value": 1}, {"name": "c", "op": "call", "function": "m.refuse(jsonb)"}]');
 SELECT chatroom.multi('[{"name": "m", "op": "merge", "value": [{"name": "e", "op": "error", "value": 2}]}]');
 SELECT chatroom.multi('[]');
@@ -56,8 +56,8 @@ SELECT chatroom.multi('[{"op": "put"}]');
 SELECT chatroom.multi('[{"name": "a", "op": "select"}]');
 SELECT chatroom.multi('[{"name": "a", "op": "put"}, {"name": "a", "op": "put"}]');
 SELECT chatroom.multi('[{"name": "a", "op": "put", "attr": 1}]');
-SELECT chatroom.multi('[{"name": "a", "op": "put", "value": {"$ref": "b.c"}}]');
-SELECT chatroom.multi('[{"name": "b", "op": "put", "value": {}}, {"name": "a", "op": "put", "value": {"$ref": "b.c"}}]');
+SELECT chatroom.multi('[{"name": "a", "op": "put", "refs": {"value": "b.c"}}]');
+SELECT chatroom.multi('[{"name": "b", "op": "put", "value": {}}, {"name": "a", "op": "put", "refs": {"value": "b.c"}}]');
 SELECT chatroom.multi('[{"name": "a", "op": "insert", "attrs": {}}]');
 SELECT chatroom.multi('[{"name": "a", "op": "all", "relation": "users", "where": {"name; --": 1}}]');
 SELECT chatroom.multi('[{"name": "a", "op": "all", "relation": "users", "where": {"id": {"like": 1}}}]');

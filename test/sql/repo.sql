@@ -83,14 +83,14 @@ SELECT chatroom.insert('users', '{"name": "ann"}', '{"target": {}, "action": "no
 SELECT chatroom.insert('users', '{"name": "ann"}', '{"target": ["name = 1"], "action": "nothing"}');
 
 -- nested: children, parents, and rows joined, new or by key
-SELECT short(chatroom.insert('posts', '{"title": "nested", "user": {"name": "dan"}, "comments": [{"text": "one"}, {"text": "two"}], "tags": [{"name": "a"}, {"name": "b"}]}')) - 'user';
+SELECT short(chatroom.insert('posts', '{"title": "nested", "user": {"name": "dan"}, "comments": [{"text": "one"}, {"text": "two"}], "tags": [{"name": "a"}, {"name": "b"}]}', put => '{tags}')) - 'user';
 SELECT post_id, text FROM comments; SELECT * FROM posts_tags;
 -- errors stand where the rows do; nothing is written
 SELECT jsonb_pretty(chatroom.insert('posts', '{"title": "bad", "comments": [{"text": "fine"}, {}]}') #> '{error,changes}');
 SELECT count(*) FROM posts;
 SELECT chatroom.insert('posts', '{"title": "bad", "comments": "x"}') #> '{error,errors}';
 SELECT chatroom.insert('posts', '{"title": "bad", "user": {"name": "ann"}}') #> '{error,changes,user,errors}';
-SELECT chatroom.insert('posts', '{"title": "bad", "user": {"id": 999}}') #> '{error,errors}';
+SELECT chatroom.insert('posts', '{"title": "bad", "user": {"id": 999}}', put => '{user}') #> '{error,changes,user,errors}';
 -- on_replace
 SELECT chatroom.update('posts', '3', '{"comments": [{"id": 1, "text": "uno"}]}');
 SELECT chatroom.add_assoc('posts', 'comments', '{"on_replace": "mark_as_invalid"}');
@@ -103,11 +103,12 @@ SELECT short(chatroom.update('posts', '3', '{"comments": []}'));
 ALTER TABLE comments ALTER post_id DROP NOT NULL;
 SELECT short(chatroom.update('posts', '3', '{"comments": []}'));
 SELECT post_id, text FROM comments ORDER BY id;
--- put by key
-SELECT short(chatroom.update('posts', '3', '{"comments": [{"id": 1}]}'));
+-- put by key, where that may be
+SELECT chatroom.update('posts', '3', '{"comments": [{"id": 1}]}') #> '{error,changes,comments,0,errors}';
+SELECT short(chatroom.update('posts', '3', '{"comments": [{"id": 1}]}', put => '{comments}'));
 SELECT post_id, text FROM comments ORDER BY id;
 SELECT chatroom.add_assoc('posts', 'tags', '{"on_replace": "delete"}');
-SELECT short(chatroom.update('posts', '3', '{"tags": [{"name": "b"}, {"name": "c"}]}'));
+SELECT short(chatroom.update('posts', '3', '{"tags": [{"name": "b"}, {"name": "c"}]}', put => '{tags}'));
 SELECT * FROM posts_tags; SELECT * FROM tags;
 SELECT chatroom.add_assoc('posts', 'user', '{"on_replace": "update"}');
 SELECT short(chatroom.update('posts', '3', '{"user": {"name": "daniel"}}')) #>> '{user,name}';

@@ -18,8 +18,8 @@ CREATE FUNCTION told(answer jsonb) RETURNS jsonb LANGUAGE sql AS $$
 
 -- build_assoc: a row of the other side by its key
 SELECT told(chatroom.insert('users', '{"name": "ann"}'));
-SELECT told(chatroom.insert('posts', '{"title": "built", "user": {"id": 1}}')) #> '{user,name}';
-SELECT told(chatroom.insert('profiles', '{"bio": "built", "user": {"id": 1}}')) #> '{user,name}';
+SELECT told(chatroom.insert('posts', '{"title": "built", "user": {"id": 1}}', put => '{user}')) #> '{user,name}';
+SELECT told(chatroom.insert('profiles', '{"bio": "built", "user": {"id": 1}}', put => '{user}')) #> '{user,name}';
 SELECT user_id FROM posts UNION ALL SELECT user_id FROM profiles;
 -- cast_assoc of a new row: belongs_to, has_one, has_many, many_to_many, nested
 SELECT told(chatroom.insert('users', '{"name": "bob", "profiles": {"bio": "b"}, "posts": [{"title": "p", "tags": [{"name": "x"}, {"name": "y"}]}]}'));
@@ -103,7 +103,7 @@ SELECT count(inserted_at), count(updated_at) FROM users WHERE name IN ('s', 't')
 
 -- many_to_many: rows are put by their key; a row that is missing is taken out of
 -- the join table, the tag stays
-SELECT told(chatroom.update('posts', '2', '{"tags": [{"id": 1}, {"id": 2}]}'));
+SELECT told(chatroom.update('posts', '2', '{"tags": [{"id": 1}, {"id": 2}]}', put => '{tags}'));
 SELECT told(chatroom.update('posts', '2', '{"tags": [{"id": 1}]}'));
 SELECT chatroom.add_assoc('posts', 'tags', '{"on_replace": "delete"}');
 SELECT told(chatroom.update('posts', '2', '{"tags": [{"id": 1}, {"name": "new"}]}')) #> '{tags,1,name}';
@@ -111,12 +111,12 @@ SELECT tag_id = 1 AS first FROM posts_tags WHERE post_id = 2 ORDER BY tag_id;
 SELECT name FROM tags ORDER BY id;
 -- a tag is changed through the post; one that isn't there is no tag
 SELECT told(chatroom.update('posts', '2', '{"tags": [{"id": 1, "name": "renamed"}]}')) -> 'tags';
-SELECT told(chatroom.update('posts', '2', '{"tags": [{"id": 1}, {"id": 999}]}'));
-SELECT told(chatroom.insert('posts', '{"title": "r", "tags": [{"id": 999}]}'));
+SELECT told(chatroom.update('posts', '2', '{"tags": [{"id": 1}, {"id": 999}]}', put => '{tags}'));
+SELECT told(chatroom.insert('posts', '{"title": "r", "tags": [{"id": 999}]}', put => '{tags}'));
 SELECT count(*) FROM posts;
 
 -- the same one twice; what the join table refuses is told of the association
-SELECT told(chatroom.insert('posts', '{"title": "r", "tags": [{"id": 1}, {"id": 1}]}'));
+SELECT told(chatroom.insert('posts', '{"title": "r", "tags": [{"id": 1}, {"id": 1}]}', put => '{tags}'));
 SELECT told(chatroom.insert('posts', '{"title": "r", "tags": [{"name": "twin"}, {"name": "twin"}]}'));
 -- a row that can't be removed is told once, however deep
 CREATE TABLE likes (id serial PRIMARY KEY, post_id int REFERENCES posts);
@@ -159,7 +159,7 @@ CREATE TABLE b.posts (id serial PRIMARY KEY, user_id int REFERENCES b.users, tit
 SELECT chatroom.add_rule('b.posts', 'title', 'length', '{"min": 5}');
 SELECT told(chatroom.insert('b.users', '{"id": 1, "name": "of b", "posts": [{"title": "of b, too"}]}'));
 SELECT told(chatroom.insert('b.posts', '{"title": "b"}'));
-SELECT told(chatroom.insert('a.posts', '{"title": "a", "user": {"id": 1}}')) #> '{user,name}';
+SELECT told(chatroom.insert('a.posts', '{"title": "a", "user": {"id": 1}}', put => '{user}')) #> '{user,name}';
 SELECT told(chatroom.insert('b.posts', '{"title": "for nobody", "user_id": 2}'));
 SELECT chatroom.preload('{"id": 1}', 'b.users', '{posts}') #> '{posts,0,title}', chatroom.preload('{"id": 1}', 'a.users', '{posts}') #> '{posts,0,title}';
 SELECT chatroom.multi('[{"name": "a", "op": "insert", "relation": "a.posts", "attrs": {"title": "m"}},

@@ -40,7 +40,7 @@ INSERT INTO tags VALUES ('red'), ('blue');
 CREATE FUNCTION no_blue() RETURNS trigger LANGUAGE plpgsql AS
 	$$ BEGIN RETURN CASE WHEN NEW.tag_name = 'blue' THEN NULL ELSE NEW END; END $$;
 CREATE TRIGGER no_blue BEFORE INSERT ON posts_tags FOR EACH ROW EXECUTE FUNCTION no_blue();
-SELECT told(chatroom.insert('posts', '{"title": "with tags", "tags": [{"name": "green"}, {"name": "blue"}]}'));
+SELECT told(chatroom.insert('posts', '{"title": "with tags", "tags": [{"name": "green"}, {"name": "blue"}]}', put => '{tags}'));
 INSERT INTO posts (id, title) VALUES (50, 'fine');
 INSERT INTO posts_tags VALUES (50, 'red', NULL);
 ALTER TABLE posts_tags DISABLE TRIGGER no_spam;

@@ -109,9 +109,9 @@ my @objects = ('{}', '{"id": 1}', '{"id": "1"}', '{"id": null}', '{"id": [1]}', 
 	'{"id": 1, "comments": [{"id": 1, "post": 1}]}', '[{"id": 1, "comments": []}, {"id": 2}]', '{"target": ["id"], "action": "replace_all"}',
 	'{"action": "inc", "target": ["id"], "inc": {"num": 1}}', '{"action": "nothing"}', '{"action": "set", "set": {"title": 1}, "target": []}',
 	'{"parent": {"parent": {"parent": {"id": 1}}}}', '{"doc": {"a": [[[[]]]]}, "id": 3, "title": "doc"}', '{"a\\\\u0000b": 1}', '"\\\\ud800"');
-my @operations = ('[{"name": "a", "op": "insert", "relation": "posts", "attrs": {"id": 50, "title": "fifty"}}, {"name": "b", "op": "update", "relation": "posts", "key": {"id": {"$ref": "a.id"}}, "attrs": {"title": "again"}}]',
+my @operations = ('[{"name": "a", "op": "insert", "relation": "posts", "attrs": {"id": 50, "title": "fifty"}}, {"name": "b", "op": "update", "relation": "posts", "refs": {"key.id": "a.id"}, "attrs": {"title": "again"}}]',
 	'[{"name": "a", "op": "call", "function": "pg_catalog.version"}]', '[{"name": "a", "op": "call", "function": "chatroom.multi", "value": []}]', '[{"op": "insert"}]',
-	'[{"name": "a", "op": "delete", "relation": "chat.rooms", "key": {"id": 2}}]', '[1]', '{}', '[[]]', '[{"name": "a", "op": "value", "value": {"$ref": "a"}}]',
+	'[{"name": "a", "op": "delete", "relation": "chat.rooms", "key": {"id": 2}}]', '[1]', '{}', '[[]]', '[{"name": "a", "op": "value", "refs": {"value": "a"}}]',
 	'[{"name": "a", "op": "update_all", "relation": "posts", "where": {"id": 1}, "attrs": {"title": "xx"}}, {"name": "b", "op": "delete_all", "relation": "comments", "where": {}}]',
 	'[{"name": "a", "op": "all", "relation": "posts", "where": {"id": [1, 2]}}, {"name": "a", "op": "no_such"}]', '[{"name": null, "op": null}]');
 my @paths = ('{}', '{posts}', '{comments}', '{comments.post}', '{messages,members,users}', '{parent.comments.post.parent}', '{no_such}', '{""}', '{NULL}', '{.}',
