@@ -95,16 +95,17 @@ CREATE FUNCTION chatroom.list_assocs(
 	OUT condition jsonb,
 	OUT sort_order jsonb,
 	OUT on_replace text,
-	OUT added boolean)
+	OUT added boolean,
+	OUT problem text)
 	RETURNS SETOF record
-	LANGUAGE c STABLE PARALLEL RESTRICTED ROWS 100
+	LANGUAGE c STABLE PARALLEL UNSAFE ROWS 100
 	AS 'MODULE_PATHNAME', 'chatroom_list_assocs';
 COMMENT ON FUNCTION chatroom.list_assocs() IS
 	'rows of the view chatroom.assocs';
 
 CREATE VIEW chatroom.assocs AS
 	SELECT relation, name, kind, related, foreign_key, through, join_through,
-		condition, sort_order, on_replace, added
+		condition, sort_order, on_replace, added, problem
 	FROM chatroom.list_assocs();
 COMMENT ON VIEW chatroom.assocs IS
 	'associations of tables that the current user may read or owns';
@@ -130,4 +131,6 @@ COMMENT ON COLUMN chatroom.assocs.on_replace IS
 	'what becomes of rows that are associated no more';
 COMMENT ON COLUMN chatroom.assocs.added IS
 	'false: foreign keys alone tell it';
+COMMENT ON COLUMN chatroom.assocs.problem IS
+	'why the table''s associations can''t be told; NULL: they can';
 GRANT SELECT ON chatroom.assocs TO PUBLIC;

@@ -434,6 +434,7 @@ chatroom_pin(ValuePins *pins, bool settings)
 	pins->interval_style = IntervalStyle;
 	pins->bytea = bytea_output;
 	pins->float_digits = extra_float_digits;
+	pins->array_nulls = Array_nulls;
 	pins->nest_level = 0;
 	if (settings)
 	{
@@ -451,6 +452,7 @@ chatroom_pin(ValuePins *pins, bool settings)
 	IntervalStyle = INTSTYLE_POSTGRES;
 	bytea_output = BYTEA_OUTPUT_HEX;
 	extra_float_digits = 1;
+	Array_nulls = true;
 }
 
 /* Put back what was pinned. */
@@ -463,6 +465,27 @@ chatroom_unpin(const ValuePins *pins)
 	IntervalStyle = pins->interval_style;
 	bytea_output = pins->bytea;
 	extra_float_digits = pins->float_digits;
+	Array_nulls = pins->array_nulls;
 	if (pins->nest_level > 0)
 		AtEOXact_GUC(false, pins->nest_level);
+}
+
+/* Set what SQL of expressions depends on; see values.h. */
+int
+chatroom_fix_settings(void)
+{
+	static const char *const settings[][2] = {
+		{"search_path", "pg_catalog, pg_temp"},
+		{"DateStyle", "ISO, MDY"},
+		{"IntervalStyle", "postgres"},
+		{"extra_float_digits", "1"},
+		{"array_nulls", "on"}
+	};
+	int			nest_level = NewGUCNestLevel();
+
+	for (int i = 0; i < lengthof(settings); i++)
+		(void) set_config_option(settings[i][0], settings[i][1], PGC_USERSET,
+								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+								 false);
+	return nest_level;
 }

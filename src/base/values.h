@@ -37,6 +37,7 @@ typedef struct ValuePins
 	int			interval_style;
 	int			bytea;
 	int			float_digits;
+	bool		array_nulls;
 	int			nest_level;		/* of GUCs; 0: not used */
 } ValuePins;
 
@@ -48,5 +49,12 @@ extern void chatroom_write_value(ValueWriter *writer, Datum value,
 								 char *scratch, Piece *piece);
 extern void chatroom_pin(ValuePins *pins, bool settings);
 extern void chatroom_unpin(const ValuePins *pins);
+
+/*
+ * Set what SQL depends on that is written from expressions, and what reading
+ * it back does, so that it means the same in every session; until
+ * AtEOXact_GUC() of the answer.
+ */
+extern int	chatroom_fix_settings(void);
 
 #endif							/* CHATROOM_VALUES_H */

@@ -15,6 +15,7 @@
 #include "access/table.h"
 #include "base/arguments.h"
 #include "base/compat.h"
+#include "base/subtransaction.h"
 #include "base/watches.h"
 #include "base/where.h"
 #include "catalog/pg_class.h"
@@ -518,8 +519,8 @@ texts_array(const List *texts)
 static void
 list_association(ReturnSetInfo *result, Assoc *assoc, List *assocs)
 {
-	Datum		values[11] = {0};
-	bool		nulls[11];
+	Datum		values[12] = {0};
+	bool		nulls[12];
 	const char *name = chatroom_association_name(assoc, assocs);
 	Oid			to = assoc->to;
 	Oid			owner = assoc->from;
@@ -566,24 +567,69 @@ list_association(ReturnSetInfo *result, Assoc *assoc, List *assocs)
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
-/* chatroom.list_assocs(): the rows of the view chatroom.assocs */
+/* A table's associations, which are looked at. */
+typedef struct LookedAt
+{
+	ReturnSetInfo *result;
+	Oid			relid;
+} LookedAt;
+
+/* Put one table's associations in the result. */
+static bool
+list_associations(void *arg)
+{
+	const LookedAt *look = arg;
+	List	   *assocs = chatroom_associations(look->relid);
+	ListCell   *lc;
+
+	foreach(lc, assocs)
+		list_association(look->result, lfirst(lc), assocs);
+	return true;
+}
+
+/* Tell why a table's associations can't be had. */
+static void
+list_problem(const LookedAt *look, const ErrorData *error)
+{
+	Datum		values[12] = {0};
+	bool		nulls[12];
+	char	   *base = chatroom_relation_base(look->relid);
+
+	if (ERRCODE_TO_CATEGORY(error->sqlerrcode) ==
+		ERRCODE_TO_CATEGORY(ERRCODE_OPERATOR_INTERVENTION))
+		ReThrowError((ErrorData *) error);
+	if (base == NULL)
+		return;
+	memset(nulls, true, sizeof(nulls));
+	nulls[0] = nulls[11] = false;
+	values[0] = CStringGetTextDatum(base);
+	values[11] = CStringGetTextDatum(error->message);
+	tuplestore_putvalues(look->result->setResult, look->result->setDesc,
+						 values, nulls);
+}
+
+/*
+ * chatroom.list_assocs(): the rows of the view chatroom.assocs.  A trigger
+ * that somebody made by hand is a problem of its table's, and of no other's.
+ */
 Datum
 chatroom_list_assocs(PG_FUNCTION_ARGS)
 {
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	LookedAt	look = {(ReturnSetInfo *) fcinfo->resultinfo};
 	ListCell   *lc;
-	ListCell   *la;
 
 	InitMaterializedSRF(fcinfo, 0);
 	foreach(lc, tables_with_keys())
 	{
-		List	   *assocs;
+		ErrorData  *error;
 
-		if (!chatroom_may_see(lfirst_oid(lc)))
+		look.relid = lfirst_oid(lc);
+		if (!chatroom_may_see(look.relid))
 			continue;
-		assocs = chatroom_associations(lfirst_oid(lc));
-		foreach(la, assocs)
-			list_association(result, lfirst(la), assocs);
+		CHECK_FOR_INTERRUPTS();
+		(void) chatroom_subtransaction(list_associations, &look, &error);
+		if (error != NULL)
+			list_problem(&look, error);
 	}
 	return (Datum) 0;
 }

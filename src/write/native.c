@@ -22,6 +22,7 @@
 #include "base/compat.h"
 #include "base/owner.h"
 #include "base/table.h"
+#include "base/values.h"
 #include "catalog/index.h"
 #include "catalog/namespace.h"
 #include "catalog/partition.h"
@@ -173,14 +174,15 @@ static void
 append_other_row(StringInfo buf, Relation relation, const NativeSet *set,
 				 int nargs)
 {
+	TableInfo  *table = chatroom_open_table(RelationGetRelid(relation));
+
 	appendStringInfoString(buf, " AND NOT (");
 	for (int i = 0; i < set->nprimary; i++)
 	{
-		char	   *column = get_attname(RelationGetRelid(relation),
-										 set->primary[i], false);
+		const TableColumn *column = &table->columns[set->primary[i] - 1];
 
-		appendStringInfo(buf, "%st.%s OPERATOR(pg_catalog.=) $%d",
-						 i > 0 ? " AND " : "", quote_identifier(column),
+		appendStringInfo(buf, "%st.%s %s $%d", i > 0 ? " AND " : "",
+						 column->quoted, chatroom_equality(table, column),
 						 nargs + i + 1);
 	}
 	appendStringInfoChar(buf, ')');
@@ -309,11 +311,11 @@ static List *
 compile_indexes(Relation relation, const NativeSet *set)
 {
 	List	   *indexes = NIL;
-	int			nest_level;
 	ListCell   *lc;
 
-	/* all names in expressions are to be qualified */
-	nest_level = chatroom_pin_search_path();
+	/* all names in expressions are to be qualified, all values to be clear */
+	int			nest_level = chatroom_fix_settings();
+
 	foreach(lc, RelationGetIndexList(relation))
 	{
 		Relation	indexrel = index_open(lfirst_oid(lc), AccessShareLock);

@@ -15,9 +15,11 @@
 #include <math.h>
 
 #include "access/htup_details.h"
+#include "access/transam.h"
 #include "base/arguments.h"
 #include "base/cast.h"
 #include "base/compat.h"
+#include "base/values.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
@@ -26,6 +28,7 @@
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/fmgrprotos.h"
+#include "utils/json.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/typcache.h"
@@ -464,6 +467,8 @@ read_format(Rule *rule)
 	JsonbValue *value = needed_param(rule, "with");
 
 	rule->code->pattern = cstring_to_text(string_of("with", value));
+	if (rule->code->outline)
+		return;
 	RE_compile_and_cache(rule->code->pattern, REG_ADVANCED,
 						 OidIsValid(rule->code->type.collation) ?
 						 rule->code->type.collation : DEFAULT_COLLATION_OID);
@@ -476,7 +481,7 @@ list_error(void *arg)
 	errcontext("parameter \"in\" of a rule");
 }
 
-/* One value of a list as one of the type. */
+/* One value of a list as one of the type, under the settings there are. */
 static Datum
 typed_value(const ValueType *type, const JsonbValue *value)
 {
@@ -501,6 +506,75 @@ typed_value(const ValueType *type, const JsonbValue *value)
 	result = OidInputFunctionCall(input, text, param, -1);
 	error_context_stack = callback.previous;
 	return result;
+}
+
+/* Does what a type writes and reads depend on settings? */
+static bool
+depends_on_settings(const ValueType *type)
+{
+	return type->class == CLASS_BYTES || type->class == CLASS_ARRAY ||
+		type->class == CLASS_OTHER;
+}
+
+/* One value of a list that was kept. */
+static Datum
+kept_value(const ValueType *type, const JsonbValue *value)
+{
+	volatile Datum result = (Datum) 0;
+	ValuePins	pins;
+
+	if (!depends_on_settings(type))
+		return typed_value(type, value);
+	chatroom_pin(&pins, true);
+	PG_TRY();
+	{
+		result = typed_value(type, value);
+	}
+	PG_FINALLY();
+	{
+		chatroom_unpin(&pins);
+	}
+	PG_END_TRY();
+	return result;
+}
+
+/* What a type writes for a value, under fixed settings. */
+static char *
+fixed_output(const ValueType *type, Datum value)
+{
+	char	   *volatile text = NULL;
+	Oid			output;
+	bool		varlena;
+	ValuePins	pins;
+
+	getTypeOutputInfo(type->typid, &output, &varlena);
+	chatroom_pin(&pins, true);
+	PG_TRY();
+	{
+		text = OidOutputFunctionCall(output, value);
+	}
+	PG_FINALLY();
+	{
+		chatroom_unpin(&pins);
+	}
+	PG_END_TRY();
+	return text;
+}
+
+/*
+ * Does reading a value of a type run no code of a user's?  Only superusers
+ * make base types; what others make are domains, and what consists of types.
+ */
+static bool
+reads_harmlessly(Oid typid)
+{
+	Oid			element = get_element_type(typid);
+
+	if (OidIsValid(element))
+		return reads_harmlessly(element);
+	return typid < FirstNormalObjectId ||
+		get_typtype(typid) == TYPTYPE_ENUM ||
+		get_typtype(typid) == TYPTYPE_BASE;
 }
 
 /* Order values by their bytes. */
@@ -581,6 +655,33 @@ chatroom_list_has(ValueList *list, Datum value)
 	return false;
 }
 
+/* The type of a list's values. */
+static void
+list_type(const Rule *rule, ValueType *type)
+{
+	const ValueType *column = &rule->code->type;
+
+	*type = *column;
+	if (rule->kind != RULE_SUBSET)
+		return;
+	if (column->class == CLASS_ARRAY)
+		chatroom_value_type(type, get_element_type(column->typid),
+							column->collation);
+	else if (column->class != CLASS_JSON && column->class != CLASS_JSONB)
+		wrong_type(rule, "arrays, json and jsonb");
+}
+
+/* Refuse null in a list. */
+static void
+refuse_null(const JsonbValue *value)
+{
+	if (value->type == jbvNull)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("parameter \"in\" must not have null in it"),
+				 errdetail("A null passes all rules but \"required\".")));
+}
+
 /* Read the parameter of inclusion, exclusion and subset. */
 static void
 read_list(Rule *rule)
@@ -594,17 +695,7 @@ read_list(Rule *rule)
 
 	code->list = list;
 	list->json = value_text(param);
-	list->type = code->type;
-	if (rule->kind == RULE_SUBSET)
-	{
-		if (code->type.class == CLASS_ARRAY)
-			chatroom_value_type(&list->type,
-								get_element_type(code->type.typid),
-								code->type.collation);
-		else if (code->type.class != CLASS_JSON &&
-				 code->type.class != CLASS_JSONB)
-			wrong_type(rule, "arrays, json and jsonb");
-	}
+	list_type(rule, &list->type);
 	is_json = list->type.class == CLASS_JSON ||
 		list->type.class == CLASS_JSONB;
 	if (is_json)
@@ -615,17 +706,13 @@ read_list(Rule *rule)
 	{
 		JsonbValue *value = lfirst(lc);
 
-		if (value->type == jbvNull)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("parameter \"in\" must not have null in it"),
-					 errdetail("A null passes all rules but \"required\".")));
+		refuse_null(value);
 		if (is_json)
 			list->jsons[list->n++] = JsonbValueToJsonb(value);
-		else
-			list->values[list->n++] = typed_value(&list->type, value);
+		else if (!code->outline || reads_harmlessly(list->type.typid))
+			list->values[list->n++] = kept_value(&list->type, value);
 	}
-	if (!is_json)
+	if (!is_json && !code->outline)
 		prepare_list(rule, list);
 }
 
@@ -665,7 +752,7 @@ read_number(Rule *rule)
 
 /* Read one rule of an embed. */
 static void
-read_embedded(Rule *rule, JsonbValue *value, int depth)
+read_embedded(Rule *rule, JsonbValue *value, int depth, bool outline)
 {
 	static const char *const keys[] = {
 		"field", "validation", "params", "message", NULL
@@ -703,6 +790,7 @@ read_embedded(Rule *rule, JsonbValue *value, int depth)
 		DatumGetJsonbP(DirectFunctionCall1(jsonb_in,
 										   CStringGetDatum("{}")));
 	rule->code = palloc0(sizeof(RuleCode));
+	rule->code->outline = outline;
 	chatroom_value_type(&rule->code->type, JSONBOID, InvalidOid);
 	read_params(rule, depth + 1);
 }
@@ -755,7 +843,8 @@ read_embed(Rule *rule, int depth)
 				 errhint("It is raise, mark_as_invalid, delete or, where \"many\" is false, update.")));
 	code->rules = palloc0(sizeof(Rule) * Max(list_length(rules), 1));
 	foreach(lc, rules)
-		read_embedded(&code->rules[code->nrules++], lfirst(lc), depth);
+		read_embedded(&code->rules[code->nrules++], lfirst(lc), depth,
+					  code->outline);
 	qsort(code->rules, code->nrules, sizeof(Rule), compare_embedded);
 }
 
@@ -793,6 +882,44 @@ check_type(const Rule *rule)
 		default:
 			break;
 	}
+}
+
+/* Parameters as they are kept; see rulecode.h. */
+Jsonb *
+chatroom_kept_params(RuleKind kind, const char *field, Jsonb *params,
+					 Oid typid)
+{
+	Rule		rule = {0};
+	RuleCode	code = {0};
+	ValueType	type;
+	StringInfoData buf;
+	ListCell   *lc;
+
+	if (kind != RULE_INCLUSION && kind != RULE_EXCLUSION &&
+		kind != RULE_SUBSET)
+		return params;
+	rule.kind = kind;
+	rule.field = (char *) field;
+	rule.params = params;
+	rule.code = &code;
+	chatroom_value_type(&code.type, typid, InvalidOid);
+	list_type(&rule, &type);
+	if (!depends_on_settings(&type))
+		return params;
+	initStringInfo(&buf);
+	appendStringInfoString(&buf, "{\"in\": [");
+	foreach(lc, list_values("in", needed_param(&rule, "in")))
+	{
+		const JsonbValue *value = lfirst(lc);
+
+		refuse_null(value);
+		if (buf.data[buf.len - 1] != '[')
+			appendStringInfoString(&buf, ", ");
+		escape_json(&buf, fixed_output(&type, typed_value(&type, value)));
+	}
+	appendStringInfoString(&buf, "]}");
+	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in,
+											  CStringGetDatum(buf.data)));
 }
 
 /* Read a rule's parameters, and those of rules within it. */

@@ -112,6 +112,7 @@ typedef struct RuleCode
 	Bitmapset  *depends;		/* attnums whose change makes it count */
 	RowCondition *generated;	/* the value, where the column is generated */
 	const char *problem;		/* why it can't be enforced; else NULL */
+	bool		outline;		/* to be looked at: no code of users' runs */
 
 	int64		is;				/* length; -1: not limited */
 	int64		min;
@@ -136,8 +137,8 @@ typedef struct RuleCode
 	AttrNumber	same[INDEX_MAX_KEYS];	/* assoc to the same table: the
 										 * column that is referred to */
 	bool		has_many;		/* no_assoc */
-	Oid			collations[INDEX_MAX_KEYS];	/* unique: to compare with */
-	FmgrInfo	equals[INDEX_MAX_KEYS];	/* ... the old row's */
+	Oid			collations[INDEX_MAX_KEYS];	/* to compare with: unique, the */
+	FmgrInfo	equals[INDEX_MAX_KEYS]; /* old row's; assoc, "same" */
 } RuleCode;
 
 typedef struct RuleSetCode
@@ -190,6 +191,13 @@ extern char *chatroom_param_string(Jsonb *params, const char *name);
 extern Jsonb *chatroom_params_without(Jsonb *params, const char *name);
 
 extern char *chatroom_json_text(Jsonb *json);
+
+/*
+ * Parameters as they are kept: values of a list are what their type writes
+ * under fixed settings, so that they mean the same in every session.
+ */
+extern Jsonb *chatroom_kept_params(RuleKind kind, const char *field,
+								   Jsonb *params, Oid typid);
 
 /* Is a value, not null, one of a list's? */
 extern bool chatroom_list_has(ValueList *list, Datum value);
@@ -249,11 +257,26 @@ typedef struct RuleRow
 {
 	Oid			triggerid;
 	char	   *name;
-	Rule		rule;
+	Rule		rule;			/* params: not read yet, where there is text */
+	char	   *params;			/* text of the parameters, or NULL */
+	bool		broken;			/* not as add_rule() makes it */
 	Node	   *condition;		/* check: over NEW (varno 2) */
 } RuleRow;
 
-extern List *chatroom_relation_rules(Oid relid);
+/* What rules are compiled for. */
+typedef enum RulePurpose
+{
+	RULES_NEW,					/* making one: errors are the caller's */
+	RULES_STORED,				/* checking rows: errors name the rule */
+	RULES_ALTERED,				/* the same, but runs nothing of users' */
+	RULES_OUTLINE				/* looking at them: runs nothing of users' */
+} RulePurpose;
+
+/* With "broken", those that are not as add_rule() makes them, too. */
+extern List *chatroom_relation_rules(Oid relid, bool broken);
+
+/* The parameters of a row that was read. */
+extern Jsonb *chatroom_row_params(const RuleRow *row);
 
 /*
  * Make a set of some rules for a relation: the one that they were added to, or
@@ -261,7 +284,7 @@ extern List *chatroom_relation_rules(Oid relid);
  * isn't cached, but in the current memory context.
  */
 extern RuleSet *chatroom_make_rules(Relation relation, List *rows,
-									List **relations);
+									List **relations, RulePurpose purpose);
 
 /* Replace generated columns by what they are generated from. */
 extern Node *chatroom_expand_generated(Node *expr, Relation relation);

@@ -25,6 +25,8 @@
 #include "base/distributed.h"
 #include "base/owner.h"
 #include "base/spi.h"
+#include "base/subtransaction.h"
+#include "base/values.h"
 #include "catalog/catalog.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
@@ -237,7 +239,7 @@ find_columns(NewRule *new)
 static char *
 when_text(Oid relid, Node *condition, int varno)
 {
-	int			nest_level = chatroom_pin_search_path();
+	int			nest_level = chatroom_fix_settings();
 	char	   *text;
 
 	text = chatroom_condition_text(relid, condition, varno, true);
@@ -308,6 +310,10 @@ read_new_rule(FunctionCallInfo fcinfo, Oid relid, NewRule *new)
 				 errmsg("message must not be empty"),
 				 errhint("Leave it out, or NULL, for Ecto's.")));
 	find_columns(new);
+	if (new->ncolumns > 0)
+		new->params = chatroom_kept_params(new->kind, new->field, new->params,
+										   get_atttype(relid,
+													   new->columns[0]));
 	new->stored = new->params;
 	if (new->kind == RULE_CHECK)
 	{
@@ -349,7 +355,8 @@ wanted_events(Oid relid)
 
 	foreach(lc, lcons_oid(relid, chatroom_ancestors(relid, NULL)))
 	{
-		foreach(lr, chatroom_relation_rules(lfirst_oid(lc)))
+		foreach(lr, chatroom_relation_rules(lfirst_oid(lc),
+											 false))
 		{
 			RuleKind	kind = ((RuleRow *) lfirst(lr))->rule.kind;
 
@@ -422,7 +429,7 @@ find_rule(Oid relid, const char *name)
 {
 	ListCell   *lc;
 
-	foreach(lc, chatroom_relation_rules(relid))
+	foreach(lc, chatroom_relation_rules(relid, false))
 	{
 		RuleRow    *row = lfirst(lc);
 
@@ -450,7 +457,8 @@ same_rule(const RuleRow *row, const NewRule *new)
 		return strcmp(when_text(new->relid, row->condition, PRS2_NEW_VARNO),
 					  new->when) == 0;
 	return rule->kind == RULE_UNIQUE ||
-		compareJsonbContainers(&rule->params->root, &new->params->root) == 0;
+		compareJsonbContainers(&chatroom_row_params(row)->root,
+							   &new->params->root) == 0;
 }
 
 /* Refuse a name that a rule, or any other trigger, has. */
@@ -524,7 +532,8 @@ compile_alone(Relation relation, RuleRow *row)
 {
 	List	   *relations = NIL;
 
-	return chatroom_make_rules(relation, list_make1(row), &relations);
+	return chatroom_make_rules(relation, list_make1(row), &relations,
+							   RULES_NEW);
 }
 
 /* A new rule as if it had been read from its holder. */
@@ -877,44 +886,116 @@ fires(const TriggerRow *trigger)
 							   trigger->enabled == TRIGGER_FIRES_ALWAYS);
 }
 
+/* A rule that is looked at. */
+typedef struct LookedAt
+{
+	Relation	relation;
+	RuleRow    *row;
+	Jsonb	   *params;
+	const char *problem;
+} LookedAt;
+
+/* Find what is wrong with a rule, without running anything of users'. */
+static bool
+look_at_rule(void *arg)
+{
+	LookedAt   *look = arg;
+	List	   *relations = NIL;
+	RuleSet    *rules;
+
+	look->params = chatroom_row_params(look->row);
+	rules = chatroom_make_rules(look->relation, list_make1(look->row),
+								&relations, RULES_OUTLINE);
+	look->problem = rules->rules[0].code->problem;
+	return true;
+}
+
+/* The same; what a broken rule raises is its problem, and nobody else's. */
+static void
+find_problem(LookedAt *look)
+{
+	ErrorData  *error;
+
+	if (look->row->broken)
+	{
+		look->problem = "it is not as chatroom.add_rule() makes it";
+		return;
+	}
+	(void) chatroom_subtransaction(look_at_rule, look, &error);
+	if (error == NULL)
+		return;
+	if (ERRCODE_TO_CATEGORY(error->sqlerrcode) ==
+		ERRCODE_TO_CATEGORY(ERRCODE_OPERATOR_INTERVENTION))
+		ReThrowError(error);
+	look->problem = error->message;
+}
+
+/* Add the row of one rule. */
+static void
+list_rule(LookedAt *look, const char *base, bool fires_now,
+		  ReturnSetInfo *result)
+{
+	const Rule *rule = &look->row->rule;
+	Datum		values[8] = {0};
+	bool		nulls[8] = {false};
+
+	find_problem(look);
+	values[0] = CStringGetTextDatum(base);
+	values[1] = CStringGetTextDatum(look->row->name);
+	nulls[2] = rule->field == NULL;
+	if (rule->field != NULL)
+		values[2] = CStringGetTextDatum(rule->field);
+	nulls[3] = look->row->broken;
+	if (!look->row->broken)
+		values[3] = CStringGetTextDatum(chatroom_rule_kind(rule->kind)->name);
+	nulls[4] = look->params == NULL;
+	values[4] = JsonbPGetDatum(look->params);
+	nulls[5] = rule->message == NULL;
+	if (rule->message != NULL)
+		values[5] = CStringGetTextDatum(rule->message);
+	values[6] = BoolGetDatum(!look->row->broken &&
+							 (!RuleKindFires(rule->kind) || fires_now));
+	nulls[7] = look->problem == NULL;
+	if (look->problem != NULL)
+		values[7] = CStringGetTextDatum(look->problem);
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+/* Order rules as they are checked: by column, kind, and name. */
+static int
+compare_rows(const ListCell *a, const ListCell *b)
+{
+	const RuleRow *left = lfirst(a);
+	const RuleRow *right = lfirst(b);
+	int			result = left->rule.columns[0] - right->rule.columns[0];
+
+	if (result == 0)
+		result = (int) left->rule.kind - (int) right->rule.kind;
+	return result != 0 ? result : strcmp(left->name, right->name);
+}
+
 /* Add the rows of one relation's rules. */
 static void
 list_relation_rules(Oid relid, ReturnSetInfo *result)
 {
 	Relation	relation = try_relation_open(relid, AccessShareLock);
-	TriggerRow *trigger;
-	RuleSet    *rules;
+	bool		fires_now;
+	List	   *rows;
 	char	   *base;
+	ListCell   *lc;
 
 	if (relation == NULL)
 		return;
 	base = chatroom_relation_base(relid);
-	trigger = find_validate(relid);
-	rules = chatroom_rules(relation);
-	for (int i = 0; i < rules->nrules; i++)
+	fires_now = fires(find_validate(relid));
+	rows = chatroom_relation_rules(relid, true);
+	list_sort(rows, compare_rows);
+	foreach(lc, rows)
 	{
-		const Rule *rule = &rules->rules[i];
-		const char *problem = rule->code->problem;
-		Datum		values[8] = {0};
-		bool		nulls[8] = {false};
+		LookedAt	look = {relation, lfirst(lc)};
 
-		if (rule->relid != relid)
-			continue;
-		values[0] = CStringGetTextDatum(base);
-		values[1] = CStringGetTextDatum(rule->name);
-		values[2] = CStringGetTextDatum(rule->field);
-		values[3] = CStringGetTextDatum(chatroom_rule_kind(rule->kind)->name);
-		values[4] = JsonbPGetDatum(rule->params);
-		nulls[5] = rule->message == NULL;
-		if (rule->message != NULL)
-			values[5] = CStringGetTextDatum(rule->message);
-		values[6] = BoolGetDatum(!RuleKindFires(rule->kind) ||
-								 fires(trigger));
-		nulls[7] = problem == NULL;
-		if (problem != NULL)
-			values[7] = CStringGetTextDatum(problem);
-		tuplestore_putvalues(result->setResult, result->setDesc, values,
-							 nulls);
+		CHECK_FOR_INTERRUPTS();
+		list_rule(&look, base, fires_now, result);
 	}
 	relation_close(relation, AccessShareLock);
 }

@@ -12,7 +12,9 @@
  * below it, holds rows against the rules of its relation and of all above.
  *
  * What rules of a relation are compiled to is kept in this process until a
- * relcache invalidation of a relation that it was made from.  A set outdated
+ * relcache invalidation of a relation that it was made from.  Compiling runs
+ * code of users', as input functions of their types: it is for sessions that
+ * use the table.  Who only looks at rules compiles an outline.  A set outdated
  * while it is in use stays in memory until the transaction ends, as lookups
  * and expressions may run any code.
  *
@@ -26,6 +28,7 @@
 #include "base/compat.h"
 #include "base/hash.h"
 #include "base/invalidation.h"
+#include "base/table.h"
 #include "catalog/pg_index.h"
 #include "commands/trigger.h"
 #include "nodes/nodeFuncs.h"
@@ -53,8 +56,8 @@ static HTAB *rule_sets = NULL;
 
 /* ------------------------------------------------------------ the catalog */
 
-/* Parameters as they were given: with what stands elsewhere in the holder. */
-static Jsonb *
+/* Parameters' text: with what stands elsewhere in the holder. */
+static char *
 full_params(const TriggerRow *trigger, RuleKind kind)
 {
 	char	   *text = trigger->args[1];
@@ -83,8 +86,17 @@ full_params(const TriggerRow *trigger, RuleKind kind)
 		appendStringInfoChar(&buf, '}');
 		text = buf.data;
 	}
+	return text;
+}
+
+/* The parameters of a row that was read; see rulecode.h. */
+Jsonb *
+chatroom_row_params(const RuleRow *row)
+{
+	if (row->params == NULL)
+		return row->rule.params;
 	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in,
-											  CStringGetDatum(text)));
+											  CStringGetDatum(row->params)));
 }
 
 /* Read a rule from its holder; false where that is not of our making. */
@@ -98,6 +110,7 @@ read_rule(const TriggerRow *trigger, RuleRow *row)
 	row->name = trigger->name;
 	rule->name = trigger->name;
 	rule->relid = trigger->relid;
+	rule->field = trigger->nargs > 3 ? trigger->args[3] : NULL;
 	if (trigger->nargs < 2 || trigger->ncolumns > INDEX_MAX_KEYS)
 		return false;
 	for (RuleKind kind = RULE_REQUIRED; kind <= RULE_OPTIMISTIC_LOCK; kind++)
@@ -112,22 +125,20 @@ read_rule(const TriggerRow *trigger, RuleRow *row)
 		rule->columns[i] = trigger->columns[i];
 	if (trigger->nargs > 2 && trigger->args[2][0] != '\0')
 		rule->message = trigger->args[2];
-	if (trigger->nargs > 3)
-		rule->field = trigger->args[3];
-	else if (rule->ncolumns > 0)
+	if (rule->field == NULL && rule->ncolumns > 0)
 		rule->field = get_attname(trigger->relid, rule->columns[0], false);
 	if (!known || rule->field == NULL ||
 		(rule->ncolumns == 0 && chatroom_rule_kind(rule->kind)->needs_column))
 		return false;
-	rule->params = full_params(trigger, rule->kind);
+	row->params = full_params(trigger, rule->kind);
 	if (rule->kind == RULE_CHECK)
 		row->condition = trigger->qual ? stringToNode(trigger->qual) : NULL;
 	return rule->kind != RULE_CHECK || row->condition != NULL;
 }
 
-/* The rules that a relation itself has, as RuleRow. */
+/* The rules that a relation itself has, as RuleRow; see rulecode.h. */
 List *
-chatroom_relation_rules(Oid relid)
+chatroom_relation_rules(Oid relid, bool broken)
 {
 	Oid			function = chatroom_trigger_function("rule");
 	List	   *rows = NIL;
@@ -143,7 +154,8 @@ chatroom_relation_rules(Oid relid)
 		if (trigger->function != function || OidIsValid(trigger->parentid))
 			continue;
 		row = palloc0(sizeof(RuleRow));
-		if (read_rule(trigger, row))
+		row->broken = !read_rule(trigger, row);
+		if (broken || !row->broken)
 			rows = lappend(rows, row);
 	}
 	return rows;
@@ -316,8 +328,14 @@ compile_assoc(Rule *rule, Relation relation, const AttrNumber *columns,
 	for (int i = 0; i < key->n; i++)
 	{
 		code->keys[i] = map_column(map, key->columns[i]);
-		if (key->referenced == rule->relid)
-			code->same[i] = map_column(map, key->keys[i]);
+		if (key->referenced != rule->relid)
+			continue;
+		code->same[i] = map_column(map, key->keys[i]);
+		code->collations[i] =
+			TupleDescAttr(RelationGetDescr(relation),
+						  code->same[i] - 1)->attcollation;
+		fmgr_info_cxt(get_opcode(key->operators[i]), &code->equals[i],
+					  CurrentMemoryContext);
 	}
 	code->lookup = chatroom_make_key_lookup(key);
 }
@@ -326,16 +344,19 @@ compile_assoc(Rule *rule, Relation relation, const AttrNumber *columns,
 static char *
 others_query(const char *query, const ForeignKey *key)
 {
+	TableInfo  *table = chatroom_open_table(key->referenced);
 	StringInfoData buf;
 
 	initStringInfo(&buf);
 	appendStringInfo(&buf, "%s AND NOT (", query);
 	for (int i = 0; i < key->n; i++)
-		appendStringInfo(&buf, "%st.%s OPERATOR(pg_catalog.=) $%d",
-						 i > 0 ? " AND " : "",
-						 quote_identifier(get_attname(key->referenced,
-													  key->keys[i], false)),
+	{
+		const TableColumn *column = &table->columns[key->keys[i] - 1];
+
+		appendStringInfo(&buf, "%st.%s %s $%d", i > 0 ? " AND " : "",
+						 column->quoted, chatroom_equality(table, column),
 						 i + 1);
+	}
 	appendStringInfoChar(&buf, ')');
 	return buf.data;
 }
@@ -386,13 +407,15 @@ compile_no_assoc(Rule *rule, Relation relation, const AttrMap *map,
 
 /* Compile a rule for rows of a relation. */
 static void
-compile_rule(Rule *rule, Relation relation, Node *condition, List **relations)
+compile_rule(Rule *rule, Relation relation, Node *condition, List **relations,
+			 bool outline)
 {
 	AttrNumber	columns[INDEX_MAX_KEYS];
 	AttrMap    *map = NULL;
 	RuleCode   *code = palloc0(sizeof(RuleCode));
 
 	rule->code = code;
+	code->outline = outline;
 	code->order = rule->columns[0];
 	memcpy(columns, rule->columns, sizeof(columns));
 	if (rule->relid != RelationGetRelid(relation))
@@ -488,9 +511,75 @@ finish_set(RuleSet *rules)
 	}
 }
 
+/* Raise what a stored rule could not be compiled for, with its name. */
+static void
+raise_broken_rule(const Rule *rule, const ErrorData *error)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("rule \"%s\" of table \"%s\" can't be applied: %s",
+					rule->name, get_rel_name(rule->relid), error->message),
+			 errhint("Drop it with chatroom.drop_rule(), and add it again as it is to be.")));
+}
+
+/* Is an error one of a rule's, and not of the circumstances? */
+static bool
+is_rules_error(int sqlerrcode)
+{
+	static const int categories[] = {
+		ERRCODE_DATA_EXCEPTION, ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION,
+		ERRCODE_SYNTAX_ERROR, ERRCODE_FEATURE_NOT_SUPPORTED
+	};
+	int			category = ERRCODE_TO_CATEGORY(sqlerrcode);
+
+	for (int i = 0; i < lengthof(categories); i++)
+		if (category == ERRCODE_TO_CATEGORY(categories[i]))
+			return true;
+	return false;
+}
+
+/* Read a rule's parameters, and compile it. */
+static void
+read_and_compile(const RuleRow *row, Rule *rule, Relation relation,
+				 List **relations, bool outline)
+{
+	rule->params =
+		DatumGetJsonbPCopy(JsonbPGetDatum(chatroom_row_params(row)));
+	compile_rule(rule, relation, row->condition, relations, outline);
+}
+
+/*
+ * The same for a stored rule.  What a type can't read any more was not the
+ * writer's fault: the error says whose it was, and how to go on.
+ */
+static void
+compile_stored(const RuleRow *row, Rule *rule, Relation relation,
+			   List **relations, bool outline)
+{
+	MemoryContext caller = CurrentMemoryContext;
+
+	PG_TRY();
+	{
+		read_and_compile(row, rule, relation, relations, outline);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(caller);
+		error = CopyErrorData();
+		if (!is_rules_error(error->sqlerrcode))
+			PG_RE_THROW();
+		FlushErrorState();
+		raise_broken_rule(rule, error);
+	}
+	PG_END_TRY();
+}
+
 /* Make a set of some rules. */
 RuleSet *
-chatroom_make_rules(Relation relation, List *rows, List **relations)
+chatroom_make_rules(Relation relation, List *rows, List **relations,
+					RulePurpose purpose)
 {
 	RuleSet    *rules = palloc0(sizeof(RuleSet));
 	ListCell   *lc;
@@ -509,8 +598,12 @@ chatroom_make_rules(Relation relation, List *rows, List **relations)
 		rule->name = pstrdup(rule->name);
 		rule->field = pstrdup(rule->field);
 		rule->message = rule->message ? pstrdup(rule->message) : NULL;
-		rule->params = DatumGetJsonbPCopy(JsonbPGetDatum(rule->params));
-		compile_rule(rule, relation, row->condition, relations);
+		if (purpose == RULES_STORED || purpose == RULES_ALTERED)
+			compile_stored(row, rule, relation, relations,
+						   purpose == RULES_ALTERED);
+		else
+			read_and_compile(row, rule, relation, relations,
+							 purpose == RULES_OUTLINE);
 	}
 	qsort(rules->rules, rules->nrules, sizeof(Rule), compare_rules);
 	finish_set(rules);
@@ -573,10 +666,11 @@ make_set(Relation relation)
 	ListCell   *lc;
 
 	foreach(lc, relations)
-		rows = list_concat(rows, chatroom_relation_rules(lfirst_oid(lc)));
+		rows = list_concat(rows, chatroom_relation_rules(lfirst_oid(lc),
+														 false));
 
 	MemoryContextSwitchTo(context);
-	rules = chatroom_make_rules(relation, rows, &relations);
+	rules = chatroom_make_rules(relation, rows, &relations, RULES_STORED);
 	rules->code->relations = palloc(sizeof(Oid) * list_length(relations));
 	foreach(lc, relations)
 		rules->code->relations[rules->code->nrelations++] = lfirst_oid(lc);

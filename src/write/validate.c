@@ -888,14 +888,13 @@ refers_to_itself(const RuleCode *code, const RuleInput *input)
 	for (int i = 0; i < code->nkeys; i++)
 	{
 		AttrNumber	same = code->same[i];
-		Form_pg_attribute attribute;
+		int			index = code->keys[i] - 1;
 
-		if (same == 0 || input->nulls[same - 1])
-			return false;
-		attribute = TupleDescAttr(input->tupdesc, same - 1);
-		if (!datum_image_eq(input->values[same - 1],
-							input->values[code->keys[i] - 1],
-							attribute->attbyval, attribute->attlen))
+		if (same == 0 || input->nulls[same - 1] || input->nulls[index] ||
+			!DatumGetBool(FunctionCall2Coll((FmgrInfo *) &code->equals[i],
+											code->collations[i],
+											input->values[same - 1],
+											input->values[index])))
 			return false;
 	}
 	return true;

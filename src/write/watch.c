@@ -25,6 +25,7 @@
 #include "base/distributed.h"
 #include "base/memory.h"
 #include "base/owner.h"
+#include "base/values.h"
 #include "catalog/catalog.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
@@ -301,7 +302,7 @@ when_text(Oid relid, const char *condition)
 {
 	Node	   *expr = chatroom_parse_condition(relid, condition,
 												"condition of a watch");
-	int			nest_level = chatroom_pin_search_path();
+	int			nest_level = chatroom_fix_settings();
 	char	   *text;
 
 	text = chatroom_condition_text(relid, expr, 1, true);
@@ -320,7 +321,7 @@ same_condition(const WatchInfo *watch, const char *condition)
 
 	if (watch->condition == NULL || condition == NULL)
 		return watch->condition == NULL && condition == NULL;
-	nest_level = chatroom_pin_search_path();
+	nest_level = chatroom_fix_settings();
 	text = chatroom_condition_text(watch->relid, watch->condition,
 								   PRS2_NEW_VARNO, true);
 	AtEOXact_GUC(true, nest_level);
