@@ -73,7 +73,6 @@ extern int	tail_topics(const Options *options);
 extern int	show_status(const Options *options);
 
 /* text.c: memory, time, signals, and text that is safe to print. */
-extern void end_program(int status) __attribute__((noreturn));
 extern void die(const char *format, ...)
 	__attribute__((format(printf, 1, 2), noreturn));
 extern void complain(const char *format, ...)

@@ -93,7 +93,7 @@ static void
 hint(void)
 {
 	fputs("Try \"chatroom --help\" for more information.\n", stderr);
-	end_program(EXIT_TROUBLE);
+	exit(EXIT_TROUBLE);
 }
 
 /* Whose option is it? */
@@ -213,14 +213,14 @@ read_options(Options *options, int argc, char **argv)
 		if (code == 'V')
 		{
 			printf("chatroom %s\n", CHATROOM_VERSION);
-			end_program(EXIT_GOOD);
+			exit(EXIT_GOOD);
 		}
 		/* getopt_long answers '?' also when it has complained */
 		if (code == OPTION_HELP ||
 			(code == '?' && strcmp(argv[optind - 1], "-?") == 0))
 		{
 			fputs(USAGE, stdout);
-			end_program(EXIT_GOOD);
+			exit(EXIT_GOOD);
 		}
 		if (code == '?')
 			hint();
@@ -276,10 +276,10 @@ main(int argc, char **argv)
 	switch (command)
 	{
 		case JOIN:
-			end_program(join_room(&options));
+			return join_room(&options);
 		case TAIL:
-			end_program(tail_topics(&options));
+			return tail_topics(&options);
 		default:
-			end_program(show_status(&options));
+			return show_status(&options);
 	}
 }

@@ -129,8 +129,8 @@ flush(void)
 	if (fflush(stdout) != 0 || ferror(stdout))
 	{
 		if (errno == EPIPE)
-			end_program(EXIT_GOOD);
-		end_program(EXIT_TROUBLE);
+			exit(EXIT_GOOD);
+		exit(EXIT_TROUBLE);
 	}
 }
 
@@ -493,7 +493,7 @@ screen_open(const char *name)
 	prompt = make_prompt();
 	rl_callback_handler_install(prompt, take_edited);
 	free(prompt);
-	at_quick_exit(screen_close);
+	atexit(screen_close);
 }
 
 /* Give the terminal back. */

@@ -57,18 +57,6 @@ complain(const char *format, ...)
 	va_end(args);
 }
 
-/*
- * End.  The handlers that libraries have for exit() take away what a thread
- * which is still connecting may be using, Kerberos' locks for one: so they
- * don't run.
- */
-void
-end_program(int status)
-{
-	fflush(NULL);
-	quick_exit(status);
-}
-
 /* Say what is wrong, and end. */
 void
 die(const char *format, ...)
@@ -78,7 +66,7 @@ die(const char *format, ...)
 	va_start(args, format);
 	print_message(format, args);
 	va_end(args);
-	end_program(EXIT_TROUBLE);
+	exit(EXIT_TROUBLE);
 }
 
 /* Memory that was asked for. */
@@ -88,7 +76,7 @@ need(void *memory)
 	if (memory == NULL)
 	{
 		fputs("chatroom: out of memory\n", stderr);
-		end_program(EXIT_TROUBLE);
+		exit(EXIT_TROUBLE);
 	}
 	return memory;
 }

@@ -129,10 +129,24 @@ COMMENT ON FUNCTION chatroom.on_drop() IS
 	'event trigger: dropping a watched table resets its topics';
 REVOKE ALL ON FUNCTION chatroom.on_drop() FROM PUBLIC;
 
+CREATE FUNCTION chatroom.on_alter() RETURNS event_trigger
+	LANGUAGE c PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'chatroom_on_alter';
+COMMENT ON FUNCTION chatroom.on_alter() IS
+	'event trigger: lets columns of rules, watches and associations be changed';
+REVOKE ALL ON FUNCTION chatroom.on_alter() FROM PUBLIC;
+
+CREATE EVENT TRIGGER chatroom_alter ON ddl_command_start
+	WHEN TAG IN ('ALTER TABLE', 'ALTER FOREIGN TABLE')
+	EXECUTE FUNCTION chatroom.on_alter();
+COMMENT ON EVENT TRIGGER chatroom_alter IS
+	'lets columns of rules, watches and associations be changed';
+ALTER EVENT TRIGGER chatroom_alter ENABLE ALWAYS;
+
 CREATE EVENT TRIGGER chatroom_ddl ON ddl_command_end
-	WHEN TAG IN ('ALTER TABLE', 'CREATE TABLE', 'CREATE TRIGGER',
-		'CREATE POLICY', 'ALTER POLICY', 'ALTER SCHEMA', 'REVOKE',
-		'DROP OWNED')
+	WHEN TAG IN ('ALTER TABLE', 'ALTER FOREIGN TABLE', 'ALTER TYPE',
+		'CREATE TABLE', 'CREATE TRIGGER', 'CREATE POLICY', 'ALTER POLICY',
+		'ALTER SCHEMA', 'REVOKE', 'DROP OWNED')
 	EXECUTE FUNCTION chatroom.on_ddl();
 COMMENT ON EVENT TRIGGER chatroom_ddl IS
 	'DDL on a watched table resets its topics';

@@ -2,7 +2,7 @@
 
 -- A procedure, because it ends its transaction before it sleeps; not SECURITY
 -- DEFINER and without SET, because both would forbid that.
-CREATE PROCEDURE chatroom.wait(topics text[], since text DEFAULT NULL,
+CREATE PROCEDURE chatroom.wait(topics text[], since text,
 							   timeout interval DEFAULT '10s',
 							   max_events integer DEFAULT 1000,
 							   INOUT answer json DEFAULT NULL,

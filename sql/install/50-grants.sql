@@ -23,6 +23,9 @@ COMMENT ON COLUMN chatroom.topic_grant.privileges IS
 -- Topics' names may be private: the view shows to each role what is its own.
 REVOKE ALL ON chatroom.topic_grant FROM PUBLIC;
 
+-- Who owns the database says who may use topics, and dumps that.
+GRANT SELECT ON chatroom.topic_grant TO pg_database_owner;
+
 -- Dumps carry the roles' names; of roles that were dropped there is none.
 SELECT pg_catalog.pg_extension_config_dump('chatroom.topic_grant',
 	'WHERE role = 0 OR role IN (SELECT oid FROM pg_catalog.pg_roles)');

@@ -12,8 +12,9 @@
  * - Holders: triggers of chatroom.watch_option, which does nothing, created
  *	 and disabled.  Their arguments are their kind and the label.  A list of
  *	 columns is the UPDATE OF of a holder, the condition is the WHEN of one: so
- *	 they follow renames and dumps.  A column dropped with CASCADE takes
- *	 its holder along; the main trigger's arguments tell that it existed, and
+ *	 they follow renames and dumps.  A column that is dropped goes from such
+ *	 a list (write/altered.c); one of the condition, with CASCADE, takes the
+ *	 holder along; the main trigger's arguments tell that it existed, and
  *	 then the watch is broken: it shows keys only, never more than asked for.
  * - TRUNCATE triggers, of chatroom.emit_truncate with the label, on the
  *	 relation and all below it.

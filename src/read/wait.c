@@ -44,10 +44,8 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "read/wait.h"
-#include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/proc.h"
-#include "tcop/tcopprot.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
@@ -277,18 +275,6 @@ look(WaitCall *call)
 	return done || last;
 }
 
-/*
- * The client is gone: end the session as when it goes between two statements.
- * Clients of a feed end in a wait, so that is no trouble to tell in the log.
- */
-static void
-leave_quietly(void)
-{
-	whereToSendOutput = DestNone;
-	pgStatSessionEndCause = DISCONNECT_CLIENT_EOF;
-	proc_exit(0);
-}
-
 /* Sleep until woken, or the client is gone. */
 static void
 sleep_until_woken(int64 timeout)
@@ -312,7 +298,10 @@ sleep_until_woken(int64 timeout)
 					 errmsg("terminating connection due to unexpected "
 							"postmaster exit")));
 		if (event.events & WL_SOCKET_CLOSED)
-			leave_quietly();
+		{
+			ClientConnectionLost = true;
+			InterruptPending = true;
+		}
 	}
 	else
 		(void) WaitLatch(MyLatch,

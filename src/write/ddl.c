@@ -50,6 +50,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
+#include "write/altered.h"
 #include "write/emit.h"
 #include "write/rules.h"
 #include "write/tree.h"
@@ -79,8 +80,18 @@ CHATROOM_FUNCTION(chatroom_on_drop);
 static bool
 function_in_use(Oid function, Snapshot snapshot)
 {
-	return chatroom_dependents(ProcedureRelationId, function,
-							   TriggerRelationId, snapshot) != NIL;
+	return OidIsValid(function) &&
+		chatroom_dependents(ProcedureRelationId, function,
+							TriggerRelationId, snapshot) != NIL;
+}
+
+/* Are there holders of anything? */
+bool
+chatroom_anything_held(void)
+{
+	return function_in_use(chatroom_trigger_function("rule"), NULL) ||
+		function_in_use(chatroom_trigger_function("watch_option"), NULL) ||
+		function_in_use(chatroom_trigger_function("assoc_option"), NULL);
 }
 
 /* A snapshot as before this transaction; to be unregistered. */
@@ -94,18 +105,17 @@ snapshot_before(void)
 	return snapshot;
 }
 
-/* Is, or was, anything watched, or has anything rules? */
+/* Is, or was, anything watched, or has anything rules or associations? */
 static bool
 anything_to_follow(void)
 {
 	Oid			emit = chatroom_trigger_function("emit");
-	Oid			rule = chatroom_trigger_function("rule");
 	Snapshot	before;
 	bool		found;
 
 	if (!OidIsValid(emit))
 		return false;
-	if (function_in_use(emit, NULL) || function_in_use(rule, NULL))
+	if (function_in_use(emit, NULL) || chatroom_anything_held())
 		return true;
 	before = snapshot_before();
 	found = function_in_use(emit, before);
@@ -427,6 +437,9 @@ settle_changed(Node *statement, Oid relid)
 				chatroom_settle_tree(relid);
 				chatroom_settle_rules(relid);
 				break;
+			case AT_EnableTrig:
+			case AT_EnableAlwaysTrig:
+			case AT_EnableReplicaTrig:
 			case AT_EnableTrigAll:
 			case AT_EnableTrigUser:
 				chatroom_disable_holders(relid);
@@ -482,6 +495,7 @@ handle_ddl(DdlWork *work, Node *statement)
 		else if (object->classid == NamespaceRelationId)
 			add_schema(work, object->objid);
 	}
+	chatroom_follow_enum(statement);
 	log_resets(work, RESET_REASON_DDL);
 }
 
@@ -492,7 +506,8 @@ handle_drop(DdlWork *work, Node *statement)
 	List	   *objects =
 		ddl_objects("SELECT classid, objid "
 					"FROM pg_catalog.pg_event_trigger_dropped_objects() "
-					"WHERE object_type IN ('trigger', 'policy')");
+					"WHERE object_type OPERATOR(pg_catalog.=) 'trigger' "
+					"OR object_type OPERATOR(pg_catalog.=) 'policy'");
 	ListCell   *lc;
 
 	foreach(lc, objects)
@@ -587,6 +602,9 @@ chatroom_on_ddl(PG_FUNCTION_ARGS)
 {
 	EventTriggerData *data = event_trigger_data(fcinfo, "on_ddl");
 
+	/* what can't be put up again must not be lost: it fails the command */
+	if (!chatroom_changing_triggers)
+		chatroom_finish_alter(data->parsetree);
 	if (!chatroom_changing_triggers && !is_harmless_command(data->parsetree) &&
 		anything_to_follow())
 		run_handler(handle_ddl, data->parsetree);

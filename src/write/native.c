@@ -20,7 +20,6 @@
 #include "access/table.h"
 #include "base/columns.h"
 #include "base/compat.h"
-#include "base/owner.h"
 #include "base/table.h"
 #include "base/values.h"
 #include "catalog/index.h"

@@ -23,7 +23,6 @@
 #include "base/arguments.h"
 #include "base/compat.h"
 #include "base/distributed.h"
-#include "base/owner.h"
 #include "base/spi.h"
 #include "base/subtransaction.h"
 #include "base/values.h"

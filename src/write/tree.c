@@ -20,6 +20,7 @@
 #include "base/compat.h"
 #include "base/owner.h"
 #include "base/spi.h"
+#include "base/values.h"
 #include "base/watches.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
@@ -75,7 +76,7 @@ execute_ddl(void *arg)
 void
 chatroom_run_ddl(const char *sql, Oid as_owner_of)
 {
-	int			nest_level = chatroom_pin_search_path();
+	int			nest_level = chatroom_fix_settings();
 	bool		was_changing = chatroom_changing_triggers;
 
 	/* NOTICEs of the details are not the caller's business */
@@ -241,12 +242,13 @@ create_wanted(Oid relid, const Wanted *want)
 		set_always(relid, name, true);
 }
 
-/* Disable the holders again that an ENABLE TRIGGER USER or ALL enabled. */
+/* Disable the holders again that an ENABLE TRIGGER enabled. */
 void
 chatroom_disable_holders(Oid relid)
 {
 	Oid			watch_option = chatroom_trigger_function("watch_option");
 	Oid			rule = chatroom_trigger_function("rule");
+	Oid			assoc_option = chatroom_trigger_function("assoc_option");
 	ListCell   *lc;
 
 	foreach(lc, chatroom_relation_triggers(relid))
@@ -254,7 +256,8 @@ chatroom_disable_holders(Oid relid)
 		TriggerRow *trigger = lfirst(lc);
 
 		if ((trigger->function == watch_option ||
-			 trigger->function == rule) &&
+			 trigger->function == rule ||
+			 trigger->function == assoc_option) &&
 			trigger->enabled != TRIGGER_DISABLED)
 			chatroom_run_ddl(psprintf("ALTER TABLE %s DISABLE TRIGGER %s",
 									  chatroom_quote_relation(relid),

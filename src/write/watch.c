@@ -24,7 +24,6 @@
 #include "base/compat.h"
 #include "base/distributed.h"
 #include "base/memory.h"
-#include "base/owner.h"
 #include "base/values.h"
 #include "catalog/catalog.h"
 #include "catalog/namespace.h"

@@ -205,16 +205,13 @@ SELECT try($$ INSERT INTO things VALUES (1, 'x', 'b', 2) $$);
 -- other rules of the same relation are noticed at once
 SELECT chatroom.drop_rule('things', 'things_text_length');
 SELECT try($$ INSERT INTO things VALUES (3, 'x', 'b', 2) $$);
--- a dropped column: only with CASCADE, and with it go its rules
-SELECT try('ALTER TABLE things DROP c');
-SET client_min_messages = error;
-ALTER TABLE things DROP "Text" CASCADE;
-SET client_min_messages = warning;
+-- with a dropped column go its rules
+ALTER TABLE things DROP "Text";
 SELECT name FROM chatroom.rules;
 SELECT try($$ INSERT INTO things VALUES (4, 'b', 1) $$);
--- a column with rules keeps its type until they are dropped
+-- a column with rules can get another type
 SELECT chatroom.add_rule('things', 'bee', 'required');
-SELECT rtrim(try('ALTER TABLE things ALTER bee TYPE varchar'), '.');
+SELECT try('ALTER TABLE things ALTER bee TYPE varchar');
 -- disabled, and enabled again
 ALTER TABLE things DISABLE TRIGGER USER;
 SELECT name, enabled FROM chatroom.rules;

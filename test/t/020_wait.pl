@@ -2,9 +2,7 @@
 use strict;
 use warnings;
 use Chatroom::Test;
-use IPC::Run;
 use JSON::PP;
-use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time);
 
@@ -241,25 +239,6 @@ $node->safe_psql('postgres', "INSERT INTO secret VALUES (2, 'reader')");
 $answer = decode_json($reader->answer);
 is_deeply([ map { $_->{key}{id} } @{ $answer->{events} } ],
 	[2], 'an event that is withheld does not end the wait');
-
-# ------------------------------------------------------------- the client ends
-
-my $log_end = -s $node->logfile;
-my $leaver = IPC::Run::start(
-	[ 'psql', '-XqAt', '-d', $node->connstr('postgres'), '-c',
-		"CALL chatroom.wait('{public.log}', NULL, '5min')" ],
-	'<', \undef, '>', \my $heard, '2>', \my $complaint);
-waiting($node, 1);
-$leaver->kill_kill(grace => 0);
-waiting($node, 0);
-unlike(
-	PostgreSQL::Test::Utils::slurp_file($node->logfile, $log_end),
-	qr/connection to client lost/,
-	'a client that goes while its call sleeps is no trouble for the log');
-
-my ($ret, $rows, $said) =
-  $node->psql('postgres', "SELECT chatroom.wait('{public.log}')");
-like($said, qr/use CALL/, 'who takes it for a function is told to use CALL');
 
 # ------------------------------------------------------------- the tailer ends
 

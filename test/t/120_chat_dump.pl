@@ -163,5 +163,16 @@ $node->command_ok([ @psql, '-d', $bare, '-f', $file ], 'and restored where it is
 $node->safe_psql($bare, 'SET ROLE owner; SELECT chatroom.migrate()');
 works('dumped without', $bare);
 
+# The database's owner, who is no superuser, dumps all of it.
+$node->safe_psql('postgres', 'CREATE DATABASE owned OWNER owner');
+$node->safe_psql('owned',    'CREATE EXTENSION chatroom');
+my $owner = $node->connstr('owned') . ' user=owner';
+command_ok([ 'pg_dump', '-f', "$file.plain", $owner ], 'an owner dumps a database with the extension');
+$node->safe_psql('owned', q{SET SESSION AUTHORIZATION owner;
+	SELECT chatroom.migrate(), chatroom.grant_topic('garden', 'public', '{sync}')});
+command_ok([ 'pg_dump', '--enable-row-security', '-f', "$file.owned", $owner ],
+	'an owner dumps a database with chat tables');
+like(slurp_file("$file.owned"), qr/^garden\t/m, 'grants of topics are in it');
+
 $node->stop;
 done_testing();

@@ -197,25 +197,6 @@ is(decode_json($line)->{table}, 'public.others', 'several topics');
 is($pipe_status, 0, 'it ends when nobody reads any more, without an event');
 is($shell_err, '', 'and has nothing to complain of');
 
-# While a thread connects, Kerberos' library may be in use; its exit handlers
-# must not run then. One of ours tells whether such handlers run.
-{
-	my $library = "$dir/handler.so";
-	my $code = '__attribute__((destructor)) static void ended(void)'
-	  . '{ __builtin_printf("a handler ran\n"); }';
-
-	IPC::Run::run([ 'cc', '-shared', '-fPIC', '-o', $library, '-xc', '-' ],
-		'<', \$code) or die 'cc failed';
-	local $ENV{LD_PRELOAD} = $library;
-	foreach my $args ([ 'status', '-h', 'nosuch.invalid' ], ['--version'])
-	{
-		my ($out, $err) = ('', '');
-
-		IPC::Run::run([ 'chatroom', @$args ], '<', \undef, '>', \$out, '2>', \$err);
-		unlike($out, qr/a handler ran/, "chatroom $args->[0] ends without exit handlers");
-	}
-}
-
 # What the role may not see.
 $node->safe_psql('postgres', 'CREATE ROLE reader LOGIN');
 ($status, $out, $err) =
