@@ -3,8 +3,8 @@
  * waiters.c
  *	  Sessions that sleep until something happens to their topics.
  *
- * See waiters.h for the protocol.  No locks: a slot is written by its own
- * process alone.
+ * See waiters.h for the protocol.  No locks: a slot and its bit are written by
+ * their own process alone.
  *
  *-------------------------------------------------------------------------
  */
@@ -13,38 +13,46 @@
 #include "base/compat.h"
 #include "cache/waiters.h"
 #include "miscadmin.h"
+#include "port/pg_bitutils.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/proc.h"
 
-typedef struct WaiterSlot
-{
-	pg_atomic_uint32 active;
-	TopicBits	bits;			/* written by the waiter before active */
-} WaiterSlot;
-
 /* The cache where this process is registered, for its exit. */
 static Cache *registered_in = NULL;
 
-static inline WaiterSlot *
-waiter_slots(Cache *cache)
+/* Which processes wait: one bit each. */
+static inline pg_atomic_uint64 *
+active_words(Cache *cache)
 {
-	return (WaiterSlot *) ((char *) cache + cache->waiters_offset);
+	return (pg_atomic_uint64 *) ((char *) cache + cache->waiters_offset);
+}
+
+static inline uint32
+active_count(uint32 nwaiters)
+{
+	return (nwaiters + 63) / 64;
+}
+
+/* What for; written by the waiter, before its bit is set. */
+static inline TopicBits *
+waiter_bits(Cache *cache)
+{
+	return (TopicBits *) (active_words(cache) + active_count(cache->nwaiters));
 }
 
 Size
 chatroom_waiters_bytes(uint32 nwaiters)
 {
-	return (Size) nwaiters * sizeof(WaiterSlot);
+	return (Size) nwaiters * sizeof(TopicBits) +
+		active_count(nwaiters) * sizeof(pg_atomic_uint64);
 }
 
 void
 chatroom_waiters_init(Cache *cache)
 {
-	WaiterSlot *slots = waiter_slots(cache);
-
-	for (uint32 i = 0; i < cache->nwaiters; i++)
-		pg_atomic_init_u32(&slots[i].active, 0);
+	for (uint32 i = 0; i < active_count(cache->nwaiters); i++)
+		pg_atomic_init_u64(&active_words(cache)[i], 0);
 }
 
 /* At exit, also by FATAL: leave no slot behind. */
@@ -59,7 +67,7 @@ bool
 chatroom_waiter_register(Cache *cache, const TopicBits *bits, uint32 limit)
 {
 	static bool exit_registered = false;
-	WaiterSlot *slot = &waiter_slots(cache)[ChatroomMyProcNumber()];
+	uint32		me = ChatroomMyProcNumber();
 
 	if (pg_atomic_fetch_add_u32(&cache->waiting, 1) >= limit)
 	{
@@ -72,10 +80,10 @@ chatroom_waiter_register(Cache *cache, const TopicBits *bits, uint32 limit)
 		exit_registered = true;
 	}
 	registered_in = cache;
-	slot->bits = *bits;
-	pg_write_barrier();
-	pg_atomic_write_u32(&slot->active, 1);
-	pg_memory_barrier();
+	waiter_bits(cache)[me] = *bits;
+	/* a barrier, for what was written before and what is read after */
+	pg_atomic_fetch_or_u64(&active_words(cache)[me / 64],
+						   UINT64CONST(1) << (me % 64));
 	return true;
 }
 
@@ -83,37 +91,44 @@ chatroom_waiter_register(Cache *cache, const TopicBits *bits, uint32 limit)
 void
 chatroom_waiter_unregister(void)
 {
-	WaiterSlot *slot;
+	uint32		me = ChatroomMyProcNumber();
 
 	if (registered_in == NULL)
 		return;
-	slot = &waiter_slots(registered_in)[ChatroomMyProcNumber()];
-	pg_atomic_write_u32(&slot->active, 0);
+	pg_atomic_fetch_and_u64(&active_words(registered_in)[me / 64],
+							~(UINT64CONST(1) << (me % 64)));
 	pg_atomic_fetch_sub_u32(&registered_in->waiting, 1);
 	registered_in = NULL;
 }
 
-/* Wake those who wait for any of the topics published. */
+/*
+ * Wake those who wait for any of the topics published.  All words are looked
+ * at: a count of those who wait, read before, would be used up by others who
+ * register meanwhile, and who waits since long would be passed over.
+ */
 void
 chatroom_waiters_wake(Cache *cache, const TopicBits *published)
 {
-	WaiterSlot *slots = waiter_slots(cache);
-	uint32		left;
+	const TopicBits *bits = waiter_bits(cache);
 
 	pg_memory_barrier();
-	left = pg_atomic_read_u32(&cache->waiting);
-	for (uint32 i = 0; i < cache->nwaiters && left > 0; i++)
+	for (uint32 i = 0; i < active_count(cache->nwaiters); i++)
 	{
-		uint64		common = 0;
+		uint64		active = pg_atomic_read_u64(&active_words(cache)[i]);
 
-		if (pg_atomic_read_u32(&slots[i].active) == 0)
+		if (active == 0)
 			continue;
 		pg_read_barrier();
-		left--;
-		for (int word = 0; word < WAITER_WORDS; word++)
-			common |= slots[i].bits.words[word] & published->words[word];
-		if (common != 0)
-			SetLatch(&ProcGlobal->allProcs[i].procLatch);
+		for (; active != 0; active &= active - 1)
+		{
+			uint32		waiter = i * 64 + pg_rightmost_one_pos64(active);
+			uint64		common = 0;
+
+			for (int word = 0; word < WAITER_WORDS; word++)
+				common |= bits[waiter].words[word] & published->words[word];
+			if (common != 0)
+				SetLatch(&ProcGlobal->allProcs[waiter].procLatch);
+		}
 	}
 }
 

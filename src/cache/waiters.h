@@ -7,10 +7,11 @@
  * nothing that another would trip over.  It holds a bitmap of the topics'
  * hashes; the tailer gathers one of what it published and wakes those that
  * intersect.  A collision wakes a session for nothing: it looks and sleeps.
+ * One more bitmap says whose slots are in use.
  *
- * Protocol: the waiter sets its slot, issues a barrier, looks at the cache,
- * and sleeps; the tailer publishes, issues a barrier, and looks at the slots.
- * One of both sees the other.
+ * Protocol: the waiter fills its slot, sets its bit, which is a barrier, looks
+ * at the cache, and sleeps; the tailer publishes, issues a barrier, and looks
+ * at the bits.  One of both sees the other.
  *
  *-------------------------------------------------------------------------
  */

@@ -4,7 +4,9 @@ use warnings;
 use Chatroom::Test;
 use JSON::PP;
 use Test::More;
-use Time::HiRes qw(time);
+use IPC::Run;
+use PostgreSQL::Test::Utils;
+use Time::HiRes qw(time usleep);
 
 my $node = chatroom_node('wait', conf => <<'CONF');
 chatroom.max_wait = 5min
@@ -276,6 +278,36 @@ $follower->catch_up;
 $follower->is_exact('a client that does nothing but wait, under 8 writers');
 $follower->{session}->close;
 
+# ------------------------------------------------ while others come and go
+
+# Twenty sessions take waiters' slots and give them back all the time. One that
+# sleeps is woken by each commit; passed over, it would sleep on to its timeout.
+my $script = PostgreSQL::Test::Utils::tempdir();
+append_to_file("$script/others", "CALL chatroom.wait('{public.other:0}', NULL, '1ms');\n");
+my $others = IPC::Run::start(
+	[
+		'pgbench', '-n', '-c', 20, '-T', 600, '-f', "$script/others",
+		$node->connstr('postgres')
+	],
+	'<', \undef, '>', \my $others_out, '2>', \my $others_err);
+poll_until('others come and go', sub { status($node, 'waiting') > 0 });
+$cursor = now($waiter);
+my ($woken, $overslept, $end) = (0, 0, time() + 8);
+while ($woken < 400 && time() < $end)
+{
+	$start = time();
+	$waiter->send("CALL chatroom.wait('{public.other:5}', '$cursor', '20s')");
+	usleep(2_000);
+	$second->query(
+		$woken % 2 ? 'DELETE FROM other WHERE id = 5' : 'INSERT INTO other VALUES (5)');
+	$cursor = decode_json($waiter->answer)->{cursor};
+	$woken++;
+	last if time() - $start > 15 && ++$overslept;
+}
+$others->signal('TERM');
+$others->finish;
+note("$woken waits; $others_err");
+is($overslept, 0, 'nobody is passed over who sleeps while others come and go');
 # ------------------------------------------------------------------- standby
 
 $node->backup('base');
