@@ -4,26 +4,28 @@
  *	  Time that has passed.
  *
  * By the monotonic clock: somebody who sets the time must neither prolong nor
- * cut short what is waited for.
+ * cut short what is waited for.  Not by instr_time, whose zero and unit are a
+ * process's own where it reads the CPU's counter.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include <time.h>
+
 #include "base/clock.h"
 #include "miscadmin.h"
 #include "pgstat.h"
-#include "portability/instr_time.h"
 #include "storage/latch.h"
 
 /* Microseconds of the monotonic clock; see clock.h. */
 uint64
 chatroom_monotonic_us(void)
 {
-	instr_time	now;
+	struct timespec now;
 
-	INSTR_TIME_SET_CURRENT(now);
-	return (uint64) INSTR_TIME_GET_MICROSEC(now);
+	(void) clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64) now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
 /* Milliseconds since a moment. */
