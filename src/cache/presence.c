@@ -1072,6 +1072,16 @@ has_room(StringInfo buf)
 	return buf->maxlen - buf->len > PRESENCE_ITEM_ROOM;
 }
 
+/*
+ * Does anybody leave?  Read without lock: who ends entries wakes the tailer
+ * afterwards, which looks again.
+ */
+bool
+chatroom_presence_anybody_leaves(Cache *cache)
+{
+	return presence_table(cache)->first_leaving != NONE;
+}
+
 /* Encode items that leave; see presence.h. */
 int
 chatroom_presence_leaving(Cache *cache, StringInfo buf,
@@ -1081,8 +1091,6 @@ chatroom_presence_leaving(Cache *cache, StringInfo buf,
 	char	   *scratch;
 	int			taken = 0;
 
-	if (table->first_leaving == NONE)
-		return 0;
 	scratch = palloc(PRESENCE_ITEM_ROOM);
 	LWLockAcquire(&table->lock, LW_SHARED);
 	for (uint32 i = table->first_leaving;

@@ -143,6 +143,9 @@ typedef struct PresenceHandle
 	uint64		id;
 } PresenceHandle;
 
+/* Does anybody leave?  Costs a look. */
+extern bool chatroom_presence_anybody_leaves(Cache *cache);
+
 /*
  * Encode items that leave, at most n and as many as there is room for in the
  * buffer, which must not grow; one always has room.

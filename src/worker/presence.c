@@ -94,6 +94,7 @@ typedef struct Leaving
 {
 	StringInfoData buf;
 	int			body;			/* where it begins in the buffer */
+	TimestampTz at;
 	PresenceHandle handles[MAX_LEAVING];
 	int			n;
 } Leaving;
@@ -113,16 +114,19 @@ start_message(StringInfo buf, PresenceAction action, Oid dboid,
 	chatroom_encode_presence(buf, &message);
 }
 
-/* Take some who leave; false: nobody does. */
+/* Take some who leave; false: nobody does, as most of the time. */
 static bool
-take_leaving(TailerDatabase *db, Leaving *leaving, TimestampTz at)
+take_leaving(TailerDatabase *db, Leaving *leaving)
 {
+	if (!chatroom_presence_anybody_leaves(db->cache))
+		return false;
+	leaving->at = GetCurrentTimestamp();
 	initStringInfo(&leaving->buf);
 	enlargeStringInfo(&leaving->buf, MESSAGE_ROOM);
 	chatroom_put_header(&leaving->buf, MESSAGE_PRESENCE);
 	leaving->body = leaving->buf.len;
 	start_message(&leaving->buf, PRESENCE_LEAVE, db->dboid,
-				  InvalidXLogRecPtr, at);
+				  InvalidXLogRecPtr, leaving->at);
 	leaving->n = chatroom_presence_leaving(db->cache, &leaving->buf,
 										   leaving->handles, MAX_LEAVING);
 	return leaving->n > 0;
@@ -140,17 +144,16 @@ static void
 sweep(TailerDatabase *db, void *arg)
 {
 	const PresenceAnchor *anchor = (const PresenceAnchor *) arg;
-	TimestampTz now = GetCurrentTimestamp();
 	Leaving		leaving;
 
 	if (db->cache == NULL || chatroom_presence_is_open(db->cache))
 		return;
 	chatroom_presence_sweep(db->cache, anchor->as_of, anchor->lsn);
-	while (take_leaving(db, &leaving, now))
+	while (take_leaving(db, &leaving))
 	{
 		publish_items(db->dboid, leaving.buf.data + leaving.body,
 					  leaving.buf.len - leaving.body, anchor->lsn,
-					  anchor->lsn, now);
+					  anchor->lsn, leaving.at);
 		chatroom_presence_forget(db->cache, leaving.handles, leaving.n);
 		pfree(leaving.buf.data);
 	}
@@ -243,7 +246,6 @@ static void
 tell_leaving(TailerDatabase *db, void *arg)
 {
 	PresenceTurn *turn = (PresenceTurn *) arg;
-	TimestampTz now = GetCurrentTimestamp();
 	Leaving		leaving;
 
 	if (db->cache == NULL || !chatroom_presence_is_open(db->cache))
@@ -251,7 +253,7 @@ tell_leaving(TailerDatabase *db, void *arg)
 	if (turn->expire)
 		turn->next = Min(turn->next,
 						 chatroom_presence_expire(db->cache, turn->now));
-	while (take_leaving(db, &leaving, now))
+	while (take_leaving(db, &leaving))
 	{
 		XLogRecPtr	lsn;
 

@@ -276,6 +276,7 @@ chatroom_tailer_database(Oid dboid)
 		db->queued_bytes = 0;
 		db->visible = 0;
 		memset(&db->published, 0, sizeof(db->published));
+		db->touched = false;
 		/* who waits since an earlier tailer's time has to look again */
 		db->wake_all = true;
 		db->notify = false;
@@ -1183,6 +1184,7 @@ static void
 note_topic(TailerDatabase *db, uint64 hash, XLogRecPtr lsn)
 {
 	topic_bits_add(&db->published, hash);
+	db->touched = true;
 	if (chatroom_interest_published(db->cache, hash, lsn))
 		db->notify = true;
 }
@@ -1352,6 +1354,13 @@ publish_database(TailerDatabase *db, XLogRecPtr up_to)
 
 	if (db->cache == NULL)
 		return;
+	if (dlist_is_empty(&db->queue))
+	{
+		/* as most databases: nothing is held, or to be told */
+		if (pg_atomic_read_u64(&db->cache->published) < up_to)
+			pg_atomic_write_u64(&db->cache->published, up_to);
+		return;
+	}
 	/* after find_visible: see the scan in read/snapshot.c */
 	next_fxid = U64FromFullTransactionId(ReadNextFullTransactionId());
 	for (; db->visible > 0; db->visible--)
@@ -1381,7 +1390,7 @@ publish_database(TailerDatabase *db, XLogRecPtr up_to)
 static void
 wake_readers(TailerDatabase *db)
 {
-	if (db->cache == NULL)
+	if (db->cache == NULL || !(db->wake_all || db->touched))
 		return;
 	if (db->wake_all)
 	{
@@ -1396,6 +1405,7 @@ wake_readers(TailerDatabase *db)
 	if (db->notify)
 		chatroom_wake_notifier(db->cache, db->slot);
 	memset(&db->published, 0, sizeof(db->published));
+	db->touched = false;
 	db->wake_all = false;
 	db->notify = false;
 }

@@ -95,7 +95,8 @@ typedef struct TailerDatabase
 	dlist_head	queue;			/* PendingTransactions in commit order */
 	Size		queued_bytes;
 	int			visible;		/* at the queue's head, to be published */
-	TopicBits	published;		/* topics of the running batch */
+	TopicBits	published;		/* topics of the running batch ... */
+	bool		touched;		/* ... if there are any */
 	bool		wake_all;
 	bool		notify;			/* someone LISTENs for what was published */
 	bool		opened;			/* the cache was made, or tried to ... */
