@@ -26,7 +26,9 @@
  * incarnation.
  *
  * Without a slot (none free, wal_level = minimal, invalidated) the tailer
- * works on the WAL that is there.
+ * works on the WAL that is there.  A server that has our slot does not start
+ * with settings that allow none: nothing of ours runs early enough to drop it,
+ * so that is stop()'s to do before.
  *
  *-------------------------------------------------------------------------
  */

@@ -62,6 +62,39 @@ foreach my $what (sort keys %without)
 	$node->stop;
 }
 
+# With a slot that is there the server does not start that way, which no
+# extension can change: stop() drops it before.
+my $turned = chatroom_node('turned');
+make_log($turned);
+Chatroom::Follower->new($turned)->follow;
+poll_until('there is a slot', sub { slot($turned) eq 'persistent' });
+foreach my $what (sort keys %without)
+{
+	my $conf = slurp_file($turned->data_dir . '/postgresql.conf');
+
+	$turned->stop;
+	$turned->append_conf('postgresql.conf', $without{$what});
+	is($turned->start(fail_ok => 1), 0, "$what: no start with our slot");
+	unlink $turned->data_dir . '/postgresql.conf';
+	append_to_file($turned->data_dir . '/postgresql.conf', $conf);
+	$turned->start;
+	$turned->safe_psql('postgres', 'SELECT chatroom.stop()');
+	$turned->append_conf('postgresql.conf', $without{$what});
+	$turned->restart;
+	wait_running($turned);
+	$turned->safe_psql('postgres', 'TRUNCATE log');
+	my $follower = Chatroom::Follower->new($turned);
+	$follower->follow;
+	add_rows($turned, 3);
+	goes_on($follower, "$what: after stop() it does", 0);
+	$turned->stop;
+	unlink $turned->data_dir . '/postgresql.conf';
+	append_to_file($turned->data_dir . '/postgresql.conf', $conf);
+	$turned->start;
+	poll_until('there is a slot again', sub { slot($turned) eq 'persistent' });
+}
+$turned->stop;
+
 # ---- preloaded
 
 my $node = chatroom_node('slots', conf => <<'CONF');
