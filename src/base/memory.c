@@ -4,7 +4,9 @@
  *	  The control struct, and what a writing transaction leaves in it.
  *
  * The control struct comes from the main shared memory segment: from what was
- * asked for when preloaded, otherwise from the segment's slack.
+ * asked for when preloaded, otherwise from the segment's slack.  Another small
+ * struct, which never changes, says how that and the caches are laid out: not
+ * preloaded, a library can be replaced while the server runs.
  *
  * One transaction callback, registered once per process, sets the tailer's
  * latch after a transaction with events has committed.  It runs after the
@@ -26,6 +28,9 @@
 #include "storage/proc.h"
 #include "storage/shmem.h"
 
+/* Bytes of the text that says how shared memory is laid out. */
+#define LAYOUT_SIZE		64
+
 ChatroomControl *chatroom_control = NULL;
 
 /* First message of the running transaction; invalid while it has none. */
@@ -35,7 +40,6 @@ static XLogRecPtr first_message = InvalidXLogRecPtr;
 static bool suppressed = false;
 
 static bool callback_registered = false;
-
 
 /* Bytes of the control struct: the same in all processes of a server. */
 static Size
@@ -50,6 +54,51 @@ void
 chatroom_request_control(void)
 {
 	RequestAddinShmemSpace(MAXALIGN(control_bytes()));
+	RequestAddinShmemSpace(MAXALIGN(LAYOUT_SIZE));
+}
+
+/* What this library takes shared memory to look like. */
+static void
+describe_layout(char *layout)
+{
+	snprintf(layout, LAYOUT_SIZE, "layout " CHATROOM_LAYOUT ", %zu bytes",
+			 sizeof(ChatroomControl));
+}
+
+/* See memory.h. */
+void
+chatroom_refuse_layout(const char *found)
+{
+	char		own[LAYOUT_SIZE];
+
+	describe_layout(own);
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("chatroom's shared memory is of another version of its library"),
+			 errdetail("The server has \"%s\", the library \"%s\".",
+					   found, own),
+			 errhint("Restart the server.")));
+}
+
+/*
+ * See that shared memory is as this library has it: before a struct of another
+ * size is asked for, of which the server would complain in its own way.
+ */
+static void
+check_layout(void)
+{
+	char	   *shared;
+	char		own[LAYOUT_SIZE];
+	bool		found;
+
+	describe_layout(own);
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	shared = ShmemInitStruct("chatroom layout", LAYOUT_SIZE, &found);
+	if (!found)
+		strlcpy(shared, own, LAYOUT_SIZE);
+	LWLockRelease(AddinShmemInitLock);
+	if (strcmp(shared, own) != 0)
+		chatroom_refuse_layout(shared);
 }
 
 /* Attach to the control struct, making it on first use. */
@@ -62,6 +111,7 @@ chatroom_attach_control(void)
 	if (chatroom_control != NULL)
 		return;
 
+	check_layout();
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
 	control = ShmemInitStruct("chatroom", control_bytes(), &found);
 	if (!found)

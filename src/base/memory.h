@@ -19,11 +19,18 @@
 
 #include "postgres.h"
 
+#include "base/compat.h"
 #include "base/event.h"
 #include "port/atomics.h"
 #include "storage/dsm.h"
 #include "storage/lwlock.h"
 #include "storage/spin.h"
+
+/*
+ * Bump this when anything in shared memory changes its place or its meaning:
+ * a library that was replaced while the server runs must not attach.
+ */
+#define CHATROOM_LAYOUT			"1"
 
 /* Slots that remember which descriptors were logged since a redo point. */
 #define CHATROOM_LOGGED_SLOTS	256
@@ -114,6 +121,9 @@ extern ChatroomControl *chatroom_control;
 
 /* Attach to the control struct, making it on first use. */
 extern void chatroom_attach_control(void);
+
+/* Shared memory is of another library than this process has loaded. */
+CHATROOM_NORETURN extern void chatroom_refuse_layout(const char *found);
 
 /* For _PG_init under shared_preload_libraries. */
 extern void chatroom_request_control(void);

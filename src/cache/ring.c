@@ -67,6 +67,17 @@ chatroom_mapped_cache(bool *current)
 	return mapped_cache;
 }
 
+/* The cache in a segment, if it is one that this library knows. */
+Cache *
+chatroom_cache_of(dsm_segment *segment)
+{
+	Cache	   *cache = (Cache *) dsm_segment_address(segment);
+
+	if (cache->magic != CACHE_MAGIC)
+		chatroom_refuse_layout("a cache of other sizes");
+	return cache;
+}
+
 /*
  * This database's cache, or NULL where there is none.
  *
@@ -119,9 +130,8 @@ chatroom_my_cache(void)
 	PG_END_TRY();
 	if (mapped_segment == NULL)
 		return NULL;
-	mapped_cache = (Cache *) dsm_segment_address(mapped_segment);
+	mapped_cache = chatroom_cache_of(mapped_segment);
 	mapped_generation = found.generation;
-	Assert(mapped_cache->magic == CACHE_MAGIC);
 	return mapped_cache;
 }
 
@@ -400,7 +410,7 @@ set_link(Cache *cache, RingLink *link, const RingTopic *topic)
 	link->jump_pos = 0;
 	link->jump_lsn = InvalidXLogRecPtr;
 	link->jump_index = 0;
-	link->index = 1;
+	link->index = RING_FIRST_INDEX;
 	if (topic->newest_pos == 0)
 		return;
 	prev = chatroom_cache_event(cache, topic->newest_pos);
@@ -678,7 +688,7 @@ chatroom_cache_newest(Cache *cache, TopicRead *read, int n, bool begin)
 		position_before(cache, read);
 	const RingEvent *event = chatroom_cache_event(cache, position);
 	const RingLink *link;
-	uint32		first;
+	uint64		first;
 
 	read->reset = RESET_REASON_NONE;
 	link = event ? chatroom_cache_link(event, read->hash) : NULL;
@@ -687,7 +697,7 @@ chatroom_cache_newest(Cache *cache, TopicRead *read, int n, bool begin)
 		return;
 	read->newest_pos = position;
 	read->last_index = link->index;
-	first = link->index > (uint32) n ? link->index - n + 1 : 1;
+	first = Max(link->index - n + 1, RING_FIRST_INDEX);
 	for (;;)
 	{
 		read->first_pos = position;
@@ -712,14 +722,14 @@ chatroom_cache_positions(Cache *cache, const TopicRead *read, int n,
 						 uint64 *positions)
 {
 	uint64		position = read->newest_pos;
-	uint32		last;
+	uint64		last;
 	const RingEvent *event;
 	const RingLink *link;
 
 	if (read->first_pos < cache->tail)
 		return -1;
 	n = (int) Min((uint64) n,
-				  (uint64) read->last_index - read->first_index + 1);
+				  read->last_index - read->first_index + 1);
 	last = read->first_index + n - 1;
 
 	event = chatroom_cache_event(cache, position);

@@ -40,6 +40,12 @@
 /* Most bytes that a reader copies under one hold of its stripe. */
 #define READ_CHUNK				(64 * 1024)
 
+/*
+ * A chain's first event has this index: so that each chain of some hundred
+ * events passes 2^32, which others do after years.
+ */
+#define RING_FIRST_INDEX		((uint64) PG_UINT32_MAX - 300)
+
 /* One topic of one event. */
 typedef struct RingLink
 {
@@ -48,8 +54,8 @@ typedef struct RingLink
 	XLogRecPtr	prev_lsn;		/* its LSN, or an upper bound of it */
 	uint64		jump_pos;		/* 0: none */
 	XLogRecPtr	jump_lsn;
-	uint32		index;			/* 1, 2, … along the chain */
-	uint32		jump_index;
+	uint64		index;			/* RING_FIRST_INDEX, … along the chain */
+	uint64		jump_index;
 	uint32		name;			/* offset of the topic's text */
 	uint16		name_len;
 	uint16		images;			/* TOPIC_OF_*: which row is in the topic */
@@ -207,12 +213,18 @@ typedef struct Cache
 	LWLockPadded stripes[CHATROOM_STRIPES];
 } Cache;
 
-#define CACHE_MAGIC				0x43484152
+/* Other where the structs have other sizes; see also CHATROOM_LAYOUT. */
+#define CACHE_MAGIC \
+	((uint32) (0x43484152 ^ sizeof(Cache) ^ (sizeof(RingEvent) << 12) ^ \
+			   (sizeof(RingLink) << 20)))
 
 /* ---- attaching (any process) ---- */
 
 /* This database's cache, or NULL where there is none (yet). */
 extern Cache *chatroom_my_cache(void);
+
+/* The cache in a segment that is attached to. */
+extern Cache *chatroom_cache_of(dsm_segment *segment);
 
 /* The one that is mapped here; *current: it is still the database's. */
 extern Cache *chatroom_mapped_cache(bool *current);
@@ -272,8 +284,8 @@ typedef struct TopicRead
 	bool		news;
 	ResetReason reset;
 	uint64		first_pos;		/* first event after the cursor */
-	uint32		first_index;
-	uint32		last_index;
+	uint64		first_index;
+	uint64		last_index;
 	uint64		newest_pos;
 } TopicRead;
 

@@ -298,7 +298,7 @@ put_other_database(ReturnSetInfo *result, const DatabaseSlot *slot)
 	if (slot->handle != DSM_HANDLE_INVALID)
 		segment = dsm_attach(slot->handle);
 	put_database(result, slot->dboid,
-				 segment ? (Cache *) dsm_segment_address(segment) : NULL,
+				 segment ? chatroom_cache_of(segment) : NULL,
 				 slot, false);
 	if (segment != NULL)
 		dsm_detach(segment);
@@ -369,7 +369,7 @@ typedef struct TopicStat
 {
 	char	   *topic;
 	int			len;
-	uint32		events;
+	uint64		events;
 	XLogRecPtr	lsn;
 	TimestampTz at;
 } TopicStat;
@@ -450,7 +450,7 @@ copy_topics(Cache *cache, uint32 from, uint32 to, TopicStat *stats,
 		stats[n].topic = texts + n * CHATROOM_MAX_TOPIC;
 		stats[n].len = Min(link->name_len, CHATROOM_MAX_TOPIC);
 		memcpy(stats[n].topic, ring_part(event, link->name), stats[n].len);
-		stats[n].events = link->index;
+		stats[n].events = link->index - RING_FIRST_INDEX + 1;
 		stats[n].lsn = event->lsn;
 		stats[n].at = event->at;
 		n++;

@@ -321,7 +321,7 @@ find_positions(SyncTopics *topics, Cache *cache, int limit,
 
 		if (!read->news)
 			continue;
-		count = (Size) read->last_index - read->first_index + 1;
+		count = read->last_index - read->first_index + 1;
 		if (count > limit)
 			*complete = false;
 		room += Min(count, limit);
@@ -339,7 +339,7 @@ find_positions(SyncTopics *topics, Cache *cache, int limit,
 			continue;
 		got = chatroom_cache_positions(cache, read, limit, all + n);
 		/* what comes after a cut topic's last is not known to be next */
-		if (got > 0 && (Size) read->last_index - read->first_index + 1 > got)
+		if (got > 0 && read->last_index - read->first_index + 1 > got)
 			cut = Min(cut, all[n + got - 1]);
 		n = got < 0 ? -1 : n + got;
 	}

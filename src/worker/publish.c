@@ -232,11 +232,11 @@ open_cache(TailerDatabase *db)
 	}
 	if (db->segment != NULL)
 	{
-		db->cache = (Cache *) dsm_segment_address(db->segment);
 		if (fresh)
-			chatroom_cache_init(db->cache, db->dboid,
+			chatroom_cache_init(dsm_segment_address(db->segment), db->dboid,
 								dsm_segment_map_length(db->segment),
 								chatroom_control->tranche);
+		db->cache = chatroom_cache_of(db->segment);
 		chatroom_cache_lock(db->cache);
 		chatroom_cache_empty(db->cache, floor, floor_fxid, caches_settled);
 
