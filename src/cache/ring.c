@@ -19,6 +19,9 @@
  */
 #include "postgres.h"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include "access/xlog.h"
 #include "base/compat.h"
 #include "base/memory.h"
@@ -256,6 +259,26 @@ LWLock *
 chatroom_stripe(Cache *cache)
 {
 	return &cache->stripes[ChatroomMyProcNumber() % CHATROOM_STRIPES].lock;
+}
+
+/*
+ * Sessions keep a segment mapped until they look for the database's cache
+ * again: those that sleep, for long.  So the memory of the ring, most of it,
+ * is taken out of the segment where the system can do that.  Whoever still
+ * uses the cache finds it empty, and doesn't look at the ring.
+ */
+void
+chatroom_cache_discard(Cache *cache)
+{
+#ifdef MADV_REMOVE
+	uintptr_t	page = sysconf(_SC_PAGESIZE);
+	uintptr_t	ring = (uintptr_t) cache + cache->ring_offset;
+	uintptr_t	begin = TYPEALIGN(page, ring);
+	uintptr_t	end = TYPEALIGN_DOWN(page, ring + cache->ring_size);
+
+	if (begin < end)
+		(void) madvise((void *) begin, end - begin, MADV_REMOVE);
+#endif
 }
 
 /* ------------------------------------------------------------- the hashes */

@@ -251,6 +251,9 @@ extern void chatroom_cache_raise_floor(Cache *cache, XLogRecPtr lsn,
 extern void chatroom_cache_empty(Cache *cache, XLogRecPtr floor,
 								 uint64 next_fxid, bool settled);
 
+/* An emptied cache is given up: give the ring's memory back. */
+extern void chatroom_cache_discard(Cache *cache);
+
 /* ---- reading ---- */
 
 extern uint64 chatroom_hash_topic(uint64 seed, const char *topic, int len);

@@ -138,19 +138,28 @@ read_own(OwnMessages *own)
 		return false;
 	XLogFlush(end);
 	reader = chatroom_open_wal(NULL);
-	XLogBeginRead(reader, first);
-	for (;;)
-	{
-		char	   *error;
 
-		CHECK_FOR_INTERRUPTS();
-		if (XLogReadRecord(reader, &error) == NULL ||
-			reader->ReadRecPtr >= end)
-			break;
-		if (XLogRecGetRmid(reader) == RM_LOGICALMSG_ID)
-			keep_own(own, reader);
+	/* no resource owner knows of the file that it has open */
+	PG_TRY();
+	{
+		XLogBeginRead(reader, first);
+		for (;;)
+		{
+			char	   *error;
+
+			CHECK_FOR_INTERRUPTS();
+			if (XLogReadRecord(reader, &error) == NULL ||
+				reader->ReadRecPtr >= end)
+				break;
+			if (XLogRecGetRmid(reader) == RM_LOGICALMSG_ID)
+				keep_own(own, reader);
+		}
 	}
-	chatroom_close_wal(reader);
+	PG_FINALLY();
+	{
+		chatroom_close_wal(reader);
+	}
+	PG_END_TRY();
 	return true;
 }
 

@@ -412,6 +412,7 @@ release_cache(TailerDatabase *db)
 		chatroom_cache_empty(db->cache, PG_UINT64_MAX, PG_UINT64_MAX,
 							 false);
 		chatroom_cache_unlock(db->cache);
+		chatroom_cache_discard(db->cache);
 		chatroom_presence_close(db->cache);
 		chatroom_waiters_wake_all(db->cache);
 	}
