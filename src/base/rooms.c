@@ -697,10 +697,13 @@ set_key(ScanKey key, Relation relation, AttrNumber attnum, RegProcedure equal,
 									  attnum - 1)->attcollation;
 }
 
-/* The first row of a look-up, and two of its values; false: there is none. */
+/*
+ * The first row of a look-up: one of its values, and who wrote it, unless that
+ * isn't wanted; false: there is none.
+ */
 static bool
 look_up(Relation relation, Oid index, Snapshot snapshot, int nkeys,
-		ScanKey keys, AttrNumber column, Datum *value)
+		ScanKey keys, AttrNumber column, Datum *value, TransactionId *xmin)
 {
 	SysScanDesc scan;
 	HeapTuple	tuple;
@@ -713,6 +716,8 @@ look_up(Relation relation, Oid index, Snapshot snapshot, int nkeys,
 	{
 		*value = heap_getattr(tuple, column, RelationGetDescr(relation),
 							  &isnull);
+		if (xmin != NULL)
+			*xmin = HeapTupleHeaderGetXmin(tuple->t_data);
 		/* what is of fixed size is copied, a role is short */
 		if (!isnull && column > 0 &&
 			!TupleDescAttr(RelationGetDescr(relation), column - 1)->attbyval)
@@ -747,7 +752,7 @@ role_of(Datum value)
 /* What a user is to a room, whether or not there is such a room. */
 static RoomRole
 look_up_role(KeptSchema *kept, int64 room_id, const char *username,
-			 Snapshot snapshot)
+			 Snapshot snapshot, TransactionId *xmin)
 {
 	Relation	members = open_known_table(kept, &kept->tables.members);
 	ScanKeyData keys[2];
@@ -763,7 +768,7 @@ look_up_role(KeptSchema *kept, int64 room_id, const char *username,
 	set_key(&keys[1], members, kept->members_username, F_TEXTEQ,
 			PointerGetDatum(name));
 	if (look_up(members, kept->tables.members_pkey, snapshot, 2, keys,
-				kept->members_role, &value))
+				kept->members_role, &value, xmin))
 	{
 		role = role_of(value);
 		pfree(DatumGetPointer(value));
@@ -775,13 +780,14 @@ look_up_role(KeptSchema *kept, int64 room_id, const char *username,
 
 /* What the caller is to a room, whether or not there is such a room. */
 static RoomRole
-look_up_own_role(KeptSchema *kept, int64 room_id, Snapshot snapshot)
+look_up_own_role(KeptSchema *kept, int64 room_id, Snapshot snapshot,
+				 TransactionId *xmin)
 {
 	const char *username = chatroom_identity();
 
 	if (username == NULL || kept->tables.version < 2)
 		return ROOM_NONE;
-	return look_up_role(kept, room_id, username, snapshot);
+	return look_up_role(kept, room_id, username, snapshot, xmin);
 }
 
 /*
@@ -790,7 +796,7 @@ look_up_own_role(KeptSchema *kept, int64 room_id, Snapshot snapshot)
  */
 static void
 look_up_room(KeptSchema *kept, int64 room_id, RoomRole role,
-			 Snapshot snapshot, RoomAccess *access)
+			 TransactionId member_xmin, Snapshot snapshot, RoomAccess *access)
 {
 	Relation	rooms = open_known_table(kept, &kept->tables.rooms);
 	bool		versioned = kept->tables.version >= 2;
@@ -801,7 +807,7 @@ look_up_room(KeptSchema *kept, int64 room_id, RoomRole role,
 	set_key(&key, rooms, kept->rooms_id, F_INT8EQ, Int64GetDatum(room_id));
 	access->exists = look_up(rooms, kept->tables.rooms_pkey, snapshot, 1,
 							 &key, versioned ? kept->rooms_private :
-							 kept->rooms_id, &value);
+							 kept->rooms_id, &value, &access->since);
 	relation_close(rooms, AccessShareLock);
 	access->private = access->exists && versioned && DatumGetBool(value);
 	access->exempt = chatroom_exempt(&kept->tables);
@@ -809,6 +815,11 @@ look_up_room(KeptSchema *kept, int64 room_id, RoomRole role,
 		(versioned && kept->tables.members_mode);
 	if (access->exists)
 		access->role = role;
+
+	/* there is no member without a room: the older of both tells */
+	if (access->role != ROOM_NONE &&
+		TransactionIdPrecedes(member_xmin, access->since))
+		access->since = member_xmin;
 	access->visible = access->exists &&
 		(!access->private || access->exempt || access->role != ROOM_NONE);
 }
@@ -888,6 +899,8 @@ chatroom_room_access(const ChatTables *tables, int64 room_id,
 	Oid			rooms = tables->rooms;
 	Snapshot	snapshot = GetActiveSnapshot();
 	KeptSchema *kept;
+	TransactionId xmin = InvalidTransactionId;
+	RoomRole	role;
 
 	if (is_last_room(rooms, room_id, snapshot))
 	{
@@ -895,8 +908,8 @@ chatroom_room_access(const ChatTables *tables, int64 room_id,
 		return;
 	}
 	kept = kept_of(tables);
-	look_up_room(kept, room_id, look_up_own_role(kept, room_id, snapshot),
-				 snapshot, access);
+	role = look_up_own_role(kept, room_id, snapshot, &xmin);
+	look_up_room(kept, room_id, role, xmin, snapshot, access);
 	keep_last_room(rooms, room_id, snapshot, access);
 }
 
@@ -909,12 +922,13 @@ chatroom_room_visible(const ChatTables *tables, int64 room_id)
 {
 	KeptSchema *kept = kept_of(tables);
 	Snapshot	snapshot = GetActiveSnapshot();
-	RoomRole	role = look_up_own_role(kept, room_id, snapshot);
+	RoomRole	role = look_up_own_role(kept, room_id, snapshot, NULL);
 	RoomAccess	access;
 
 	if (role != ROOM_NONE)
 		return true;
-	look_up_room(kept, room_id, role, snapshot, &access);
+	look_up_room(kept, room_id, role, InvalidTransactionId, snapshot,
+				 &access);
 	return access.visible;
 }
 
@@ -924,9 +938,10 @@ chatroom_room_access_now(const ChatTables *tables, int64 room_id,
 						 RoomAccess *access)
 {
 	KeptSchema *kept = kept_of(tables);
+	TransactionId xmin = InvalidTransactionId;
+	RoomRole	role = look_up_own_role(kept, room_id, SnapshotSelf, &xmin);
 
-	look_up_room(kept, room_id, look_up_own_role(kept, room_id, SnapshotSelf),
-				 SnapshotSelf, access);
+	look_up_room(kept, room_id, role, xmin, SnapshotSelf, access);
 }
 
 /* What a user is to a room. */
@@ -937,7 +952,7 @@ chatroom_room_role(const ChatTables *tables, int64 room_id,
 	if (tables->version < 2)
 		return ROOM_NONE;
 	return look_up_role(kept_of(tables), room_id, username,
-						GetActiveSnapshot());
+						GetActiveSnapshot(), NULL);
 }
 
 /* The same as of now. */
@@ -945,7 +960,8 @@ RoomRole
 chatroom_room_role_now(const ChatTables *tables, int64 room_id,
 					   const char *username)
 {
-	return look_up_role(kept_of(tables), room_id, username, SnapshotSelf);
+	return look_up_role(kept_of(tables), room_id, username, SnapshotSelf,
+						NULL);
 }
 
 /* The id of a room by its name; 0: there is none. */
@@ -959,7 +975,7 @@ look_up_name(KeptSchema *kept, const text *name)
 
 	set_key(&key, rooms, kept->rooms_name, F_TEXTEQ, PointerGetDatum(name));
 	if (look_up(rooms, kept->tables.rooms_name_index, GetActiveSnapshot(), 1,
-				&key, kept->rooms_id, &value))
+				&key, kept->rooms_id, &value, NULL))
 		room_id = DatumGetInt64(value);
 	relation_close(rooms, AccessShareLock);
 	return room_id;
@@ -999,12 +1015,14 @@ chatroom_find_room(const ChatTables *tables, const text *room,
 	const char *data = VARDATA_ANY(room);
 	int			len = VARSIZE_ANY_EXHDR(room);
 	Snapshot	snapshot = GetActiveSnapshot();
+	TransactionId xmin = InvalidTransactionId;
+	RoomRole	role;
 	int64		room_id;
 
 	room_id = all_digits(data, len) ? digits_id(data, len) :
 		look_up_name(kept, room);
-	look_up_room(kept, room_id, look_up_own_role(kept, room_id, snapshot),
-				 snapshot, access);
+	role = look_up_own_role(kept, room_id, snapshot, &xmin);
+	look_up_room(kept, room_id, role, xmin, snapshot, access);
 	return access->visible ? room_id : 0;
 }
 

@@ -83,6 +83,7 @@ typedef struct RoomAccess
 	bool		governed;		/* members' rules apply: mode, or private */
 	RoomRole	role;
 	bool		visible;		/* exists, and the caller may see it */
+	TransactionId since;		/* wrote a row that tells it is there */
 } RoomAccess;
 
 /* Do the members' rules hold for the caller? */

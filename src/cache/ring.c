@@ -592,25 +592,32 @@ chatroom_cache_topic(Cache *cache, uint64 hash, XLogRecPtr *mark)
 	return NULL;
 }
 
-/* Has a mark been set after lsn under this key? */
-static bool
-marked_after(Cache *cache, uint64 hash, XLogRecPtr lsn)
+/* Up to where was a mark set under this key? */
+static XLogRecPtr
+marked_at(Cache *cache, uint64 hash)
 {
 	XLogRecPtr	mark;
 	const RingTopic *topic;
 
 	if (hash == 0)
-		return false;
+		return InvalidXLogRecPtr;
 	topic = chatroom_cache_topic(cache, hash, &mark);
-	return (topic != NULL ? topic->newest_lsn : mark) > lsn;
+	return topic != NULL ? topic->newest_lsn : mark;
 }
 
-/* Did the table of a topic go through something after lsn? */
+/* When did the table of a topic go through something last? */
+XLogRecPtr
+chatroom_cache_mark_lsn(Cache *cache, const TopicRead *read)
+{
+	return Max(marked_at(cache, read->base_hash),
+			   marked_at(cache, read->sub_hash));
+}
+
+/* Did it after lsn? */
 bool
 chatroom_cache_marked(Cache *cache, const TopicRead *read, XLogRecPtr lsn)
 {
-	return marked_after(cache, read->base_hash, lsn) ||
-		marked_after(cache, read->sub_hash, lsn);
+	return chatroom_cache_mark_lsn(cache, read) > lsn;
 }
 
 /*

@@ -311,6 +311,9 @@ extern void chatroom_cache_newest(Cache *cache, TopicRead *topic, int n,
 extern bool chatroom_cache_marked(Cache *cache, const TopicRead *read,
 								  XLogRecPtr lsn);
 
+/* Under a stripe: up to where such resets were marked. */
+extern XLogRecPtr chatroom_cache_mark_lsn(Cache *cache, const TopicRead *read);
+
 /*
  * Under a stripe: positions of the events of a topic from first_pos on, at
  * most n, oldest first.  Returns their number, or -1 where they have been

@@ -31,7 +31,7 @@ typedef struct ResolvedTopic
 	 * read/rooms.h.
 	 */
 	bool		hidden;
-	XLogRecPtr	until;			/* if hidden: up to here he may see it */
+	bool		gone;			/* hidden, and the caller may see it go */
 } ResolvedTopic;
 
 /*

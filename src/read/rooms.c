@@ -21,11 +21,15 @@
  * - He was taken out of it since his cursor, or it became private: he gets one
  *	 reset, whose cursor is behind that.
  *
- * These are looked for among the events of the room's own row and those of the
- * caller's own memberships: so how long it takes tells nothing of what happens
- * in a room.
+ * A room's id may come back, with other rights: after a deletion, by one who
+ * may choose ids, or after a TRUNCATE that restarts them.  What was before a
+ * room's deletion is for those who saw it go, whatever bears the id now; the
+ * events of the room's own row tell.
  *
- *-------------------------------------------------------------------------
+ * What concerns the caller is looked for among the events of the room's own
+ * row and those of the caller's own memberships: so how long it takes tells
+ * nothing of what happens in a room.
+ *
  */
 #include "postgres.h"
 
@@ -278,67 +282,44 @@ event_images(const RingEvent *event)
 	}
 }
 
-/* Is an event of a room that was asked for and that the caller may see? */
-static bool
-shown_by_room(const Judge *judge, const RingEvent *event)
+/* Copy the event at a position; NULL: it was overwritten. */
+static RingEvent *
+copy_event(Cache *cache, uint64 position)
 {
-	uint8		images = event_images(event);
+	LWLock	   *stripe = chatroom_stripe(cache);
+	RingEvent  *copy = NULL;
+	Size		room = 0;
 
-	for (int i = 0; i < event->nlinks; i++)
+	for (;;)
 	{
-		const RingLink *link = &event->links[i];
-		const ResolvedTopic *topic;
+		const RingEvent *event;
+		Size		len;
 
-		if ((link->images & images) != images)
-			continue;
-		topic = asked_topic(judge, link);
-		if (topic != NULL && topic->kind == TOPIC_ROOM &&
-			topic->schema == judge->tables.schema &&
-			(!topic->hidden || event->lsn <= topic->until))
-			return true;
+		LWLockAcquire(stripe, LW_SHARED);
+		event = chatroom_cache_event(cache, position);
+		len = event != NULL ? event->len : 0;
+		if (len > 0 && len <= room)
+			memcpy(copy, event, len);
+		LWLockRelease(stripe);
+		if (len <= room)
+			return len > 0 ? copy : NULL;
+		copy = palloc(len);
+		room = len;
 	}
-	return false;
 }
 
 /* What the caller is to a room. */
 static const RoomAccess *
-look_at_room(Judge *judge, int64 room_id)
+look_at_room(Judge *judge, const ChatTables *tables, int64 room_id)
 {
-	if (judge->room_schema != judge->tables.schema ||
-		judge->room_id != room_id)
+	if (judge->room_schema != tables->schema || judge->room_id != room_id)
 	{
 		judge->room_schema = InvalidOid;
-		chatroom_room_access(&judge->tables, room_id, &judge->room_access);
-		judge->room_schema = judge->tables.schema;
+		chatroom_room_access(tables, room_id, &judge->room_access);
+		judge->room_schema = tables->schema;
 		judge->room_id = room_id;
 	}
 	return &judge->room_access;
-}
-
-/* May the caller see an image?  False in *told: that can't be told. */
-static bool
-image_visible(Judge *judge, const RingEvent *event, bool old, bool *told)
-{
-	const RoomAccess *access;
-	int64		room_id;
-
-	if (!image_number(event, judge->room, old, &room_id))
-	{
-		*told = false;
-		return false;
-	}
-	if (judge->relid == judge->tables.invites)
-	{
-		access = look_at_room(judge, room_id);
-		return access->visible &&
-			(!access->governed || access->role >= ROOM_ADMIN);
-	}
-	if (judge->relid != judge->tables.rooms)
-		return look_at_room(judge, room_id)->visible;
-	if (!image_bool(event, judge->private, old))
-		return true;
-	access = look_at_room(judge, room_id);
-	return access->exempt || access->role != ROOM_NONE;
 }
 
 /* Was the caller in a private room when it was deleted? */
@@ -350,6 +331,254 @@ saw_it_go(const RingEvent *event)
 	return identity != NULL && (event->flags & RING_AUDIENCE) &&
 		chatroom_in_audience(ring_part(event, event->audience),
 							 event->audience_len, identity);
+}
+
+/* ---------------------------------------------------- ids that come back */
+
+/* Note a deletion of a room, if the caller's snapshot sees it. */
+static void
+note_end(RoomPast *past, const ChatTables *tables, const Horizon *horizon,
+		 const RingEvent *event)
+{
+	AttrNumber	private = get_attnum(tables->rooms, "private");
+
+	if (!chatroom_event_visible(horizon, event->fxid))
+		return;
+	past->ends[past->n].before = event->before;
+	past->ends[past->n++].shown = event->type == EVENT_DELETE &&
+		(!image_bool(event, private, true) || saw_it_go(event));
+}
+
+/*
+ * Positions of the events that took a room's id away, newest first; what they
+ * are lost up to.
+ */
+static int
+find_ends(Cache *cache, const TopicRead *read, uint64 *positions,
+		  XLogRecPtr *unknown)
+{
+	LWLock	   *stripe = chatroom_stripe(cache);
+	const RingTopic *topic;
+	uint64		position = 0;
+	XLogRecPtr	mark;
+	int			n = 0;
+
+	LWLockAcquire(stripe, LW_SHARED);
+	*unknown = chatroom_cache_mark_lsn(cache, read);
+	topic = chatroom_cache_topic(cache, read->hash, &mark);
+	if (topic != NULL)
+	{
+		position = topic->newest_pos;
+		mark = topic->newest_lsn;
+	}
+	for (int i = 0;; i++)
+	{
+		const RingEvent *event = i < MAX_LOOKED_AT ?
+			chatroom_cache_event(cache, position) : NULL;
+		const RingLink *link;
+
+		link = event ? chatroom_cache_link(event, read->hash) : NULL;
+		if (link == NULL)
+			break;
+		if ((link->images & TOPIC_OF_NEW) == 0)
+			positions[n++] = position;
+		position = link->prev_pos;
+		mark = link->prev_lsn;
+	}
+	LWLockRelease(stripe);
+	*unknown = Max(*unknown, mark);
+	return n;
+}
+
+/* Get to know what a room's id has meant. */
+static const RoomPast *
+look_at_past(Judge *judge, const ChatTables *tables, int64 room_id)
+{
+	Cache	   *cache = chatroom_need_cache();
+	RoomPast   *past = &judge->past;
+	const char *base;
+	char		number[MAXINT8LEN + 1];
+	Piece		id = {number, 0};
+	StringInfoData topic;
+	TopicRead	read = {0};
+	Horizon		horizon;
+	uint64	   *positions;
+	int			n;
+
+	if (past->schema == tables->schema && past->room_id == room_id)
+		return past;
+	past->schema = tables->schema;
+	past->room_id = room_id;
+	past->n = 0;
+	past->unknown = PG_UINT64_MAX;
+	base = chatroom_relation_base(tables->rooms);
+	if (base == NULL || cache == NULL)
+		return past;
+	id.len = snprintf(number, sizeof(number), INT64_FORMAT, room_id);
+	initStringInfo(&topic);
+	chatroom_append_row_topic(&topic, base, &id, 1);
+	read.hash = chatroom_topic_hash(cache, topic.data, topic.len);
+	read.base_hash = chatroom_mark_hash(cache, base, strlen(base), MARK_BASE);
+	read.sub_hash = chatroom_mark_hash(cache, base, strlen(base),
+									   MARK_SUBTOPICS);
+	positions = palloc(sizeof(uint64) * MAX_LOOKED_AT);
+	n = find_ends(cache, &read, positions, &past->unknown);
+	if (n > 0)
+	{
+		chatroom_get_horizon(&horizon);
+		past->ends = palloc(sizeof(RoomEnd) * n);
+	}
+	for (int i = 0; i < n; i++)
+	{
+		RingEvent  *event = copy_event(cache, positions[i]);
+
+		/* what is overwritten by now is behind all that is judged */
+		if (event == NULL)
+			break;
+		note_end(past, tables, &horizon, event);
+		pfree(event);
+	}
+	pfree(positions);
+	pfree(topic.data);
+	return past;
+}
+
+/* Have the ring have all that the snapshot sees; false: it hasn't. */
+static bool
+settle_ring(Judge *judge)
+{
+	Cache	   *cache = chatroom_need_cache();
+
+	if (judge->settled)
+		return true;
+	if (cache == NULL || !chatroom_tailer_running() ||
+		!chatroom_wait_published(cache, chatroom_available_wal(NULL),
+								 PUBLISH_TIMEOUT))
+		return false;
+	judge->past.schema = InvalidOid;
+	judge->settled = true;
+	return true;
+}
+
+/* Is what tells of a room older than an event about a room of its id? */
+static bool
+older_than(const RoomAccess *access, const RingEvent *event)
+{
+	TransactionId xid = (TransactionId) (event->fxid != 0 ? event->fxid :
+										 event->next_fxid);
+
+	return TransactionIdPrecedes(access->since, xid);
+}
+
+/* What a room was to the caller when something happened. */
+typedef enum RoomThen
+{
+	THEN_AS_NOW,				/* it is the one that bears the id now */
+	THEN_SEEN,					/* another, which the caller saw go */
+	THEN_HIDDEN,				/* another, which he didn't */
+	THEN_UNKNOWN				/* it may be another */
+} RoomThen;
+
+/* Which room is an event about? */
+static RoomThen
+room_then(Judge *judge, const ChatTables *known, int64 room_id,
+		  const RingEvent *event)
+{
+	ChatTables	tables = *known;
+	const RoomPast *past;
+	const RoomAccess *access;
+
+	/* of the caller's own transaction, or for one who sees all */
+	if (event->lsn == InvalidXLogRecPtr || tables.version < 2 ||
+		chatroom_exempt(&tables))
+		return THEN_AS_NOW;
+	access = look_at_room(judge, &tables, room_id);
+
+	/*
+	 * The snapshot may see another room before the ring has the deletion of
+	 * the one before.
+	 */
+	if (access->visible && !older_than(access, event) &&
+		!settle_ring(judge))
+		return THEN_UNKNOWN;
+	past = look_at_past(judge, &tables, room_id);
+	for (int i = past->n - 1; i >= 0; i--)
+		if (past->ends[i].before >= event->before)
+			return past->ends[i].shown ? THEN_SEEN : THEN_HIDDEN;
+	if (access->visible && event->lsn <= past->unknown &&
+		!older_than(access, event))
+		return THEN_UNKNOWN;
+	return THEN_AS_NOW;
+}
+
+/* Is an event of the room that bears the id of a topic shown? */
+static bool
+shown_now(const ResolvedTopic *topic, const RingEvent *event)
+{
+	return !topic->hidden ||
+		(topic->gone && event->lsn == InvalidXLogRecPtr);
+}
+
+/* Is an event of a room that was asked for and that the caller may see? */
+static bool
+shown_by_room(Judge *judge, const RingEvent *event)
+{
+	uint8		images = event_images(event);
+
+	for (int i = 0; i < event->nlinks; i++)
+	{
+		const RingLink *link = &event->links[i];
+		const ResolvedTopic *topic;
+
+		if ((link->images & images) != images)
+			continue;
+		topic = asked_topic(judge, link);
+		if (topic == NULL || topic->kind != TOPIC_ROOM ||
+			topic->schema != judge->tables.schema)
+			continue;
+		switch (room_then(judge, &judge->tables, topic->room_id, event))
+		{
+			case THEN_SEEN:
+				return true;
+			case THEN_AS_NOW:
+				if (shown_now(topic, event))
+					return true;
+				break;
+			default:
+				break;
+		}
+	}
+	return false;
+}
+
+/* May the caller see an image?  False in *told: that can't be told. */
+static bool
+image_visible(Judge *judge, const RingEvent *event, bool old, bool *told)
+{
+	const RoomAccess *access;
+	RoomThen	then;
+	int64		room_id;
+
+	if (!image_number(event, judge->room, old, &room_id))
+	{
+		*told = false;
+		return false;
+	}
+	if (judge->relid == judge->tables.rooms &&
+		!image_bool(event, judge->private, old))
+		return true;
+	then = room_then(judge, &judge->tables, room_id, event);
+	if (then == THEN_UNKNOWN)
+		*told = false;
+	if (then != THEN_AS_NOW)
+		return then == THEN_SEEN && judge->relid != judge->tables.invites;
+	access = look_at_room(judge, &judge->tables, room_id);
+	if (judge->relid == judge->tables.invites)
+		return access->visible &&
+			(!access->governed || access->role >= ROOM_ADMIN);
+	if (judge->relid != judge->tables.rooms)
+		return access->visible;
+	return access->exempt || access->role != ROOM_NONE;
 }
 
 /* What becomes of an event for one who sees some rooms. */
@@ -378,16 +607,82 @@ judge_by_room(Judge *judge, const RingEvent *event)
 	return old ? VERDICT_LEAVE : VERDICT_WITHHOLD;
 }
 
+/*
+ * Did who leaves, or changes, come after a room's deletion?  Who was in that
+ * one is told to have left a moment later, when another may bear the id.
+ */
+static bool
+came_after(const RingEvent *event, const RingLink *link, uint64 end)
+{
+	Cache	   *cache = chatroom_need_cache();
+	LWLock	   *stripe;
+	uint64		position = link->prev_pos;
+	bool		came = event->type == EVENT_PRESENCE_JOIN;
+
+	if (cache == NULL)
+		return came;
+	stripe = chatroom_stripe(cache);
+	LWLockAcquire(stripe, LW_SHARED);
+	for (int i = 0; i < MAX_LOOKED_AT && !came; i++)
+	{
+		const RingEvent *other = chatroom_cache_event(cache, position);
+		const RingLink *back;
+
+		back = other ? chatroom_cache_link(other, link->hash) : NULL;
+		if (back == NULL || other->before <= end)
+			break;
+		came = other->type == EVENT_PRESENCE_JOIN &&
+			other->key_len == event->key_len &&
+			memcmp(ring_part(other, other->key), ring_part(event, event->key),
+				   event->key_len) == 0;
+		position = back->prev_pos;
+	}
+	LWLockRelease(stripe);
+	return came;
+}
+
+/* Is an event of presence in a room, or a broadcast there, for the caller? */
+static Verdict
+judge_in_room(Judge *judge, const ResolvedTopic *topic, const RingLink *link,
+			  const RingEvent *event)
+{
+	const ChatTables *tables = chatroom_schema_tables(topic->schema);
+	const RoomPast *past = &judge->past;
+	RoomThen	then;
+	bool		seen;
+
+	if (tables == NULL)
+		return VERDICT_WITHHOLD;
+	then = room_then(judge, tables, topic->room_id, event);
+	if (then == THEN_UNKNOWN)
+		return VERDICT_RESET;
+	seen = then == THEN_SEEN || (then == THEN_AS_NOW &&
+								 shown_now(topic, event));
+	if (event->type == EVENT_BROADCAST || past->schema != topic->schema ||
+		past->room_id != topic->room_id)
+		return seen ? VERDICT_SHOW : VERDICT_WITHHOLD;
+	for (int i = 0; i < past->n; i++)
+	{
+		if (past->ends[i].before >= event->before)
+			continue;
+		if (!came_after(event, link, past->ends[i].before))
+			seen = past->ends[i].shown;
+		break;
+	}
+	return seen ? VERDICT_SHOW : VERDICT_WITHHOLD;
+}
+
 /* Is an event of no table for the caller?  Topics of presence are one each. */
 static Verdict
-judge_presence(const Judge *judge, const RingEvent *event)
+judge_presence(Judge *judge, const RingEvent *event)
 {
 	for (int i = 0; i < event->nlinks; i++)
 	{
-		const ResolvedTopic *topic = asked_topic(judge, &event->links[i]);
+		const RingLink *link = &event->links[i];
+		const ResolvedTopic *topic = asked_topic(judge, link);
 
-		if (topic != NULL && topic->hidden && event->lsn > topic->until)
-			return VERDICT_WITHHOLD;
+		if (topic != NULL && topic->kind == TOPIC_ROOM)
+			return judge_in_room(judge, topic, link, event);
 	}
 	return VERDICT_SHOW;
 }
@@ -435,8 +730,7 @@ typedef struct Evidence
 	AttrNumber	member_room;	/* of members */
 	AttrNumber	member_name;
 	bool		lost;			/* he was taken out, or it became private */
-	bool		gone;			/* it was deleted, and he could see it ... */
-	XLogRecPtr	until;			/* ... by the transaction that ended here */
+	bool		gone;			/* it was deleted, and he could see it */
 } Evidence;
 
 /* Get ready to look for it. */
@@ -470,7 +764,6 @@ look_at_room_event(Evidence *evidence, const RingEvent *event)
 		if (was_private && !evidence->exempt && !saw_it_go(event))
 			return;
 		evidence->gone = true;
-		evidence->until = event->lsn;
 	}
 	else if (event->type == EVENT_UPDATE && !was_private &&
 			 image_bool(event, evidence->private, false))
@@ -511,32 +804,6 @@ take_evidence(Evidence *evidence, const RingEvent *event)
 	else if (OidIsValid(event->relid) &&
 			 event->relid == evidence->tables.members)
 		look_at_member_event(evidence, event);
-}
-
-/* Copy the event at a position; NULL: it was overwritten. */
-static RingEvent *
-copy_event(Cache *cache, uint64 position)
-{
-	LWLock	   *stripe = chatroom_stripe(cache);
-	RingEvent  *copy = NULL;
-	Size		room = 0;
-
-	for (;;)
-	{
-		const RingEvent *event;
-		Size		len;
-
-		LWLockAcquire(stripe, LW_SHARED);
-		event = chatroom_cache_event(cache, position);
-		len = event != NULL ? event->len : 0;
-		if (len > 0 && len <= room)
-			memcpy(copy, event, len);
-		LWLockRelease(stripe);
-		if (len <= room)
-			return len > 0 ? copy : NULL;
-		copy = palloc(len);
-		room = len;
-	}
 }
 
 /* Look at the events of a topic since the cursor that the caller can see. */
@@ -612,7 +879,7 @@ conclude(const Evidence *evidence, ResolvedTopic *topic)
 {
 	if (evidence->gone)
 	{
-		topic->until = evidence->until;
+		topic->gone = true;
 		return false;
 	}
 	if (!evidence->lost)

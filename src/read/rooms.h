@@ -28,6 +28,23 @@ typedef struct AskedTopic
 	const ResolvedTopic *topic;
 } AskedTopic;
 
+/* A room's deletion: what bears its id before it is not what does after. */
+typedef struct RoomEnd
+{
+	uint64		before;			/* the event's: places it in the ring */
+	bool		shown;			/* the caller may see what was before */
+} RoomEnd;
+
+/* What a room's id has meant. */
+typedef struct RoomPast
+{
+	Oid			schema;			/* invalid: nothing is known */
+	int64		room_id;
+	XLogRecPtr	unknown;		/* deletions up to here may be lost */
+	int			n;
+	RoomEnd    *ends;			/* newest first */
+} RoomPast;
+
 /* What is known of the caller, and of the table of the event at hand. */
 typedef struct Judge
 {
@@ -47,6 +64,8 @@ typedef struct Judge
 	Oid			room_schema;	/* invalid: none */
 	int64		room_id;
 	RoomAccess	room_access;
+	RoomPast	past;			/* the same */
+	bool		settled;		/* the ring has all that the snapshot sees */
 } Judge;
 
 extern void chatroom_start_judge(Judge *judge, const SyncTopics *topics);
