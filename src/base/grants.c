@@ -133,6 +133,43 @@ compare_grants(const void *a, const void *b)
 	return result != 0 ? result : left->len - right->len;
 }
 
+/* Where the part of a pattern ends that stands for itself. */
+static int
+literal_len(const char *pattern, int len)
+{
+	static const char user[] = "{user}";
+	const int	user_len = sizeof(user) - 1;
+	int			i = 0;
+
+	while (i < len && pattern[i] != '*' &&
+		   (len - i < user_len || memcmp(pattern + i, user, user_len) != 0))
+		i++;
+	return i;
+}
+
+/* Does a pattern name no topic?  See grants.h. */
+bool
+chatroom_pattern_open(const char *pattern, int len)
+{
+	return literal_len(pattern, len) == 0;
+}
+
+/* Has a pattern a topic that a label would take? */
+bool
+chatroom_pattern_meets(const char *pattern, int len, const char *label)
+{
+	int			literal = literal_len(pattern, len);
+	int			label_len = strlen(label);
+
+	if (literal == len)
+		return chatroom_label_takes(label, pattern, len);
+
+	/* what follows may be any text: LABEL:KEY, for one */
+	return memcmp(pattern, label, Min(literal, label_len)) == 0 &&
+		(literal <= label_len || pattern[label_len] == ':' ||
+		 pattern[label_len] == '.');
+}
+
 /* ----------------------------------------------------- reading the grants */
 
 /* The table of grants. */
@@ -343,6 +380,26 @@ role_grants(Oid userid)
 		if (all_valid || tries >= 3)
 			return found;
 	}
+}
+
+/* Is a grant in the way of a label?  See grants.h. */
+bool
+chatroom_label_granted(const char *label)
+{
+	bool		owner = has_privs_of_role(GetUserId(),
+										  ROLE_PG_DATABASE_OWNER);
+
+	if (!all_valid)
+		load_grants();
+	for (int i = 0; i < all.n; i++)
+	{
+		const Grant *grant = &all.grants[i];
+
+		if (chatroom_pattern_open(grant->pattern, grant->len) ? !owner :
+			chatroom_pattern_meets(grant->pattern, grant->len, label))
+			return true;
+	}
+	return false;
 }
 
 /* May the current user do this on a topic?  See grants.h. */

@@ -25,6 +25,7 @@ int			chatroom_max_waiters;
 int			chatroom_max_databases = 64;
 int			chatroom_max_presence;
 int			chatroom_max_presence_per_role;
+int			chatroom_max_interests_per_role;
 bool		chatroom_emit_enabled;
 char	   *chatroom_default_prefix;
 char	   *chatroom_claims;
@@ -101,6 +102,14 @@ chatroom_define_settings(void)
 							"a time, in one database.",
 							"-1 means no limit but chatroom.max_presence.",
 							&chatroom_max_presence_per_role,
+							-1, -1, INT_MAX,
+							PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("chatroom.max_interests_per_role",
+							"Most topics that a role may listen to at a "
+							"time, in one database.",
+							"-1 means half of what there is room for, and "
+							"for superusers all.",
+							&chatroom_max_interests_per_role,
 							-1, -1, INT_MAX,
 							PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomBoolVariable("chatroom.emit",

@@ -233,6 +233,37 @@ split_topic(const char *topic, int len, int *colon, int *dot)
 	}
 }
 
+/*
+ * What a topic begins with that would make it a label's, if it were one: in
+ * LABEL:KEY and LABEL.column:VALUE, whether or not there is such a column.
+ */
+int
+chatroom_topic_stems(const char *topic, int len, int *lens)
+{
+	int			colon;
+	int			dot;
+	int			n = 0;
+
+	split_topic(topic, len, &colon, &dot);
+	lens[n++] = colon < 0 ? len : colon;
+	if (colon >= 0 && dot > 0)
+		lens[n++] = dot;
+	return n;
+}
+
+/* Would a label take this topic? */
+bool
+chatroom_label_takes(const char *label, const char *topic, int len)
+{
+	int			lens[TOPIC_STEMS];
+	int			n = chatroom_topic_stems(topic, len, lens);
+
+	for (int i = 0; i < n; i++)
+		if (lens[i] == strlen(label) && memcmp(topic, label, lens[i]) == 0)
+			return true;
+	return false;
+}
+
 /* The column of which a watch publishes topics under this name; 0: none. */
 static AttrNumber
 published_column(const WatchInfo *watch, const char *name, int len)

@@ -56,6 +56,18 @@ extern bool chatroom_topic_of_table(const char *topic, int len);
 /* Is a topic's form that of a table's, a room's or a prefix's? */
 extern bool chatroom_topic_reserved(const char *topic, int len);
 
+/*
+ * A topic is of a label that its first lens[] bytes are; returns how many of
+ * them there are.
+ */
+#define TOPIC_STEMS		2
+
+extern int	chatroom_topic_stems(const char *topic, int len, int *lens);
+
+/* Would a label take this topic? */
+extern bool chatroom_label_takes(const char *label, const char *topic,
+								 int len);
+
 /* Refuse such topics: 42939. */
 extern void chatroom_refuse_reserved(const char *topic, int len);
 

@@ -291,6 +291,20 @@ chatroom_label_trigger(const char *label, Oid *relid)
 	return InvalidOid;
 }
 
+/* All labels of the database; see watches.h. */
+List *
+chatroom_all_labels(void)
+{
+	List	   *texts = NIL;
+	ListCell   *lc;
+
+	if (!labels_valid)
+		read_labels();
+	foreach(lc, labels)
+		texts = lappend(texts, pstrdup(((Label *) lfirst(lc))->label));
+	return texts;
+}
+
 /* -------------------------------------------------------------- watches */
 
 /* The label that a trigger's arguments begin with; NULL: none. */

@@ -143,6 +143,9 @@ extern bool chatroom_label_valid(const char *label, const char **detail);
 /* The main trigger that has a label: the oldest, if there are several. */
 extern Oid	chatroom_label_trigger(const char *label, Oid *relid);
 
+/* All labels of the database, as texts. */
+extern List *chatroom_all_labels(void);
+
 /* The key's columns, ascending: primary key, replica identity, or none. */
 extern List *chatroom_key_columns(Oid relid);
 

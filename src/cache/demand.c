@@ -135,3 +135,28 @@ chatroom_require_cache(void)
 			 errhint("Look into the server's log, and at "
 					 "max_worker_processes and chatroom.cache_size.")));
 }
+
+/* Wait until all of WAL up to a place is published; see demand.h. */
+bool
+chatroom_wait_published(Cache *cache, XLogRecPtr target, long timeout_ms)
+{
+	uint64		wanted;
+	uint64		start;
+
+	if (pg_atomic_read_u64(&cache->published) >= target)
+		return true;
+	start = chatroom_monotonic_us();
+	wanted = pg_atomic_read_u64(&chatroom_control->flush_wanted);
+	while (wanted < target && !RecoveryInProgress() &&
+		   !pg_atomic_compare_exchange_u64(&chatroom_control->flush_wanted,
+										   &wanted, target))
+		;
+	while (pg_atomic_read_u64(&cache->published) < target)
+	{
+		if (chatroom_elapsed_ms(start) > timeout_ms)
+			return false;
+		chatroom_wake_tailer();
+		chatroom_nap(1);
+	}
+	return true;
+}

@@ -28,4 +28,11 @@ extern Cache *chatroom_cache_at_hand(void);
 /* A cache as chatroom_need_cache() has it; else raises 55000 or 53000. */
 extern Cache *chatroom_require_cache(void);
 
+/*
+ * Wait until the tailer has published all that stands in WAL up to a place in
+ * this database, at most timeout ms; false where it has not.
+ */
+extern bool chatroom_wait_published(Cache *cache, XLogRecPtr target,
+									long timeout_ms);
+
 #endif							/* CHATROOM_DEMAND_H */

@@ -16,6 +16,7 @@
 #include "base/memory.h"
 #include "cache/interest.h"
 #include "cache/ring.h"
+#include "cache/shares.h"
 #include "catalog/pg_control.h"
 #include "common/hmac.h"
 #include "common/pg_prng.h"
@@ -34,14 +35,23 @@ typedef struct Interest
 	pg_atomic_uint32 sessions;	/* that hold it */
 	pg_atomic_uint64 keep_until;	/* us of the monotonic clock */
 	pg_atomic_uint64 published; /* LSN of the newest event; only grows */
+	pg_atomic_uint64 stems[TOPIC_STEMS];	/* of a free topic; 0: none */
+	Oid			role;			/* (X) that linked it */
 	Channel		channel;		/* (X) made; written by the notifier */
 } Interest;
 
-/* Its arrays follow it: buckets, entries, dirty bits. */
+/* Entries that are looked at under one hold of a stripe, in a search. */
+#define STRETCH			4096
+
+/* Dead ones that are unlinked under one hold of all stripes. */
+#define MOST_UNLINKED	64
+
+/* Its arrays follow it: buckets, entries, dirty bits, roles' shares. */
 typedef struct InterestTable
 {
 	uint32		nbuckets;		/* power of 2 */
 	uint32		first_free;		/* (X) */
+	pg_atomic_uint32 hand;		/* where the search for dead ones goes on */
 	pg_atomic_uint32 notifier;	/* process number; PG_UINT32_MAX: none */
 	pg_atomic_uint32 sessions;	/* that hold any */
 } InterestTable;
@@ -75,6 +85,13 @@ interest_bits(Cache *cache, InterestTable *table)
 	return (pg_atomic_uint64 *) (interest_entries(table) + cache->ninterests);
 }
 
+static inline Shares *
+interest_shares(Cache *cache, InterestTable *table)
+{
+	return (Shares *) (interest_bits(cache, table) +
+					   (cache->ninterests + 63) / 64);
+}
+
 static inline uint32 *
 interest_bucket(InterestTable *table, uint64 hash)
 {
@@ -88,7 +105,8 @@ chatroom_interest_bytes(uint32 ninterests)
 	return TABLE_SIZE +
 		MAXALIGN(sizeof(uint32) * pg_nextpower2_32(ninterests)) +
 		sizeof(Interest) * ninterests +
-		sizeof(pg_atomic_uint64) * ((ninterests + 63) / 64);
+		sizeof(pg_atomic_uint64) * ((ninterests + 63) / 64) +
+		chatroom_shares_bytes(ninterests);
 }
 
 /* Lay out the table. */
@@ -103,6 +121,7 @@ chatroom_interest_init(Cache *cache)
 	table->nbuckets = pg_nextpower2_32(cache->ninterests);
 	pg_atomic_init_u32(&table->notifier, PG_UINT32_MAX);
 	pg_atomic_init_u32(&table->sessions, 0);
+	pg_atomic_init_u32(&table->hand, 0);
 	for (uint32 i = 0; i < table->nbuckets; i++)
 		interest_buckets(table)[i] = NO_INTEREST;
 
@@ -115,7 +134,10 @@ chatroom_interest_init(Cache *cache)
 		pg_atomic_init_u32(&entries[i].sessions, 0);
 		pg_atomic_init_u64(&entries[i].keep_until, 0);
 		pg_atomic_init_u64(&entries[i].published, 0);
+		for (int j = 0; j < TOPIC_STEMS; j++)
+			pg_atomic_init_u64(&entries[i].stems[j], 0);
 	}
+	chatroom_shares_init(interest_shares(cache, table), cache->ninterests);
 	bits = interest_bits(cache, table);
 	for (uint32 i = 0; i < (cache->ninterests + 63) / 64; i++)
 		pg_atomic_init_u64(&bits[i], 0);
@@ -318,11 +340,16 @@ interest_dead(Interest *entry, uint64 now)
 
 /* Take part in an interest that is linked; under some stripe. */
 static void
-join_interest(InterestTable *table, uint32 index, uint64 keep_until)
+join_interest(InterestTable *table, uint32 index, const InterestClaim *claim,
+			  uint64 keep_until)
 {
 	Interest   *entry = &interest_entries(table)[index];
 	uint64		old;
 
+	/* a label's topic may have become a free one meanwhile */
+	for (int i = 0; i < TOPIC_STEMS; i++)
+		if (claim->stems[i] != 0)
+			pg_atomic_write_u64(&entry->stems[i], claim->stems[i]);
 	if (keep_until == 0)
 	{
 		pg_atomic_fetch_add_u32(&entry->sessions, 1);
@@ -335,76 +362,132 @@ join_interest(InterestTable *table, uint32 index, uint64 keep_until)
 		;
 }
 
-/* Unlink dead interests; under all stripes. */
+/* Unlink an interest; under all stripes. */
 static void
-unlink_dead(Cache *cache, InterestTable *table)
+unlink_interest(Cache *cache, InterestTable *table, uint32 index)
 {
-	uint64		now = chatroom_monotonic_us();
-	Interest   *entries = interest_entries(table);
+	Interest   *entry = &interest_entries(table)[index];
+	uint32	   *link = interest_bucket(table, entry->hash);
 
-	for (uint32 i = 0; i < cache->ninterests; i++)
-	{
-		uint32	   *link;
-
-		if (!interest_dead(&entries[i], now))
-			continue;
-		link = interest_bucket(table, entries[i].hash);
-		while (*link != i)
-			link = &entries[*link].next;
-		*link = entries[i].next;
-		entries[i].hash = 0;
-		entries[i].next = table->first_free;
-		table->first_free = i;
-		pg_atomic_fetch_and_u64(&interest_bits(cache, table)[i / 64],
-								~(UINT64CONST(1) << (i % 64)));
-		pg_atomic_fetch_sub_u32(&cache->interested, 1);
-	}
+	while (*link != index)
+		link = &interest_entries(table)[*link].next;
+	*link = entry->next;
+	entry->hash = 0;
+	entry->next = table->first_free;
+	table->first_free = index;
+	pg_atomic_fetch_and_u64(&interest_bits(cache, table)[index / 64],
+							~(UINT64CONST(1) << (index % 64)));
+	pg_atomic_fetch_sub_u32(&cache->interested, 1);
+	chatroom_share_change(interest_shares(cache, table), entry->role, -1, 0);
 }
 
-/* Link a new interest; under all stripes.  NO_INTEREST: the table is full. */
+/* Look for dead interests in the next stretch; returns how many. */
+static int
+find_dead(Cache *cache, InterestTable *table, uint32 *found)
+{
+	LWLock	   *stripe = chatroom_stripe(cache);
+	uint64		now = chatroom_monotonic_us();
+	uint32		hand = pg_atomic_read_u32(&table->hand);
+	uint32		last = Min(hand + STRETCH, cache->ninterests);
+	int			n = 0;
+
+	LWLockAcquire(stripe, LW_SHARED);
+	for (; hand < last && n < MOST_UNLINKED; hand++)
+		if (interest_dead(&interest_entries(table)[hand], now))
+			found[n++] = hand;
+	LWLockRelease(stripe);
+	pg_atomic_write_u32(&table->hand, hand < cache->ninterests ? hand : 0);
+	return n;
+}
+
+/* Unlink some dead interests, if there are; returns whether there were. */
+static bool
+unlink_dead(Cache *cache, InterestTable *table)
+{
+	uint32		found[MOST_UNLINKED];
+	uint64		now;
+	int			n = 0;
+	int			unlinked = 0;
+
+	/* other searches may move the hand, too: this only looks less far then */
+	for (uint32 seen = 0; seen <= cache->ninterests && n == 0;
+		 seen += STRETCH)
+		n = find_dead(cache, table, found);
+	if (n == 0)
+		return false;
+	chatroom_cache_lock(cache);
+	now = chatroom_monotonic_us();
+	for (int i = 0; i < n; i++)
+		if (interest_dead(&interest_entries(table)[found[i]], now))
+		{
+			unlink_interest(cache, table, found[i]);
+			unlinked++;
+		}
+	chatroom_cache_unlock(cache);
+	return unlinked > 0;
+}
+
+/*
+ * Link a new interest; under all stripes.  NO_INTEREST, INTEREST_QUOTA: there
+ * is no room for it.
+ */
 static uint32
-link_interest(Cache *cache, InterestTable *table, uint64 hash,
+link_interest(Cache *cache, InterestTable *table, const InterestClaim *claim,
 			  const Channel *channel)
 {
-	uint32		index;
-	uint32	   *bucket = interest_bucket(table, hash);
+	Shares	   *shares = interest_shares(cache, table);
+	uint32		index = table->first_free;
+	uint32	   *bucket = interest_bucket(table, claim->hash);
 	Interest   *entry;
 
-	if (table->first_free == NO_INTEREST)
-		unlink_dead(cache, table);
-	index = table->first_free;
+	if (chatroom_share_of(shares, claim->role).entries >= claim->quota)
+		return INTEREST_QUOTA;
 	if (index == NO_INTEREST)
 		return NO_INTEREST;
 	entry = &interest_entries(table)[index];
 	table->first_free = entry->next;
-	entry->hash = hash;
+	entry->hash = claim->hash;
 	entry->next = *bucket;
 	entry->channel = *channel;
+	entry->role = claim->role;
 	pg_atomic_write_u32(&entry->sessions, 0);
 	pg_atomic_write_u64(&entry->keep_until, 0);
 	pg_atomic_write_u64(&entry->published, 0);
+	for (int i = 0; i < TOPIC_STEMS; i++)
+		pg_atomic_write_u64(&entry->stems[i], 0);
 	*bucket = index;
 	pg_atomic_fetch_add_u32(&cache->interested, 1);
+	chatroom_share_change(shares, claim->role, 1, 0);
 	return index;
 }
 
-/* Take part in the interest in a topic; keep_until 0: for this session. */
+/* Take part in an interest that others keep alive; NO_INTEREST: none is. */
 static uint32
-take_part(Cache *cache, uint64 hash, const Channel *channel,
-		  uint64 keep_until)
+join_living(Cache *cache, const InterestClaim *claim, uint64 keep_until)
 {
 	InterestTable *table = interest_table(cache);
 	LWLock	   *stripe = chatroom_stripe(cache);
-	Channel		name = *channel;
+	uint64		now = chatroom_monotonic_us();
 	uint32		index;
 
 	LWLockAcquire(stripe, LW_SHARED);
-	index = find_interest(table, hash);
+	index = find_interest(table, claim->hash);
+	if (index != NO_INTEREST &&
+		interest_dead(&interest_entries(table)[index], now))
+		index = NO_INTEREST;
 	if (index != NO_INTEREST)
-		join_interest(table, index, keep_until);
+		join_interest(table, index, claim, keep_until);
 	LWLockRelease(stripe);
-	if (index != NO_INTEREST)
-		return index;
+	return index;
+}
+
+/* Take part in an interest, linking it unless it lives. */
+static uint32
+join_or_link(Cache *cache, const InterestClaim *claim, uint64 keep_until)
+{
+	InterestTable *table = interest_table(cache);
+	Channel		name = claim->channel;
+	uint32		index;
 
 	chatroom_cache_lock(cache);
 	/* the notifier renames what it finds linked: link no older name */
@@ -414,28 +497,92 @@ take_part(Cache *cache, uint64 hash, const Channel *channel,
 		name_channel(cache, &name);
 		chatroom_cache_lock(cache);
 	}
-	index = find_interest(table, hash);
+	index = find_interest(table, claim->hash);
+	if (index != NO_INTEREST &&
+		interest_dead(&interest_entries(table)[index],
+					  chatroom_monotonic_us()))
+	{
+		/* whoever had it: from now on it is this role's */
+		unlink_interest(cache, table, index);
+		index = NO_INTEREST;
+	}
 	if (index == NO_INTEREST)
-		index = link_interest(cache, table, hash, &name);
-	if (index != NO_INTEREST)
-		join_interest(table, index, keep_until);
+		index = link_interest(cache, table, claim, &name);
+	if (index < INTEREST_QUOTA)
+		join_interest(table, index, claim, keep_until);
 	chatroom_cache_unlock(cache);
+	return index;
+}
+
+/* Take part in the interest in a topic; keep_until 0: for this session. */
+static uint32
+take_part(Cache *cache, const InterestClaim *claim, uint64 keep_until)
+{
+	uint32		index = join_living(cache, claim, keep_until);
+
+	while (index == NO_INTEREST)
+	{
+		index = join_or_link(cache, claim, keep_until);
+		if (index < INTEREST_QUOTA ||
+			!unlink_dead(cache, interest_table(cache)))
+			break;
+		index = NO_INTEREST;
+	}
 	return index;
 }
 
 /* For this session. */
 uint32
-chatroom_interest_hold(Cache *cache, uint64 hash, const Channel *channel)
+chatroom_interest_hold(Cache *cache, const InterestClaim *claim)
 {
-	return take_part(cache, hash, channel, 0);
+	return take_part(cache, claim, 0);
 }
 
 /* Until a moment. */
 uint32
-chatroom_interest_keep(Cache *cache, uint64 hash, const Channel *channel,
+chatroom_interest_keep(Cache *cache, const InterestClaim *claim,
 					   uint64 keep_until)
 {
-	return take_part(cache, hash, channel, keep_until);
+	return take_part(cache, claim, keep_until);
+}
+
+/* Is there a living interest in a free topic with this stem, from *next on? */
+static bool
+find_stem(Cache *cache, uint64 stem, uint32 *next)
+{
+	Interest   *entries = interest_entries(interest_table(cache));
+	LWLock	   *stripe = chatroom_stripe(cache);
+	uint64		now = chatroom_monotonic_us();
+	uint32		last = Min(*next + STRETCH, cache->ninterests);
+	bool		found = false;
+
+	LWLockAcquire(stripe, LW_SHARED);
+	for (; *next < last && !found; (*next)++)
+	{
+		if (entries[*next].hash == 0 || interest_dead(&entries[*next], now))
+			continue;
+		for (int i = 0; i < TOPIC_STEMS; i++)
+			if (pg_atomic_read_u64(&entries[*next].stems[i]) == stem)
+				found = true;
+	}
+	LWLockRelease(stripe);
+	return found;
+}
+
+/* Has somebody an interest in a topic that a label would take? */
+bool
+chatroom_interest_taken(Cache *cache, const char *label)
+{
+	uint64		stem = chatroom_topic_hash(cache, label, strlen(label));
+	uint32		next = 0;
+
+	while (next < cache->ninterests)
+	{
+		if (find_stem(cache, stem, &next))
+			return true;
+		CHECK_FOR_INTERRUPTS();
+	}
+	return false;
 }
 
 /* Give back what chatroom_interest_hold took. */
@@ -631,24 +778,11 @@ chatroom_interest_rename(Cache *cache, const Doorbell *bells, int n)
 	}
 }
 
-/* Unlink dead interests, if there are; returns the number of those alive. */
+/* Unlink dead interests, if there are; returns the number of those left. */
 int
 chatroom_interest_sweep(Cache *cache)
 {
-	InterestTable *table = interest_table(cache);
-	LWLock	   *stripe = chatroom_stripe(cache);
-	uint64		now = chatroom_monotonic_us();
-	bool		dead = false;
-
-	LWLockAcquire(stripe, LW_SHARED);
-	for (uint32 i = 0; i < cache->ninterests && !dead; i++)
-		dead = interest_dead(&interest_entries(table)[i], now);
-	LWLockRelease(stripe);
-	if (dead)
-	{
-		chatroom_cache_lock(cache);
-		unlink_dead(cache, table);
-		chatroom_cache_unlock(cache);
-	}
+	while (unlink_dead(cache, interest_table(cache)))
+		CHECK_FOR_INTERRUPTS();
 	return (int) pg_atomic_read_u32(&cache->interested);
 }

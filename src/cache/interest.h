@@ -14,6 +14,11 @@
  * epoch begins at random; when it moves, all channels get other names, and the
  * notifier rings the old ones a last time, with an empty payload.
  *
+ * An interest is counted for the role that linked it, which may have a share
+ * of the table only.  Where there is no room, dead ones are looked for under
+ * one stripe, shared, a stretch at a time, and a few of them are unlinked at
+ * once: however large the table, nobody waits for a search through all of it.
+ *
  * Locking: linking and unlinking take all the cache's stripes, which only the
  * first interest in a topic and the removal of dead ones do.  Everything else
  * goes with any one stripe, shared: finding an interest, taking part in one,
@@ -34,6 +39,7 @@
 
 #include "postgres.h"
 
+#include "base/topics.h"
 #include "cache/ring.h"
 
 /* What a channel's name is made of, and its length. */
@@ -48,8 +54,19 @@ typedef struct Channel
 	uint64		epoch;
 } Channel;
 
-/* No interest's index. */
+/* No interest's index: there is no room, or none that is the role's. */
 #define NO_INTEREST			PG_UINT32_MAX
+#define INTEREST_QUOTA		(PG_UINT32_MAX - 1)
+
+/* An interest that somebody wants to take part in. */
+typedef struct InterestClaim
+{
+	uint64		hash;			/* of the topic */
+	uint64		stems[TOPIC_STEMS]; /* of a free topic: see base/topics.h */
+	Channel		channel;
+	Oid			role;			/* whose it is */
+	uint32		quota;			/* how many the role may have */
+} InterestClaim;
 
 extern Size chatroom_interest_bytes(uint32 ninterests);
 extern void chatroom_interest_init(Cache *cache);
@@ -72,14 +89,16 @@ extern void chatroom_rename_channels_at_commit(void);
 /*
  * Take part in the interest in a topic, linking it if it isn't there: for this
  * session (give it back, then), or until a moment of the monotonic clock.
- * NO_INTEREST: the table is full.
+ * NO_INTEREST: the table is full; INTEREST_QUOTA: the role's share of it is.
  */
-extern uint32 chatroom_interest_hold(Cache *cache, uint64 hash,
-									 const Channel *channel);
-extern uint32 chatroom_interest_keep(Cache *cache, uint64 hash,
-									 const Channel *channel,
+extern uint32 chatroom_interest_hold(Cache *cache,
+									 const InterestClaim *claim);
+extern uint32 chatroom_interest_keep(Cache *cache, const InterestClaim *claim,
 									 uint64 keep_until);
 extern void chatroom_interest_give_back(Cache *cache, uint32 index);
+
+/* Has somebody an interest in a free topic that a label would take? */
+extern bool chatroom_interest_taken(Cache *cache, const char *label);
 
 /* Around a session's first and last hold: the notifier counts them. */
 extern void chatroom_interest_enter(Cache *cache);

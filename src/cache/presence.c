@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/compat.h"
 #include "base/memory.h"
+#include "base/topics.h"
 #include "cache/interest.h"
 #include "cache/presence.h"
 #include "common/hashfn.h"
@@ -859,6 +860,31 @@ chatroom_presence_changes(Cache *cache, const Piece *topic)
 	changes = table->changes[place.topic_hash % CHANGE_STRIPES];
 	LWLockRelease(&table->lock);
 	return changes;
+}
+
+/* Is somebody present on a topic that a label would take? */
+bool
+chatroom_presence_taken(Cache *cache, const char *label)
+{
+	PresenceTable *table = presence_table(cache);
+	char		topic[CHATROOM_MAX_TOPIC];
+	bool		taken = false;
+
+	LWLockAcquire(&table->lock, LW_SHARED);
+	for (uint32 i = 0; i < table->used && !taken; i++)
+	{
+		PresenceEntry *entry = &entries(table)[i];
+		PresenceEntry only_topic = *entry;
+
+		if (entry->id == 0 || entry->leaving ||
+			entry->topic_len > sizeof(topic))
+			continue;
+		only_topic.key_len = only_topic.meta_len = 0;
+		copy_text(table, &only_topic, 0, topic);
+		taken = chatroom_label_takes(label, topic, entry->topic_len);
+	}
+	LWLockRelease(&table->lock);
+	return taken;
 }
 
 /* Entries that are there. */

@@ -109,6 +109,9 @@ extern uint64 chatroom_presence_changes(Cache *cache, const Piece *topic);
 /* Entries that are there, and room for how many there is. */
 extern uint32 chatroom_presence_count(Cache *cache);
 
+/* Is somebody present on a topic that a label would take? */
+extern bool chatroom_presence_taken(Cache *cache, const char *label);
+
 /* ---- the tailer ---- */
 
 /*

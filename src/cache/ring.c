@@ -26,6 +26,7 @@
 #include "base/compat.h"
 #include "base/memory.h"
 #include "base/settings.h"
+#include "base/topics.h"
 #include "cache/interest.h"
 #include "cache/presence.h"
 #include "cache/ring.h"
@@ -783,4 +784,52 @@ chatroom_cache_positions(Cache *cache, const TopicRead *read, int n,
 		link = event ? chatroom_cache_link(event, read->hash) : NULL;
 	}
 	return n;
+}
+
+/* Entries of the topic table that are looked at under one hold. */
+#define STRETCH			1024
+
+/* Is it so in a stretch of the topic table? */
+static bool
+taken_in_stretch(Cache *cache, uint32 from, uint32 to, const char *label)
+{
+	LWLock	   *stripe = chatroom_stripe(cache);
+	bool		taken = false;
+
+	LWLockAcquire(stripe, LW_SHARED);
+	for (uint32 i = from; i < to && !taken; i++)
+	{
+		const RingTopic *topic = topic_table(cache) + i;
+		const RingEvent *event = chatroom_cache_event(cache,
+													  topic->newest_pos);
+		const RingLink *link;
+
+		if (topic->hash == 0 || event == NULL || OidIsValid(event->relid))
+			continue;
+		link = chatroom_cache_link(event, topic->hash);
+		taken = link != NULL &&
+			chatroom_label_takes(label, ring_part(event, link->name),
+								 link->name_len);
+	}
+	LWLockRelease(stripe);
+	return taken;
+}
+
+/*
+ * Is an event kept that has no row, of a topic that a label would take?  A
+ * topic's newest event tells: rows are not under such a topic as long as there
+ * are others.
+ */
+bool
+chatroom_cache_taken(Cache *cache, const char *label)
+{
+	uint32		total = cache->nbuckets * TOPIC_WAYS;
+
+	for (uint32 from = 0; from < total; from += STRETCH)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (taken_in_stretch(cache, from, Min(from + STRETCH, total), label))
+			return true;
+	}
+	return false;
 }

@@ -307,6 +307,9 @@ extern void chatroom_cache_find(Cache *cache, TopicRead *topic,
 extern void chatroom_cache_newest(Cache *cache, TopicRead *topic, int n,
 								  bool first);
 
+/* Is an event kept that has no row, of a topic that a label would take? */
+extern bool chatroom_cache_taken(Cache *cache, const char *label);
+
 /* Under a stripe: was a reset marked for the topic's table after lsn? */
 extern bool chatroom_cache_marked(Cache *cache, const TopicRead *read,
 								  XLogRecPtr lsn);

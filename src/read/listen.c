@@ -41,7 +41,9 @@
 #include "base/identity.h"
 #include "base/launch.h"
 #include "base/memory.h"
+#include "base/settings.h"
 #include "cache/interest.h"
+#include "cache/shares.h"
 #include "commands/async.h"
 #include "fmgr.h"
 #include "lib/ilist.h"
@@ -400,23 +402,12 @@ require_notifier(void)
 				 errhint("Raise max_worker_processes.")));
 }
 
-static void
-report_full(Cache *cache)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-			 errmsg("too many topics are listened to in this database"),
-			 errdetail("There is room for %u.", cache->ninterests),
-			 errhint("Listen to topics that comprise others, such as a "
-					 "table's own, or raise chatroom.cache_size.")));
-}
-
 /* A topic that the caller may listen to. */
 typedef struct Wanted
 {
 	Cache	   *cache;
 	TopicRead	read;
-	Channel		channel;
+	InterestClaim claim;
 	char		name[CHANNEL_NAME_LEN + 1];
 } Wanted;
 
@@ -441,6 +432,23 @@ refuse_judged(const ResolvedTopic *topic)
 					 "room's.")));
 }
 
+/* What is claimed of an interest in a topic. */
+static void
+claim_topic(Cache *cache, const ResolvedTopic *topic, InterestClaim *claim)
+{
+	int			lens[TOPIC_STEMS];
+	int			n = chatroom_topic_stems(topic->topic, topic->len, lens);
+
+	memset(claim, 0, sizeof(*claim));
+	claim->hash = chatroom_topic_hash(cache, topic->topic, topic->len);
+	for (int i = 0; i < n && topic->kind == TOPIC_FREE; i++)
+		claim->stems[i] = chatroom_topic_hash(cache, topic->topic, lens[i]);
+	claim->role = GetUserId();
+	claim->quota = chatroom_share_limit(chatroom_max_interests_per_role,
+										cache->ninterests);
+	chatroom_topic_channel(cache, topic->topic, topic->len, &claim->channel);
+}
+
 /* Check the topic, and find its channel. */
 static void
 resolve_wanted(text *topic, Wanted *wanted)
@@ -453,9 +461,31 @@ resolve_wanted(text *topic, Wanted *wanted)
 	wanted->cache = chatroom_require_cache();
 	chatroom_prepare_reads(&topics, wanted->cache);
 	wanted->read = topics.reads[0];
-	chatroom_topic_channel(wanted->cache, VARDATA_ANY(topic),
-						   VARSIZE_ANY_EXHDR(topic), &wanted->channel);
-	chatroom_channel_text(wanted->channel.name, wanted->name);
+	claim_topic(wanted->cache, &topics.topics[0], &wanted->claim);
+	chatroom_channel_text(wanted->claim.channel.name, wanted->name);
+}
+
+/* There is no room: for the role, or for anybody. */
+static void
+report_full(const Wanted *wanted, uint32 index)
+{
+	if (index == INTEREST_QUOTA)
+		ereport(ERROR,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("role \"%s\" listens to too many topics",
+						GetUserNameFromId(wanted->claim.role, false)),
+				 errdetail("It may listen to %u in a database "
+						   "(chatroom.max_interests_per_role).",
+						   wanted->claim.quota),
+				 errhint("Listen to topics that comprise others, such as a "
+						 "table's own, or have a superuser raise the role's "
+						 "setting.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+			 errmsg("too many topics are listened to in this database"),
+			 errdetail("There is room for %u.", wanted->cache->ninterests),
+			 errhint("Listen to topics that comprise others, such as a "
+					 "table's own, or raise chatroom.cache_size.")));
 }
 
 /* This session's interest in a topic, taken if it hasn't one. */
@@ -479,14 +509,13 @@ hold_interest(const Wanted *wanted)
 
 	if (hash_get_num_entries(held_interests) == 1)
 		chatroom_interest_enter(wanted->cache);
-	index = chatroom_interest_hold(wanted->cache, wanted->read.hash,
-								   &wanted->channel);
-	if (index == NO_INTEREST)
+	index = chatroom_interest_hold(wanted->cache, &wanted->claim);
+	if (index >= INTEREST_QUOTA)
 	{
 		hash_search(held_interests, &wanted->read.hash, HASH_REMOVE, NULL);
 		if (hash_get_num_entries(held_interests) == 0)
 			chatroom_interest_leave(wanted->cache);
-		report_full(wanted->cache);
+		report_full(wanted, index);
 	}
 	memset((char *) held + sizeof(held->hash), 0,
 		   sizeof(Held) - sizeof(held->hash));
@@ -588,11 +617,12 @@ chatroom_channel(PG_FUNCTION_ARGS)
 	resolve_wanted(PG_GETARG_TEXT_PP(0), &wanted);
 	if (keep > 0)
 	{
-		if (chatroom_interest_keep(wanted.cache, wanted.read.hash,
-								   &wanted.channel,
-								   chatroom_monotonic_us() + keep) ==
-			NO_INTEREST)
-			report_full(wanted.cache);
+		uint32		index;
+
+		index = chatroom_interest_keep(wanted.cache, &wanted.claim,
+									   chatroom_monotonic_us() + keep);
+		if (index >= INTEREST_QUOTA)
+			report_full(&wanted, index);
 	}
 	else
 	{

@@ -34,6 +34,7 @@
 #include "postgres.h"
 
 #include "base/compat.h"
+#include "base/grants.h"
 #include "base/identity.h"
 #include "base/launch.h"
 #include "base/wal.h"
@@ -71,6 +72,8 @@ chatroom_start_judge(Judge *judge, const SyncTopics *topics)
 	judge->topics = topics;
 	for (int i = 0; i < topics->n; i++)
 	{
+		if (topics->topics[i].kind == TOPIC_WATCH)
+			judge->tables_asked = true;
 		if (!topic_of_prefix(topics->topics[i].kind))
 			continue;
 		if (judge->asked == NULL)
@@ -106,6 +109,47 @@ asked_otherwise(const Judge *judge, const RingEvent *event)
 		if (!topic_of_prefix(topics->topics[i].kind) &&
 			chatroom_cache_link(event, topics->reads[i].hash) != NULL)
 			return true;
+	return false;
+}
+
+/*
+ * Does an event without a row belong to a label's topic, and may not be told
+ * to the caller?  It is from before the label, or came with it: so it is for
+ * those to whom the topic is granted.
+ */
+static bool
+not_granted(const Judge *judge, const RingEvent *event)
+{
+	const SyncTopics *topics = judge->topics;
+
+	for (int i = 0; i < topics->n && judge->tables_asked; i++)
+		if (topics->topics[i].kind == TOPIC_WATCH &&
+			chatroom_cache_link(event, topics->reads[i].hash) != NULL &&
+			!chatroom_topic_granted(topics->topics[i].topic,
+									topics->topics[i].len, TOPIC_SYNC))
+			return true;
+	return false;
+}
+
+/*
+ * Was it checked for a topic asked for that the caller may select the columns
+ * of an event's table that the topic tells values of?  A row may also come by
+ * a topic that means something else by now.
+ */
+static bool
+columns_checked(const Judge *judge, const RingEvent *event)
+{
+	const SyncTopics *topics = judge->topics;
+
+	for (int i = 0; i < topics->n; i++)
+	{
+		const ResolvedTopic *topic = &topics->topics[i];
+
+		if ((topic_of_prefix(topic->kind) ||
+			 (topic->kind == TOPIC_WATCH && topic->relid == event->relid)) &&
+			chatroom_cache_link(event, topics->reads[i].hash) != NULL)
+			return true;
+	}
 	return false;
 }
 
@@ -684,7 +728,7 @@ judge_presence(Judge *judge, const RingEvent *event)
 		if (topic != NULL && topic->kind == TOPIC_ROOM)
 			return judge_in_room(judge, topic, link, event);
 	}
-	return VERDICT_SHOW;
+	return not_granted(judge, event) ? VERDICT_WITHHOLD : VERDICT_SHOW;
 }
 
 /* What becomes of an event?  See rooms.h. */
@@ -695,7 +739,8 @@ chatroom_judge_event(Judge *judge, const RingEvent *event, bool *policies)
 	if (!OidIsValid(event->relid))
 		return judge_presence(judge, event);
 	judge_table(judge, event->relid);
-	if (!judge->access.any)
+	if (!judge->access.any ||
+		(!judge->access.all && !columns_checked(judge, event)))
 		return VERDICT_WITHHOLD;
 
 	/* a prefix' topics are for its own tables to speak in */

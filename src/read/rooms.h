@@ -49,6 +49,7 @@ typedef struct RoomPast
 typedef struct Judge
 {
 	const SyncTopics *topics;
+	bool		tables_asked;	/* some topics are tables' */
 	int			nasked;			/* topics of prefixes, by hash */
 	AskedTopic *asked;
 	/* the table: */

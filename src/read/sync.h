@@ -150,11 +150,4 @@ extern void chatroom_append_allowed_changed(StringInfo buf,
 											const RingEvent *event,
 											const RelationAccess *access);
 
-/*
- * Wait until the tailer has published all that stands in WAL up to a place in
- * this database, at most timeout ms; false where it has not.
- */
-extern bool chatroom_wait_published(Cache *cache, XLogRecPtr target,
-									long timeout_ms);
-
 #endif							/* CHATROOM_SYNC_H */

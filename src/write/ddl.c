@@ -52,6 +52,7 @@
 #include "utils/snapmgr.h"
 #include "write/altered.h"
 #include "write/emit.h"
+#include "write/labels.h"
 #include "write/rules.h"
 #include "write/tree.h"
 
@@ -468,6 +469,13 @@ handle_hiding(DdlWork *work, Node *statement)
 	chatroom_rename_channels_at_commit();
 }
 
+/* Does a command give tables other names? */
+static bool
+renames(Node *statement)
+{
+	return IsA(statement, RenameStmt) || IsA(statement, AlterObjectSchemaStmt);
+}
+
 /* After a command that made or changed something. */
 static void
 handle_ddl(DdlWork *work, Node *statement)
@@ -497,6 +505,10 @@ handle_ddl(DdlWork *work, Node *statement)
 	}
 	chatroom_follow_enum(statement);
 	log_resets(work, RESET_REASON_DDL);
+
+	/* the old topics may become somebody else's */
+	if (renames(statement) && work->resets != NIL)
+		chatroom_rename_channels_at_commit();
 }
 
 /* After a command that dropped something. */
@@ -523,6 +535,8 @@ handle_drop(DdlWork *work, Node *statement)
 		}
 	}
 	log_resets(work, RESET_REASON_DROP);
+	if (work->resets != NIL)
+		chatroom_rename_channels_at_commit();
 }
 
 /* What an event trigger does, and the statement it does it for. */
@@ -596,6 +610,40 @@ event_trigger_data(FunctionCallInfo fcinfo, const char *name)
 	return (EventTriggerData *) fcinfo->context;
 }
 
+/*
+ * A trigger that was written by hand may have a label, too: what watch() would
+ * refuse fails the command.
+ */
+static void
+check_made_trigger(void)
+{
+	List	   *objects =
+		ddl_objects("SELECT classid, objid "
+					"FROM pg_catalog.pg_event_trigger_ddl_commands()");
+	ListCell   *lc;
+
+	foreach(lc, objects)
+	{
+		DdlObject  *object = lfirst(lc);
+		TriggerRow *trigger;
+		char	   *label;
+
+		if (object->classid != TriggerRelationId)
+			continue;
+		trigger = chatroom_get_trigger(object->objid, NULL);
+		if (trigger == NULL ||
+			trigger->function != chatroom_trigger_function("emit") ||
+			chatroom_trigger_is_child(trigger))
+			continue;
+		label = chatroom_trigger_label(trigger);
+		if (label == NULL)
+			continue;
+		chatroom_lock_labels();
+		chatroom_check_label_free(label);
+		chatroom_check_label_unused(label);
+	}
+}
+
 /* Event trigger on ddl_command_end. */
 Datum
 chatroom_on_ddl(PG_FUNCTION_ARGS)
@@ -605,6 +653,9 @@ chatroom_on_ddl(PG_FUNCTION_ARGS)
 	/* what can't be put up again must not be lost: it fails the command */
 	if (!chatroom_changing_triggers)
 		chatroom_finish_alter(data->parsetree);
+	if (!chatroom_changing_triggers &&
+		IsA(data->parsetree, CreateTrigStmt))
+		check_made_trigger();
 	if (!chatroom_changing_triggers && !is_harmless_command(data->parsetree) &&
 		anything_to_follow())
 		run_handler(handle_ddl, data->parsetree);

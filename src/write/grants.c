@@ -20,11 +20,13 @@
 #include "cache/interest.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
+#include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/rel.h"
+#include "write/labels.h"
 
 static const char *const privileges[] = {"sync", "track", "broadcast"};
 
@@ -193,6 +195,11 @@ chatroom_grant_topic(PG_FUNCTION_ARGS)
 	get_grant_args(fcinfo, &args);
 	chatroom_refuse_reserved(VARDATA_ANY(args.pattern),
 							 VARSIZE_ANY_EXHDR(args.pattern));
+	PreventCommandIfReadOnly("chatroom.grant_topic()");
+	PreventCommandDuringRecovery("chatroom.grant_topic()");
+	chatroom_lock_labels();
+	chatroom_check_pattern_free(VARDATA_ANY(args.pattern),
+								VARSIZE_ANY_EXHDR(args.pattern));
 	change_grants(&args, statements, lengthof(statements));
 	PG_RETURN_VOID();
 }

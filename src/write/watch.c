@@ -24,7 +24,9 @@
 #include "base/compat.h"
 #include "base/distributed.h"
 #include "base/memory.h"
+#include "base/owner.h"
 #include "base/values.h"
+#include "cache/interest.h"
 #include "catalog/catalog.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
@@ -44,6 +46,7 @@
 #include "utils/varlena.h"
 #include "write/condition.h"
 #include "write/emit.h"
+#include "write/labels.h"
 #include "write/tree.h"
 #include "write/watch.h"
 
@@ -371,14 +374,32 @@ same_watch(const WatchInfo *watch, const WatchOptions *options)
 	return true;
 }
 
+/* Has a relation a main trigger of a label, be it as it may? */
+static bool
+has_watch(Oid relid, const char *label)
+{
+	Oid			emit = chatroom_trigger_function("emit");
+	ListCell   *lc;
+
+	foreach(lc, chatroom_relation_triggers(relid))
+	{
+		TriggerRow *trigger = lfirst(lc);
+
+		if (trigger->function == emit && !OidIsValid(trigger->parentid) &&
+			trigger->nargs > 0 && !chatroom_trigger_is_child(trigger) &&
+			strcmp(trigger->args[0], label ? label : "") == 0)
+			return true;
+	}
+	return false;
+}
+
 /* Refuse a label that is in use. */
 static void
 check_label_is_free(Oid relid, const char *label)
 {
 	Oid			other;
 
-	LockDatabaseObject(ProcedureRelationId, chatroom_trigger_function("emit"),
-					   0, ShareUpdateExclusiveLock);
+	chatroom_lock_labels();
 	if (OidIsValid(chatroom_label_trigger(label, &other)) && other != relid)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
@@ -386,6 +407,8 @@ check_label_is_free(Oid relid, const char *label)
 				 errdetail("It is a label of table \"%s\".",
 						   get_rel_name(other)),
 				 errhint("Choose another label.")));
+	if (!has_watch(relid, label))
+		chatroom_check_label_free(label);
 }
 
 /* Refuse to take over a trigger of somebody else's by its name. */
@@ -607,25 +630,6 @@ drop_triggers(Oid relid, const char *label)
 	}
 }
 
-/* Has a relation a main trigger of a label, be it as it may? */
-static bool
-has_watch(Oid relid, const char *label)
-{
-	Oid			emit = chatroom_trigger_function("emit");
-	ListCell   *lc;
-
-	foreach(lc, chatroom_relation_triggers(relid))
-	{
-		TriggerRow *trigger = lfirst(lc);
-
-		if (trigger->function == emit && !OidIsValid(trigger->parentid) &&
-			trigger->nargs > 0 && !chatroom_trigger_is_child(trigger) &&
-			strcmp(trigger->args[0], label ? label : "") == 0)
-			return true;
-	}
-	return false;
-}
-
 /* Make or change a watch; returns its topic. */
 char *
 chatroom_make_watch(const WatchOptions *options)
@@ -637,6 +641,8 @@ chatroom_make_watch(const WatchOptions *options)
 		same_watch(&watch, options))
 		return watch.base;
 
+	if (options->label != NULL && !has_watch(relid, options->label))
+		chatroom_check_label_unused(options->label);
 	lock_relation(relid, has_watch(relid, options->label) ?
 				  AccessExclusiveLock : ShareRowExclusiveLock);
 	if (options->label != NULL)
@@ -682,6 +688,8 @@ remove_watch(Oid relid, const char *label)
 		return false;
 	chatroom_log_reset(label ? label : chatroom_relation_base(relid),
 					   RESET_REASON_UNWATCH);
+	/* the topic may become somebody else's, or nobody's */
+	chatroom_rename_channels_at_commit();
 	drop_triggers(relid, label);
 	chatroom_settle_tree(relid);
 	return true;

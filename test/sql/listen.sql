@@ -100,6 +100,41 @@ INSERT INTO bell.note VALUES (1, 'no change of rights');
 ALTER TABLE bell.note ADD COLUMN more int;
 SELECT bell.renamed() AS same;
 
+-- no role takes listening from the others: it may have its share, which what has ended is no part of
+CREATE ROLE regress_many;
+CREATE TABLE bell.many (id int PRIMARY KEY);
+SELECT chatroom.watch('bell.many');
+GRANT USAGE ON SCHEMA bell TO regress_many, regress_bell;
+GRANT SELECT ON bell.many TO regress_many, regress_bell;
+CREATE FUNCTION bell.keep(first int, last int, keep interval) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM chatroom.channel('bell.many:' || i, keep) FROM generate_series(first, last) AS i;
+	RETURN 'all';
+EXCEPTION WHEN configuration_limit_exceeded THEN
+	RETURN SQLERRM;
+END $$;
+SET ROLE regress_many;
+SELECT bell.keep(1, 100000, '1 day');
+SELECT bell.keep(1, 1, '1 day');
+SELECT chatroom.listen('bell.many:100000');
+SET ROLE regress_bell;
+SELECT bell.keep(100001, 100003, '1 ms');
+RESET ROLE;
+SET chatroom.max_interests_per_role = 3;
+SET ROLE regress_bell;
+DO $$
+BEGIN
+	-- those of a millisecond end, and make room
+	WHILE bell.keep(100004, 100005, '1 day') <> 'all' LOOP
+		PERFORM pg_sleep(0.01);
+	END LOOP;
+END $$;
+SELECT bell.keep(100006, 100007, '1 day');
+RESET ROLE;
+RESET chatroom.max_interests_per_role;
+SELECT bell.keep(100008, 100020, '1 day');
+
 DROP SCHEMA bell CASCADE;
+DROP ROLE regress_many;
 DROP ROLE regress_bell;
 DROP EXTENSION chatroom;
