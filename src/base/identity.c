@@ -12,6 +12,10 @@
  * With the setting chatroom.claims, as PostgREST and its like use it, the user
  * is the "sub" of claims that a trusted proxy puts into another setting.
  *
+ * Where PostgreSQL runs the code of a table's owner for somebody else, in
+ * ANALYZE and its like, the caller is nobody: see base/judging.c.  While a
+ * policy is judged, he is who he was.
+ *
  * What act_as() said ends with the transaction; a savepoint that is rolled
  * back takes back what was said since.
  *
@@ -22,6 +26,7 @@
 #include "access/xact.h"
 #include "base/compat.h"
 #include "base/identity.h"
+#include "base/judging.h"
 #include "base/settings.h"
 #include "base/watches.h"
 #include "catalog/namespace.h"
@@ -170,6 +175,7 @@ chatroom_acting_for(const text *username)
 
 	if (username == NULL)
 		return;
+	chatroom_refuse_restricted("acting_for");
 	if (!may_act())
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
@@ -203,6 +209,7 @@ chatroom_act_as(PG_FUNCTION_ARGS)
 	int			level = GetCurrentTransactionNestLevel();
 	char	   *username = NULL;
 
+	chatroom_refuse_restricted("chatroom.act_as()");
 	if (!PG_ARGISNULL(0))
 	{
 		check_username(PG_GETARG_TEXT_PP(0), "username");
@@ -279,6 +286,8 @@ by_claims(void)
 const char *
 chatroom_acts_for(void)
 {
+	if (chatroom_in_maintenance())
+		return NULL;
 	if (call_username != NULL)
 		return call_username;
 	if (acting != NULL && acting->username != NULL)
@@ -294,7 +303,7 @@ chatroom_identity(void)
 	const char *username = chatroom_acts_for();
 	char	   *name;
 
-	if (username != NULL || by_claims())
+	if (username != NULL || by_claims() || chatroom_in_maintenance())
 		return username;
 
 	/* the role that the session acts as, whoever's function this runs in */
@@ -310,6 +319,8 @@ chatroom_require_identity(void)
 {
 	const char *username = chatroom_identity();
 
+	if (username == NULL)
+		chatroom_refuse_restricted("the caller's username");
 	if (username == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),

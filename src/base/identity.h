@@ -19,7 +19,8 @@ extern const char *chatroom_acts_for(void);
 
 /*
  * The caller's username: that of above, else the session's role.  NULL where
- * chatroom.claims is set and the claims name nobody.
+ * chatroom.claims is set and the claims name nobody, and in the server's
+ * security-restricted operations (ANALYZE and its like).
  */
 extern const char *chatroom_identity(void);
 

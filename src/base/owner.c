@@ -26,6 +26,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "base/owner.h"
 #include "miscadmin.h"
 #include "utils/guc.h"
@@ -44,8 +45,8 @@ chatroom_pin_search_path(void)
 }
 
 /* Take the lines with a statement out of an error's CONTEXT. */
-static void
-hide_statement(ErrorData *error, const char *statement)
+void
+chatroom_hide_statement(ErrorData *error, const char *statement)
 {
 	char	   *found;
 
@@ -98,10 +99,22 @@ chatroom_as_owner(Oid owner, const char *statement, OwnersWork work,
 		FlushErrorState();
 		SetUserIdAndSecContext(user, security);
 		AtEOXact_GUC(false, nest_level);
-		hide_statement(error, statement);
+		chatroom_hide_statement(error, statement);
 		ReThrowError(error);
 	}
 	PG_END_TRY();
 	SetUserIdAndSecContext(user, security);
 	AtEOXact_GUC(true, nest_level);
+}
+
+/* Restrict what is done until the subtransaction ends; see owner.h. */
+void
+chatroom_restrict(void)
+{
+	Oid			user;
+	int			security;
+
+	Assert(GetCurrentTransactionNestLevel() > 1);
+	GetUserIdAndSecContext(&user, &security);
+	SetUserIdAndSecContext(user, security | SECURITY_RESTRICTED_OPERATION);
 }

@@ -20,6 +20,15 @@ typedef void (*OwnersWork) (void *arg);
 extern void chatroom_as_owner(Oid owner, const char *statement,
 							  OwnersWork work, void *arg);
 
+/* The same for an error that was caught. */
+extern void chatroom_hide_statement(ErrorData *error, const char *statement);
+
+/*
+ * Restrict what is done from now on to the end of the subtransaction, as
+ * PostgreSQL does where it runs somebody's code for somebody else.
+ */
+extern void chatroom_restrict(void);
+
 /*
  * Set search_path such that it finds nothing that users made, until
  * AtEOXact_GUC(true, what this returns).

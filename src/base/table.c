@@ -24,6 +24,7 @@
 #include "base/compat.h"
 #include "base/hash.h"
 #include "base/invalidation.h"
+#include "base/plans.h"
 #include "base/table.h"
 #include "base/watches.h"
 #include "catalog/namespace.h"
@@ -65,6 +66,7 @@ typedef struct TablePlan
 	PlanKind	kind;
 	char	   *sql;
 	SPIPlanPtr	plan;
+	PlanFolds	folds;
 } TablePlan;
 
 /* An entry of the hash table. */
@@ -552,7 +554,10 @@ find_plan(TableInfo *table, const char *sql, int nargs, Oid *types,
 	for (entry = table->plans; entry != NULL; entry = entry->next)
 		if (entry->hash == hash && entry->kind == kind &&
 			strcmp(entry->sql, sql) == 0)
+		{
+			chatroom_renew_plan(entry->plan, &entry->folds);
 			return entry->plan;
+		}
 
 	plan = SPI_prepare_cursor(sql, nargs, types, kind == PLAN_PLAIN ? 0 :
 							  CURSOR_OPT_GENERIC_PLAN);
@@ -563,7 +568,7 @@ find_plan(TableInfo *table, const char *sql, int nargs, Oid *types,
 	/* who runs one may be further up: so those of others stay until the end */
 	if (table->nplans >= MAX_PLANS)
 		return plan;
-	entry = MemoryContextAlloc(table->context, sizeof(TablePlan));
+	entry = MemoryContextAllocZero(table->context, sizeof(TablePlan));
 	entry->hash = hash;
 	entry->kind = kind;
 	entry->sql = MemoryContextStrdup(table->context, sql);

@@ -39,6 +39,7 @@
 #include "base/duration.h"
 #include "base/hash.h"
 #include "base/identity.h"
+#include "base/judging.h"
 #include "base/launch.h"
 #include "base/memory.h"
 #include "base/settings.h"
@@ -537,6 +538,7 @@ chatroom_listen(PG_FUNCTION_ARGS)
 	Cursor		cursor;
 	StringInfoData buf;
 
+	chatroom_refuse_restricted("chatroom.listen()");
 	chatroom_require_argument(fcinfo, 0, "topic");
 	require_primary("chatroom.listen()");
 	require_session("chatroom.listen()");
@@ -574,6 +576,7 @@ chatroom_unlisten(PG_FUNCTION_ARGS)
 	uint64		hash;
 	Held	   *held;
 
+	chatroom_refuse_restricted("chatroom.unlisten()");
 	chatroom_require_argument(fcinfo, 0, "topic");
 	topic = PG_GETARG_TEXT_PP(0);
 	chatroom_attach_control();
@@ -599,6 +602,7 @@ chatroom_channel(PG_FUNCTION_ARGS)
 	Wanted		wanted;
 	int64		keep = 0;
 
+	chatroom_refuse_restricted("chatroom.channel()");
 	chatroom_require_argument(fcinfo, 0, "topic");
 	require_primary("chatroom.channel()");
 	require_session("chatroom.channel()");

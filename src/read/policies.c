@@ -25,8 +25,9 @@
  *
  * What the policies need and the event doesn't carry, and what fails while it
  * is evaluated, can't be told: the answer is then a reset, and the client's
- * own SELECT says what is wrong.  Evaluation therefore runs in a
- * subtransaction.
+ * own SELECT says what is wrong.  The policies are the code of the table's
+ * owner: it runs for what it says alone, and what it does is undone, see
+ * base/judging.c.
  *
  *-------------------------------------------------------------------------
  */
@@ -37,9 +38,11 @@
 #include "base/columns.h"
 #include "base/compat.h"
 #include "base/hash.h"
+#include "base/judging.h"
+#include "base/owner.h"
+#include "base/plans.h"
 #include "base/invalidation.h"
 #include "base/spi.h"
-#include "base/subtransaction.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "nodes/bitmapset.h"
@@ -80,6 +83,7 @@ typedef struct PolicyPlan
 	SPIPlanPtr	plan;			/* NULL: not made yet */
 	bool		stale;			/* roles have changed since */
 	int			busy;			/* evaluations going on */
+	PlanFolds	folds;
 	/* what the policies refer to; set whenever the plan is analyzed: */
 	uint64		columns[COLUMN_WORDS];	/* bit attnum; 0: system columns */
 } PolicyPlan;
@@ -286,8 +290,12 @@ prepare_plan(PolicyPlan *plan)
 		plan->plan = NULL;
 	}
 	if (plan->plan != NULL)
+	{
+		chatroom_renew_plan(plan->plan, &plan->folds);
 		return;
+	}
 	plan->stale = false;
+	memset(&plan->folds, 0, sizeof(plan->folds));
 	prepared = SPI_prepare_params(QUESTION, set_up_parser, plan, 0);
 	if (prepared == NULL)
 		elog(ERROR, "SPI_prepare_params failed: %s",
@@ -553,24 +561,6 @@ ask_policies(Relation relation, PolicyPlan *plan, RingEvent **events,
 	chatroom_spi_finish();
 }
 
-/* Is an error one that says nothing about the policies? */
-static bool
-is_callers_error(int sqlerrcode)
-{
-	switch (ERRCODE_TO_CATEGORY(sqlerrcode))
-	{
-		case ERRCODE_TRANSACTION_ROLLBACK:
-		case ERRCODE_INSUFFICIENT_RESOURCES:
-		case ERRCODE_OPERATOR_INTERVENTION:
-		case ERRCODE_SYSTEM_ERROR:
-			return true;
-		default:
-			return sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
-				sqlerrcode == ERRCODE_DATA_CORRUPTED ||
-				sqlerrcode == ERRCODE_INDEX_CORRUPTED;
-	}
-}
-
 /* What to ask a table's policies about. */
 typedef struct Questions
 {
@@ -582,7 +572,7 @@ typedef struct Questions
 } Questions;
 
 /* Ask them, with a snapshot. */
-static bool
+static void
 ask_with_snapshot(void *arg)
 {
 	Questions  *questions = arg;
@@ -597,10 +587,9 @@ ask_with_snapshot(void *arg)
 				 questions->judged, questions->n);
 	if (pushed)
 		PopActiveSnapshot();
-	return true;
 }
 
-/* The same, in a subtransaction; false where the policies failed. */
+/* The same, leaving no trace; false where the policies failed. */
 static bool
 try_policies(Relation relation, PolicyPlan *plan, RingEvent **events,
 			 Judged *judged, int n)
@@ -609,12 +598,15 @@ try_policies(Relation relation, PolicyPlan *plan, RingEvent **events,
 	ErrorData  *error;
 
 	plan->busy++;
-	(void) chatroom_subtransaction(ask_with_snapshot, &questions, &error);
+	error = chatroom_judge(ask_with_snapshot, &questions);
 	plan->busy--;
 	if (error == NULL)
 		return true;
-	if (is_callers_error(error->sqlerrcode))
+	if (chatroom_ends_call(error))
+	{
+		chatroom_hide_statement(error, QUESTION);
 		ReThrowError(error);
+	}
 	ereport(DEBUG1,
 			(errmsg_internal("policies of table \"%s\" failed: %s",
 							 RelationGetRelationName(relation),

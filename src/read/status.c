@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/compat.h"
 #include "base/grants.h"
+#include "base/judging.h"
 #include "base/launch.h"
 #include "base/memory.h"
 #include "base/rooms.h"
@@ -349,6 +350,7 @@ chatroom_stat_reset(PG_FUNCTION_ARGS)
 	Cache	   *cache;
 	pg_atomic_uint64 *counters;
 
+	chatroom_refuse_restricted("chatroom.stat_reset()");
 	chatroom_attach_control();
 	cache = chatroom_my_cache();
 	if (cache == NULL)
@@ -521,6 +523,7 @@ CHATROOM_FUNCTION(chatroom_start);
 Datum
 chatroom_start(PG_FUNCTION_ARGS)
 {
+	chatroom_refuse_restricted("chatroom.start()");
 	chatroom_attach_control();
 	LWLockAcquire(&chatroom_control->lock, LW_EXCLUSIVE);
 	chatroom_control->stopped = false;
@@ -547,6 +550,7 @@ chatroom_stop(PG_FUNCTION_ARGS)
 {
 	uint64		start;
 
+	chatroom_refuse_restricted("chatroom.stop()");
 	chatroom_attach_control();
 	LWLockAcquire(&chatroom_control->lock, LW_EXCLUSIVE);
 	chatroom_control->stopped = true;

@@ -22,6 +22,7 @@
 #include "base/compat.h"
 #include "base/delay.h"
 #include "base/duration.h"
+#include "base/judging.h"
 #include "base/memory.h"
 #include "base/presence.h"
 #include "base/rooms.h"
@@ -456,6 +457,7 @@ chatroom_track(PG_FUNCTION_ARGS)
 	StringInfoData ref;
 	Jsonb	   *meta;
 
+	chatroom_refuse_restricted("chatroom.track()");
 	for (int i = 0; i < lengthof(names); i++)
 		chatroom_require_argument(fcinfo, i, names[i]);
 	claim.item.topic = text_piece(PG_GETARG_TEXT_PP(0));
@@ -486,6 +488,7 @@ chatroom_untrack(PG_FUNCTION_ARGS)
 	Piece		topic;
 	Piece		key;
 
+	chatroom_refuse_restricted("chatroom.untrack()");
 	chatroom_require_argument(fcinfo, 0, "topic");
 	chatroom_require_argument(fcinfo, 1, "key");
 	topic = text_piece(PG_GETARG_TEXT_PP(0));
@@ -561,6 +564,7 @@ named_prefix(FunctionCallInfo fcinfo)
 	static const char *const names[] = {"room", "username", "typing"};
 	const ChatTables *tables;
 
+	chatroom_refuse_restricted("chatroom.typing()");
 	for (int i = 0; i < lengthof(names); i++)
 		chatroom_require_argument(fcinfo, i, names[i]);
 	tables = chatroom_prefix(PG_ARGISNULL(3) ? NULL :
