@@ -16,24 +16,19 @@
 #include "postgres.h"
 
 #include "base/arguments.h"
+#include "base/callable.h"
 #include "base/compat.h"
 #include "base/rooms.h"
 #include "base/spi.h"
 #include "base/subtransaction.h"
 #include "base/where.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
-#include "parser/parse_func.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
-#include "utils/regproc.h"
-#include "utils/syscache.h"
-#include "utils/varlena.h"
 #include "write/refs.h"
 #include "write/repo.h"
 
@@ -788,26 +783,14 @@ run_merge(Multi *multi, Operation *operation, Jsonb **value)
 static Oid
 find_function(const char *text)
 {
-	Oid			types[1] = {JSONBOID};
-	List	   *names;
 	Oid			function;
 	Oid		   *arguments;
 	int			nargs;
 
-	if (strchr(text, '(') != NULL)
-	{
-		Datum		datum = DirectFunctionCall1(regprocedurein,
-												CStringGetDatum(text));
-
-		function = DatumGetObjectId(datum);
-	}
-	else
-	{
-		names = textToQualifiedNameList(cstring_to_text(text));
-		function = LookupFuncName(names, 1, types, false);
-	}
-	if (!OidIsValid(function) ||
-		get_func_signature(function, &arguments, &nargs) != JSONBOID ||
+	function = chatroom_named_function(strchr(text, '(') != NULL ? text :
+									   psprintf("%s(pg_catalog.jsonb)", text),
+									   false);
+	if (get_func_signature(function, &arguments, &nargs) != JSONBOID ||
 		nargs != 1 || arguments[0] != JSONBOID ||
 		get_func_prokind(function) != PROKIND_FUNCTION ||
 		get_func_retset(function))
@@ -815,6 +798,12 @@ find_function(const char *text)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("function \"%s\" can't be called by multi", text),
 				 errhint("It must take one jsonb and return jsonb.")));
+	if (!chatroom_is_callable(function))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("function \"%s\" is not allowed to be called by name",
+						text),
+				 errhint("Its owner, or the database's, may allow it to roles with chatroom.allow_call().")));
 	return function;
 }
 

@@ -11,6 +11,8 @@ CREATE FUNCTION greet(changes jsonb) RETURNS jsonb LANGUAGE sql AS
 CREATE FUNCTION refuse(changes jsonb) RETURNS jsonb LANGUAGE sql AS
 	$$ SELECT '{"error": "not today"}'::jsonb $$;
 
+SELECT chatroom.allow_call('greet', 'public');
+SELECT chatroom.allow_call('m.refuse(jsonb)', 'public');
 SELECT jsonb_pretty(chatroom.multi('[
 	{"name": "user", "op": "insert", "relation": "users", "attrs": {"name": "ann"}},
 	{"name": "post", "op": "insert", "relation": "posts",

@@ -79,6 +79,12 @@ $node->safe_psql('postgres', <<'SQL');
 SELECT chatroom.grant_topic('lobby', 'leaver', '{sync}');
 SELECT chatroom.grant_topic('it''s "odd":*', 'Odd "Name', '{broadcast}');
 SELECT chatroom.grant_topic('all:*', 'public', '{sync,track}');
+CREATE SCHEMA "Odd Schema";
+CREATE FUNCTION "Odd Schema"."a ""call"""(jsonb) RETURNS jsonb LANGUAGE sql AS 'SELECT $1';
+CREATE FUNCTION plain(jsonb) RETURNS jsonb LANGUAGE sql AS 'SELECT $1';
+GRANT USAGE ON SCHEMA "Odd Schema" TO public;
+SELECT chatroom.allow_call('"Odd Schema"."a ""call"""(jsonb)', 'ann');
+SELECT chatroom.allow_call('plain', 'leaver');
 DROP ROLE leaver;
 SQL
 my $file   = "$PostgreSQL::Test::Utils::tmp_check/grants.sql";
@@ -91,6 +97,9 @@ is($node->safe_psql('copy', $grants), $before, 'grants are in dumps');
 my $copy = Chatroom::Session->new($node, 'copy', user => 'ann');
 is(result($copy, "SELECT chatroom.sync('all:1') IS NOT NULL"), 't', 'and hold where they are restored');
 is(result($copy, $may), '42501', 'but no others do');
+my $call = q{SELECT chatroom.multi(jsonb_build_array(jsonb_build_object('name', 'a', 'op', 'call', 'function', '%s'))) #>> '{ok,a}'};
+is(result($copy, sprintf $call, '"Odd Schema"."a ""call"""'), '{}', 'what may be called by name is in dumps, too');
+is(result($copy, sprintf $call, 'public.plain'), '42501', 'and nothing else');
 $copy->close;
 
 # ----------------------------------------------------------------- standby
