@@ -122,6 +122,75 @@ place_item(FoldItems *items, FoldItem *item, RowOrder *order)
 	insert_item(items, low, item);
 }
 
+/* An item that is to be put at its place. */
+typedef struct Placed
+{
+	FoldItem   *item;
+	int			index;			/* those alike stay as they come */
+} Placed;
+
+/* qsort_arg comparator of items to be placed. */
+static int
+compare_placed(const void *a, const void *b, void *arg)
+{
+	const Placed *left = a;
+	const Placed *right = b;
+	int			order;
+
+	CHECK_FOR_INTERRUPTS();
+	order = compare_items(arg, left->item, right->item);
+	return order != 0 ? order : left->index - right->index;
+}
+
+/*
+ * Put items at their places as place_item() does one after the other, but
+ * move what is there only once.
+ */
+static void
+place_items(FoldItems *items, const FoldItems *new, RowOrder *order)
+{
+	Placed	   *placed;
+	int			end = items->n;
+
+	if (order == NULL || new->n < 2)
+	{
+		for (int i = 0; i < new->n; i++)
+			place_item(items, new->items[i], order);
+		return;
+	}
+	placed = palloc(sizeof(Placed) * new->n);
+	for (int i = 0; i < new->n; i++)
+	{
+		placed[i].item = new->items[i];
+		placed[i].index = i;
+		chatroom_fold_append(items, new->items[i]);
+	}
+	qsort_arg(placed, new->n, sizeof(Placed), compare_placed, order);
+	for (int i = new->n - 1; i >= 0; i--)
+	{
+		int			low = 0;
+		int			high = end;
+
+		CHECK_FOR_INTERRUPTS();
+		while (low < high)
+		{
+			int			middle = low + (high - low) / 2;
+
+			if (compare_items(order, items->items[middle],
+							  placed[i].item) > 0)
+				high = middle;
+			else
+				low = middle + 1;
+		}
+		memmove(&items->items[low + i + 1], &items->items[low],
+				sizeof(FoldItem *) * (end - low));
+		items->items[low + i] = placed[i].item;
+		end = low;
+	}
+	items->changed = true;
+	pfree(placed);
+}
+
 /* Did an item's new image leave it at its place? */
 static bool
 keeps_place(const FoldLevel *level, const FoldItem *item,
@@ -157,32 +226,59 @@ static void
 settle_order(const FoldLevel *level, FoldItems *items, RowOrder *order)
 {
 	Bitmapset  *columns;
-	List	   *moved = NIL;
-	ListCell   *lc;
+	FoldItems	moved = {0};
+	int			kept = 0;
 
 	if (order == NULL || level->table->rows == NIL)
 		return;
 	columns = chatroom_order_columns(order, NULL);
 	for (int i = items->n - 1; i >= 0; i--)
-	{
-		if (keeps_place(level, items->items[i], columns))
-			continue;
-		moved = lappend(moved, items->items[i]);
-		remove_item(items, i);
-	}
-	foreach(lc, moved)
-		place_item(items, lfirst(lc), order);
+		if (!keeps_place(level, items->items[i], columns))
+		{
+			CHECK_FOR_INTERRUPTS();
+			chatroom_fold_append(&moved, items->items[i]);
+			items->items[i] = NULL;
+		}
+	if (moved.n == 0)
+		return;
+	for (int i = 0; i < items->n; i++)
+		if (items->items[i] != NULL)
+			items->items[kept++] = items->items[i];
+	items->n = kept;
+	items->changed = true;
+	place_items(items, &moved, order);
 }
+
+/* Fewest items for which it pays to make their keys known. */
+#define MIN_INDEXED 16
+
+/* The rows that items are of, by their keys. */
+typedef struct RowSet
+{
+	const FoldItems *items;
+	fold_map_hash *keys;		/* NULL: not made yet */
+} RowSet;
 
 /* Is a row among items? */
 static bool
-has_row(const FoldItems *items, const FoldRow *row)
+has_row(RowSet *set, const FoldRow *row)
 {
-	for (int i = 0; i < items->n; i++)
-		if (items->items[i]->row == row ||
-			same_key(final_key(items->items[i]), row->key))
-			return true;
-	return false;
+	const FoldItems *items = set->items;
+
+	if (set->keys == NULL && items->n < MIN_INDEXED)
+	{
+		for (int i = 0; i < items->n; i++)
+			if (items->items[i]->row == row ||
+				same_key(final_key(items->items[i]), row->key))
+				return true;
+		return false;
+	}
+	if (set->keys == NULL)
+		for (int i = 0; i < items->n; i++)
+			if (final_key(items->items[i]).data != NULL)
+				chatroom_fold_put(&set->keys, final_key(items->items[i]),
+								  items->items[i]);
+	return chatroom_fold_find(set->keys, row->key) != NULL;
 }
 
 /* -------------------------------------------------- items that come in */
@@ -619,12 +715,17 @@ apply_has(FoldBranch *branch, FoldItem *owner, Loads *loads)
 	FoldItem   *first = full ? items->items[0] : NULL;
 	FoldKey		key;
 	bool		known = chatroom_fold_owner_key(branch, owner, &key);
+	RowSet		held = {items, NULL};
+	FoldItems	entering = {0};
+	int			kept = 0;
 	ListCell   *lc;
 
-	for (int i = items->n - 1; i >= 0; i--)
-		if (!known || is_gone(branch->level, items->items[i]) ||
-			!belongs_here(branch, items->items[i], key))
-			remove_item(items, i);
+	for (int i = 0; i < items->n; i++)
+		if (known && !is_gone(branch->level, items->items[i]) &&
+			belongs_here(branch, items->items[i], key))
+			items->items[kept++] = items->items[i];
+	items->changed |= kept < items->n;
+	items->n = kept;
 	if (!known)
 		return;
 
@@ -641,9 +742,11 @@ apply_has(FoldBranch *branch, FoldItem *owner, Loads *loads)
 	{
 		FoldRow    *row = lfirst(lc);
 
-		if (!has_row(items, row) && row_matches(branch->filter, row))
-			place_item(items, told_item(branch->level, row), branch->order);
+		CHECK_FOR_INTERRUPTS();
+		if (!has_row(&held, row) && row_matches(branch->filter, row))
+			chatroom_fold_append(&entering, told_item(branch->level, row));
 	}
+	place_items(items, &entering, branch->order);
 	while (branch->to_one && items->n > 1)
 		remove_item(items, items->n - 1);
 }
@@ -1084,9 +1187,9 @@ load_root(Fold *fold)
 
 /* Does a row come into the value's list, that has not been in it? */
 static bool
-enters_root(const Fold *fold, const FoldRow *row)
+enters_root(const Fold *fold, RowSet *held, const FoldRow *row)
 {
-	if (row->gone || has_row(&fold->items, row))
+	if (row->gone || has_row(held, row))
 		return false;
 	if (!fold->has_where && fold->limit < 0)
 		return row->inserted ? row->move >= 0 : row->move > 0;
@@ -1125,24 +1228,31 @@ apply_list(Fold *fold)
 	bool		full = fold->limit >= 0 && items->n >= fold->limit;
 	JsonbContainer *last = full && items->n > 0 ?
 		items->items[items->n - 1]->object : NULL;
+	RowSet		held = {items, NULL};
+	FoldItems	entering = {0};
+	int			kept = 0;
 	ListCell   *lc;
 
-	for (int i = items->n - 1; i >= 0; i--)
-		if (leaves_root(fold, items->items[i]))
-			remove_item(items, i);
+	for (int i = 0; i < items->n; i++)
+		if (!leaves_root(fold, items->items[i]))
+			items->items[kept++] = items->items[i];
+	items->changed |= kept < items->n;
+	items->n = kept;
 	settle_order(root, items, fold->order);
 	foreach(lc, root->table->rows)
 	{
 		FoldRow    *row = lfirst(lc);
 		FoldItem   *item;
 
-		if (!enters_root(fold, row))
+		CHECK_FOR_INTERRUPTS();
+		if (!enters_root(fold, &held, row))
 			continue;
 		item = chatroom_fold_new_item(root, row->image);
 		item->row = row;
 		item->key = row->key;
-		place_item(items, item, fold->order);
+		chatroom_fold_append(&entering, item);
 	}
+	place_items(items, &entering, fold->order);
 
 	/* what is behind the page's end competes with rows that aren't known */
 	while (last != NULL && items->n > 0 && items->changed &&

@@ -23,6 +23,7 @@
 #include "base/assoc.h"
 #include "base/compat.h"
 #include "base/distributed.h"
+#include "base/table.h"
 #include "base/memory.h"
 #include "base/owner.h"
 #include "base/values.h"
@@ -803,7 +804,10 @@ watch_path(Oid relid, const char *path, List **done, List **topics)
 
 	foreach(lc, chatroom_split_path(path))
 	{
-		Assoc	   *named = chatroom_find_association(relid, lfirst(lc));
+		Assoc	   *named = chatroom_table_assoc(chatroom_open_table(relid),
+												 lfirst(lc), false);
+
+		CHECK_FOR_INTERRUPTS();
 
 		foreach(ls, chatroom_expand_association(named))
 		{
@@ -825,6 +829,8 @@ chatroom_watch_assocs(PG_FUNCTION_ARGS)
 		chatroom_watchable_relation(chatroom_text_arg(fcinfo, 0, "relation"));
 	List	   *done = NIL;
 	List	   *topics = NIL;
+	List	   *paths;
+	const char *last = NULL;
 	Datum	   *elements;
 	int			n = 0;
 	ListCell   *lc;
@@ -833,8 +839,13 @@ chatroom_watch_assocs(PG_FUNCTION_ARGS)
 	PreventCommandDuringRecovery("chatroom.watch_assocs()");
 	chatroom_require_argument(fcinfo, 1, "preload");
 	watch_plainly(relid, &done, &topics);
-	foreach(lc, chatroom_array_texts(PG_GETARG_ARRAYTYPE_P(1), "preload"))
-		watch_path(relid, lfirst(lc), &done, &topics);
+	paths = chatroom_array_texts(PG_GETARG_ARRAYTYPE_P(1), "preload");
+	foreach(lc, paths)
+	{
+		if (last == NULL || strcmp(last, lfirst(lc)) != 0)
+			watch_path(relid, lfirst(lc), &done, &topics);
+		last = lfirst(lc);
+	}
 
 	elements = palloc(sizeof(Datum) * list_length(topics));
 	foreach(lc, topics)
