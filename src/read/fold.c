@@ -32,7 +32,6 @@
 #include "utils/snapmgr.h"
 
 CHATROOM_FUNCTION(chatroom_fold);
-CHATROOM_FUNCTION(chatroom_fold_jsonb);
 
 /* Connect to SPI, unless that was done. */
 void
@@ -117,15 +116,17 @@ fold_value(Fold *fold, Jsonb *value, Jsonb *answer)
 	return chatroom_fold_write(fold, value);
 }
 
-/* The common part of all forms of fold. */
-static Datum
-fold_call(FunctionCallInfo fcinfo, Jsonb *answer)
+/* fold(value jsonb, answer json, relation, preload, options) → jsonb */
+Datum
+chatroom_fold(PG_FUNCTION_ARGS)
 {
+	text	   *text = chatroom_text_arg(fcinfo, 1, "answer");
 	MemoryContext caller = CurrentMemoryContext;
 	Fold		fold = {0};
 	Oid			relid;
 	Jsonb	   *value;
 	Jsonb	   *result;
+	Datum		answer;
 
 	relid = chatroom_relation_arg(chatroom_text_arg(fcinfo, 2, "relation"));
 	chatroom_require_argument(fcinfo, 3, "preload");
@@ -138,7 +139,9 @@ fold_call(FunctionCallInfo fcinfo, Jsonb *answer)
 		PG_GETARG_JSONB_P(0);
 	fold.root = chatroom_fold_root(&fold, relid, PG_GETARG_ARRAYTYPE_P(3));
 	chatroom_fold_options(&fold, chatroom_jsonb_arg(fcinfo, 4, "options"));
-	value = fold_value(&fold, value, answer);
+	answer = CStringGetDatum(text_to_cstring(text));
+	value = fold_value(&fold, value,
+					   DatumGetJsonbP(DirectFunctionCall1(jsonb_in, answer)));
 	MemoryContextSwitchTo(caller);
 	result = palloc(VARSIZE(value));
 	memcpy(result, value, VARSIZE(value));
@@ -147,22 +150,4 @@ fold_call(FunctionCallInfo fcinfo, Jsonb *answer)
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(fold.context);
 	PG_RETURN_JSONB_P(result);
-}
-
-/* fold(value, answer json or text, relation, preload, options) → jsonb */
-Datum
-chatroom_fold(PG_FUNCTION_ARGS)
-{
-	text	   *text = chatroom_text_arg(fcinfo, 1, "answer");
-	Datum		answer = CStringGetDatum(text_to_cstring(text));
-
-	return fold_call(fcinfo,
-					 DatumGetJsonbP(DirectFunctionCall1(jsonb_in, answer)));
-}
-
-/* fold(value, answer jsonb, relation, preload, options) → jsonb */
-Datum
-chatroom_fold_jsonb(PG_FUNCTION_ARGS)
-{
-	return fold_call(fcinfo, chatroom_jsonb_arg(fcinfo, 1, "answer"));
 }

@@ -20,7 +20,7 @@ sub folds
 	my ($side, $name, $arguments) = @_;
 
 	return script("fold_${side}_$name", <<"SQL");
-WITH h AS MATERIALIZED (SELECT value || '[]'::jsonb AS v, answer || '{}'::jsonb AS a FROM $side.held WHERE name = '$name')
+WITH h AS MATERIALIZED (SELECT value || '[]'::jsonb AS v, (answer || '{}'::jsonb)::json AS a FROM $side.held WHERE name = '$name')
 SELECT count(chatroom.fold(v, a, $arguments)) FROM h, generate_series(1, $calls);
 SQL
 }
@@ -48,7 +48,7 @@ sub check
 	my ($side, $name) = @_;
 	my $same = sql(<<"SQL");
 SET search_path = $side;
-SELECT chatroom.fold(value, answer, 'posts', '{comments,tags}') @> jsonb_build_array(
+SELECT chatroom.fold(value, answer::json, 'posts', '{comments,tags}') @> jsonb_build_array(
 	chatroom.preload((SELECT to_jsonb(p) FROM posts AS p WHERE id = 5), 'posts', '{comments}'))
 	OR '$name' <> 'comment'
 FROM held WHERE name = '$name'
@@ -73,7 +73,7 @@ sub bench_fold
 	check('fold', 'comment');
 	$script{message} = folds('fold', 'message', "'fold.messages'");
 	$script{page} = script('fold_page', <<"SQL");
-WITH h AS MATERIALIZED (SELECT value || '[]'::jsonb AS v, answer || '{}'::jsonb AS a FROM fold.held WHERE name = 'message')
+WITH h AS MATERIALIZED (SELECT value || '[]'::jsonb AS v, (answer || '{}'::jsonb)::json AS a FROM fold.held WHERE name = 'message')
 SELECT count(chatroom.fold(v, a, 'fold.messages', '{}',
 	'{"where": {"room_id": 1}, "order": ["inserted_at"], "limit": 30}')) FROM h, generate_series(1, $calls);
 SQL
@@ -136,7 +136,7 @@ sub bench_clients
 	{
 		my ($name, $counts) = @$run;
 		my $one = script("fold_clients_$name",
-			"SELECT octet_length(chatroom.fold(value, answer, 'fold.posts',"
+			"SELECT octet_length(chatroom.fold(value, answer::json, 'fold.posts',"
 			  . " '{comments,tags}')::text) FROM fold.held WHERE name = '$name';\n");
 
 		foreach (1 .. $reps)

@@ -312,9 +312,13 @@ SELECT chatroom.fold('[]', '{"reset": false, "events": []}', 'posts', '{}', '{"o
 SELECT chatroom.fold('[]', '{"reset": false, "events": []}', 'posts', '{}', '{"limit": 0}');
 SELECT chatroom.fold('[]', '{"reset": false, "events": []}', 'posts', '{}', '{"limit": "x"}');
 SELECT chatroom.fold('[]', '{"reset": false, "events": []}', 'posts', '{}', '{"limit": 1.5}');
--- other events are none of its business, and all forms of an answer will do
+-- other events are none of its business
 SELECT chatroom.fold('[]', '{"reset": false, "events": [{"type": "broadcast", "event": "x"}, {"type": "insert", "table": "x.y", "key": {"id": 1}, "row": {"id": 1}}]}', 'posts');
-SELECT chatroom.fold('[]', '{"reset": false, "events": []}'::json, 'posts'), chatroom.fold('[]', '{"reset": false, "events": []}'::jsonb, 'posts'), chatroom.fold('[]', '{"reset": false, "events": []}'::text, 'posts');
+-- what drivers prepare, of whose parameters the server is to tell the types
+PREPARE prepared_fold AS SELECT chatroom.fold($1, $2, $3, $4);
+SELECT parameter_types FROM pg_prepared_statements WHERE name = 'prepared_fold';
+EXECUTE prepared_fold('[]', '{"reset": false, "events": []}', 'posts', '{}');
+DEALLOCATE prepared_fold;
 
 -- A key of several columns that changes takes the row out of the topic that
 -- was followed, which doesn't tell what happens to it later, its end included.
