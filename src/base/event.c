@@ -11,120 +11,82 @@
  */
 #include "postgres.h"
 
-#include "base/compat.h"
 #include "base/event.h"
-#include "catalog/pg_control.h"
-#include "common/cryptohash.h"
 #include "common/hashfn.h"
-#include "common/sha2.h"
-#include "miscadmin.h"
-#include "utils/memutils.h"
-#include "utils/resowner.h"
 
 /* Sanity limits of the decoder: more than any writer sends. */
 #define MAX_COLUMNS			3200	/* a policy column may stand twice */
 #define MAX_EXTRA_TOPICS	8
 
-typedef struct WireHeader
-{
-	uint16		magic;
-	uint8		version;
-	uint8		kind;
-} WireHeader;
-
-#define WIRE_HEADER_SIZE	(sizeof(WireHeader) + sizeof(uint64))
-
-/*
- * The token that authenticates this database's messages.
- *
- * Whoever can read the control file or all of WAL can know it; nobody else
- * can.  A constant per database does what is needed: a message's integrity is
- * WAL's own business.
- */
-static uint64
-database_token(Oid database)
-{
-	static struct
-	{
-		bool		valid;
-		Oid			database;	/* invalid: the tailer's own messages */
-		uint64		token;
-	}			cache[16];
-	int			slot = database % lengthof(cache);
-	static const char purpose[] = "chatroom event token";
-	pg_cryptohash_ctx *ctx;
-	uint8		digest[PG_SHA256_DIGEST_LENGTH];
-	ResourceOwner owner = NULL;
-
-	if (cache[slot].valid && cache[slot].database == database)
-		return cache[slot].token;
-
-	/* hashing wants a resource owner; a worker may have none */
-	if (CurrentResourceOwner == NULL)
-		CurrentResourceOwner = owner = ResourceOwnerCreate(NULL,
-														   "chatroom token");
-	ctx = pg_cryptohash_create(PG_SHA256);
-	if (pg_cryptohash_init(ctx) < 0 ||
-		pg_cryptohash_update(ctx, (const uint8 *) purpose,
-							 sizeof(purpose)) < 0 ||
-		pg_cryptohash_update(ctx,
-							 (const uint8 *) GetMockAuthenticationNonce(),
-							 MOCK_AUTH_NONCE_LEN) < 0 ||
-		pg_cryptohash_update(ctx, (const uint8 *) &database,
-							 sizeof(database)) < 0 ||
-		pg_cryptohash_final(ctx, digest, sizeof(digest)) < 0)
-		elog(ERROR, "could not compute SHA-256: %s",
-			 pg_cryptohash_error(ctx));
-	pg_cryptohash_free(ctx);
-	if (owner != NULL)
-	{
-		CurrentResourceOwner = NULL;
-		ResourceOwnerDelete(owner);
-	}
-
-	memcpy(&cache[slot].token, digest, sizeof(cache[slot].token));
-	cache[slot].database = database;
-	cache[slot].valid = true;
-	return cache[slot].token;
-}
-
 /* ---------------------------------------------------------------- writing */
 
-/* Start a message of this process's database; the tailer's have none. */
-void
-chatroom_put_header(StringInfo buf, MessageKind kind)
+/* The character that stands for 6 bits; see event.h. */
+static inline char
+digit_of(uint64 bits)
 {
-	chatroom_put_header_of(buf, MyDatabaseId, kind);
+	char		c = '#' + (char) (bits & 0x3F);
+
+	return c < '\\' ? c : c + 1;
 }
 
-/* Start a message of a database. */
-void
-chatroom_put_header_of(StringInfo buf, Oid database, MessageKind kind)
-{
-	WireHeader	header;
-	uint64		token = database_token(database);
-
-	header.magic = CHATROOM_EVENT_MAGIC;
-	header.version = CHATROOM_EVENT_VERSION;
-	header.kind = (uint8) kind;
-	appendBinaryStringInfo(buf, (char *) &header, sizeof(header));
-	appendBinaryStringInfo(buf, (char *) &token, sizeof(token));
-}
-
-/* Append an integer of 1 to 10 bytes. */
+/* Append an integer of 1 to 13 characters. */
 void
 chatroom_put_vint(StringInfo buf, uint64 value)
 {
-	char		bytes[10];
+	char		digits[13];
 	int			n = 0;
 
-	while (value >= 0x80)
+	while (value >= 0x20)
 	{
-		bytes[n++] = (char) (value | 0x80);
-		value >>= 7;
+		digits[n++] = digit_of(value | 0x20);
+		value >>= 5;
 	}
-	bytes[n++] = (char) value;
-	appendBinaryStringInfo(buf, bytes, n);
+	digits[n++] = digit_of(value);
+	appendBinaryStringInfo(buf, digits, n);
+}
+
+/* Write a word. */
+static void
+set_word(char *digits, uint64 value)
+{
+	for (int i = 0; i < CHATROOM_WORD_LEN; i++, value >>= 6)
+		digits[i] = digit_of(value);
+}
+
+/*
+ * The seal of a message.  What stands in front of the body goes into it, too:
+ * a position is larger than the xids that it could be taken for, or the second
+ * word tells it from them.
+ */
+static uint64
+make_seal(const SipKey *key, char version, char kind, bool transactional,
+		  uint64 place, const char *body, Size len)
+{
+	uint64		second = (uint8) version | (uint64) (uint8) kind << 8 |
+		(uint64) transactional << 16;
+
+	return chatroom_siphash(key, place, second, body, len);
+}
+
+/* Seal a message; see event.h. */
+void
+chatroom_seal(char *message, Size len, MessageKind kind, const SipKey *key,
+			  uint32 xid, XLogRecPtr position)
+{
+	bool		transactional = xid != 0;
+	char	   *body = message + CHATROOM_SEAL_ROOM;
+	uint64		seal = make_seal(key, CHATROOM_EVENT_VERSION, (char) kind,
+								 transactional,
+								 transactional ? xid : position, body,
+								 len - CHATROOM_SEAL_ROOM);
+
+	if (transactional)
+		message += CHATROOM_POSITION_LEN;
+	else
+		set_word(message + 2 + CHATROOM_WORD_LEN, position);
+	message[0] = CHATROOM_EVENT_VERSION;
+	message[1] = (char) kind;
+	set_word(message + 2, seal);
 }
 
 /* Append a string that is not NULL. */
@@ -150,6 +112,35 @@ put_value(StringInfo buf, const Piece *value)
 	}
 }
 
+/* Append a word. */
+static void
+put_word(StringInfo buf, uint64 value)
+{
+	char		digits[CHATROOM_WORD_LEN];
+
+	set_word(digits, value);
+	appendBinaryStringInfo(buf, digits, sizeof(digits));
+}
+
+/*
+ * Append names that each have a zero byte behind: how many bytes that is, and
+ * each as a string.
+ */
+static void
+put_names(StringInfo buf, const Piece *names)
+{
+	const char *end = names->data + names->len;
+
+	chatroom_put_vint(buf, names->len);
+	for (const char *name = names->data; name < end;)
+	{
+		int			len = (int) strlen(name);
+
+		put_string(buf, name, len);
+		name += len + 1;
+	}
+}
+
 /*
  * Append a descriptor; returns its id.  The id is a hash of the encoded body,
  * so equal descriptors of different backends are one.
@@ -161,7 +152,7 @@ chatroom_encode_descriptor(StringInfo buf, const Descriptor *descriptor)
 	uint64		id;
 
 	chatroom_put_vint(buf, descriptor->relid);
-	appendStringInfoCharMacro(buf, (char) descriptor->flags);
+	chatroom_put_vint(buf, descriptor->flags);
 	put_string(buf, descriptor->base.data, descriptor->base.len);
 	put_string(buf, descriptor->table.data, descriptor->table.len);
 	chatroom_put_vint(buf, descriptor->ncolumns);
@@ -170,7 +161,7 @@ chatroom_encode_descriptor(StringInfo buf, const Descriptor *descriptor)
 		const DescriptorColumn *column = &descriptor->columns[i];
 
 		chatroom_put_vint(buf, (uint64) column->attnum);
-		appendStringInfoCharMacro(buf, (char) column->flags);
+		chatroom_put_vint(buf, column->flags);
 		chatroom_put_vint(buf, column->typid);
 		put_string(buf, column->name.data, column->name.len);
 	}
@@ -226,10 +217,9 @@ chatroom_encode_row(StringInfo buf, const Descriptor *descriptor,
 	if (event->audience.data != NULL)
 		flags |= EVENT_AUDIENCE;
 
-	appendBinaryStringInfo(buf, (const char *) &event->descriptor,
-						   sizeof(uint64));
-	appendStringInfoCharMacro(buf, (char) event->type);
-	appendStringInfoCharMacro(buf, (char) flags);
+	put_word(buf, event->descriptor);
+	chatroom_put_vint(buf, event->type);
+	chatroom_put_vint(buf, flags);
 	chatroom_put_vint(buf, event->command);
 	if (flags & EVENT_ORIGIN)
 		put_string(buf, event->origin.data, event->origin.len);
@@ -243,18 +233,18 @@ chatroom_encode_row(StringInfo buf, const Descriptor *descriptor,
 		put_some_values(buf, ncolumns, event->old);
 	if (flags & EVENT_CHANGED)
 	{
-		for (int i = 0; i < ncolumns; i += 8)
+		for (int i = 0; i < ncolumns; i += 6)
 		{
 			uint8		bits = 0;
 
-			for (int j = i; j < Min(i + 8, ncolumns); j++)
+			for (int j = i; j < Min(i + 6, ncolumns); j++)
 				if (event->changed[j])
 					bits |= 1 << (j - i);
-			appendStringInfoCharMacro(buf, (char) bits);
+			appendStringInfoCharMacro(buf, digit_of(bits));
 		}
 	}
 	if (flags & EVENT_AUDIENCE)
-		put_string(buf, event->audience.data, event->audience.len);
+		put_names(buf, &event->audience);
 }
 
 /* Append a broadcast. */
@@ -273,8 +263,8 @@ chatroom_encode_broadcast(StringInfo buf, const BroadcastEvent *event)
 void
 chatroom_encode_reset(StringInfo buf, const ResetEvent *event)
 {
-	appendStringInfoCharMacro(buf, (char) event->scope);
-	appendStringInfoCharMacro(buf, (char) event->reason);
+	chatroom_put_vint(buf, event->scope);
+	chatroom_put_vint(buf, event->reason);
 	put_value(buf, &event->base);
 }
 
@@ -299,7 +289,7 @@ chatroom_encode_anchor(StringInfo buf, const AnchorEvent *event)
 void
 chatroom_encode_presence(StringInfo buf, const PresenceMessage *message)
 {
-	appendStringInfoCharMacro(buf, (char) message->action);
+	chatroom_put_vint(buf, message->action);
 	chatroom_put_vint(buf, message->database);
 	chatroom_put_vint(buf, (uint64) message->at);
 	chatroom_put_vint(buf, message->as_of);
@@ -338,13 +328,20 @@ get_bytes(ByteReader *reader, uint64 n)
 	return data;
 }
 
-/* Take one byte; 0 when there is none. */
+/* Take a character that stands for 6 bits; 0 when there is none. */
 static uint8
-get_byte(ByteReader *reader)
+get_digit(ByteReader *reader)
 {
 	const char *data = get_bytes(reader, 1);
 
-	return data ? (uint8) *data : 0;
+	if (data == NULL)
+		return 0;
+	if (*data < '#' || *data > 'c' || *data == '\\')
+	{
+		reader->failed = true;
+		return 0;
+	}
+	return (uint8) (*data - '#' - (*data > '\\'));
 }
 
 /* Take an integer; 0 when it is torn or longer than 64 bits. */
@@ -353,18 +350,35 @@ chatroom_get_vint(ByteReader *reader)
 {
 	uint64		value = 0;
 
-	for (int shift = 0; shift < 64; shift += 7)
+	for (int shift = 0; shift < 64; shift += 5)
 	{
-		uint8		byte = get_byte(reader);
+		uint8		digit = get_digit(reader);
 
-		if (shift == 63 && byte > 1)
+		if (shift == 60 && digit > 0x0F)
 			break;
-		value |= (uint64) (byte & 0x7F) << shift;
-		if ((byte & 0x80) == 0)
+		value |= (uint64) (digit & 0x1F) << shift;
+		if ((digit & 0x20) == 0)
 			return reader->failed ? 0 : value;
 	}
 	reader->failed = true;
 	return 0;
+}
+
+/* Take a word; 0 when it is torn. */
+static uint64
+get_word(ByteReader *reader)
+{
+	uint64		value = 0;
+
+	for (int i = 0; i < CHATROOM_WORD_LEN; i++)
+	{
+		uint8		digit = get_digit(reader);
+
+		if (i == CHATROOM_WORD_LEN - 1 && digit > 0x0F)
+			reader->failed = true;
+		value |= (uint64) digit << (6 * i);
+	}
+	return reader->failed ? 0 : value;
 }
 
 /* Take an integer that must not exceed a limit. */
@@ -420,24 +434,68 @@ reader_done(const ByteReader *reader)
 	return !reader->failed && reader->pos == reader->end;
 }
 
+/*
+ * Take names that put_names wrote: as a piece of its own, with a zero byte
+ * behind each.
+ */
+static Piece
+get_names(ByteReader *reader)
+{
+	uint64		len = chatroom_get_vint(reader);
+	Piece		names = {NULL, PIECE_NULL};
+	char	   *to;
+
+	/* each has at least a digit in the message, and a zero byte here */
+	if (reader->failed || len > (uint64) (reader->end - reader->pos))
+	{
+		reader->failed = true;
+		return names;
+	}
+	names.data = to = palloc(Max(len, 1));
+	names.len = (int) len;
+	while (len > 0)
+	{
+		Piece		name = get_string(reader);
+
+		if (name.len < 0 || (uint64) name.len >= len ||
+			memchr(name.data, '\0', name.len) != NULL)
+		{
+			reader->failed = true;
+			break;
+		}
+		memcpy(to, name.data, name.len);
+		to[name.len] = '\0';
+		to += name.len + 1;
+		len -= name.len + 1;
+	}
+	return names;
+}
+
+/* Is a time one that can be shown? */
+static bool
+good_time(TimestampTz at)
+{
+	return IS_VALID_TIMESTAMP(at);
+}
+
 /* Check who wrote a message, and of what kind it is. */
 HeaderResult
-chatroom_get_header(ByteReader *reader, Oid database, MessageKind *kind)
+chatroom_unseal(ByteReader *reader, const SipKey *key, bool transactional,
+				uint32 xid, XLogRecPtr *position, MessageKind *kind)
 {
-	WireHeader	header;
-	uint64		token;
-	const char *data = get_bytes(reader, WIRE_HEADER_SIZE);
+	const char *header = get_bytes(reader, 2);
+	uint64		seal = get_word(reader);
 
-	if (data == NULL)
+	*position = transactional ? InvalidXLogRecPtr : get_word(reader);
+	*kind = MESSAGE_FUTURE;
+	if (reader->failed ||
+		seal != make_seal(key, header[0], header[1], transactional,
+						  transactional ? xid : *position, reader->pos,
+						  reader->end - reader->pos))
 		return HEADER_FORGED;
-	memcpy(&header, data, sizeof(header));
-	memcpy(&token, data + sizeof(header), sizeof(token));
-	if (header.magic != CHATROOM_EVENT_MAGIC ||
-		token != database_token(database))
-		return HEADER_FORGED;
-	if (header.version != CHATROOM_EVENT_VERSION)
+	if (header[0] != CHATROOM_EVENT_VERSION)
 		return HEADER_FUTURE;
-	*kind = (MessageKind) header.kind;
+	*kind = (MessageKind) header[1];
 	return HEADER_OK;
 }
 
@@ -448,7 +506,7 @@ chatroom_decode_descriptor(ByteReader *reader, Descriptor *descriptor)
 	const char *start = reader->pos;
 
 	descriptor->relid = get_limited(reader, PG_UINT32_MAX);
-	descriptor->flags = get_byte(reader);
+	descriptor->flags = get_limited(reader, PG_UINT8_MAX);
 	descriptor->base = get_string(reader);
 	descriptor->table = get_string(reader);
 	if (descriptor->base.len > CHATROOM_MAX_TOPIC / 2 ||
@@ -464,7 +522,7 @@ chatroom_decode_descriptor(ByteReader *reader, Descriptor *descriptor)
 		DescriptorColumn *column = &descriptor->columns[i];
 
 		column->attnum = (int16) get_limited(reader, PG_INT16_MAX);
-		column->flags = get_byte(reader);
+		column->flags = get_limited(reader, PG_UINT8_MAX);
 		column->typid = get_limited(reader, PG_UINT32_MAX);
 		column->name = get_string(reader);
 		if (column->name.len > NAMEDATALEN)
@@ -493,12 +551,9 @@ chatroom_decode_descriptor(ByteReader *reader, Descriptor *descriptor)
 bool
 chatroom_peek_row(ByteReader reader, uint64 *descriptor, uint32 *command)
 {
-	const char *data = get_bytes(&reader, sizeof(uint64));
-
-	if (data == NULL)
-		return false;
-	memcpy(descriptor, data, sizeof(uint64));
-	get_bytes(&reader, 2);
+	*descriptor = get_word(&reader);
+	(void) chatroom_get_vint(&reader);
+	(void) chatroom_get_vint(&reader);
 	*command = get_limited(&reader, PG_UINT32_MAX);
 	return !reader.failed;
 }
@@ -523,15 +578,12 @@ chatroom_decode_row(ByteReader *reader, const Descriptor *descriptor,
 					RowEvent *event)
 {
 	int			ncolumns = descriptor->ncolumns;
-	const char *data = get_bytes(reader, sizeof(uint64));
 
 	memset(event, 0, sizeof(*event));
 	event->origin.len = PIECE_NULL;
-	if (data == NULL)
-		return false;
-	memcpy(&event->descriptor, data, sizeof(uint64));
-	event->type = get_byte(reader);
-	event->flags = get_byte(reader);
+	event->descriptor = get_word(reader);
+	event->type = get_limited(reader, PG_UINT8_MAX);
+	event->flags = get_limited(reader, PG_UINT8_MAX);
 	event->command = get_limited(reader, PG_UINT32_MAX);
 	if (event->type < EVENT_INSERT || event->type > EVENT_LEAVE)
 		return false;
@@ -563,21 +615,18 @@ chatroom_decode_row(ByteReader *reader, const Descriptor *descriptor,
 	}
 	if (event->flags & EVENT_CHANGED)
 	{
-		const char *bits = get_bytes(reader, (ncolumns + 7) / 8);
+		uint8		bits = 0;
 
-		if (bits == NULL)
-			return false;
 		event->changed = palloc(sizeof(bool) * Max(ncolumns, 1));
 		for (int i = 0; i < ncolumns; i++)
-			event->changed[i] = (bits[i / 8] >> (i % 8)) & 1;
+		{
+			if (i % 6 == 0)
+				bits = get_digit(reader);
+			event->changed[i] = (bits >> (i % 6)) & 1;
+		}
 	}
 	if (event->flags & EVENT_AUDIENCE)
-	{
-		event->audience = get_string(reader);
-		if (event->audience.len > 0 &&
-			event->audience.data[event->audience.len - 1] != '\0')
-			return false;
-	}
+		event->audience = get_names(reader);
 	return reader_done(reader);
 }
 
@@ -607,6 +656,7 @@ chatroom_decode_broadcast(ByteReader *reader, BroadcastEvent *event)
 	event->payload = get_value(reader);
 	event->origin = get_value(reader);
 	return reader_done(reader) &&
+		good_time(event->at) &&
 		event->topic.len > 0 && event->topic.len <= CHATROOM_MAX_TOPIC &&
 		event->event.len >= 0 && event->payload.len >= 0;
 }
@@ -615,8 +665,8 @@ chatroom_decode_broadcast(ByteReader *reader, BroadcastEvent *event)
 bool
 chatroom_decode_reset(ByteReader *reader, ResetEvent *event)
 {
-	event->scope = get_byte(reader);
-	event->reason = get_byte(reader);
+	event->scope = get_limited(reader, PG_UINT8_MAX);
+	event->reason = get_limited(reader, PG_UINT8_MAX);
 	event->base = get_value(reader);
 	return reader_done(reader) &&
 		event->reason > RESET_REASON_NONE && event->reason < RESET_REASONS &&
@@ -664,7 +714,8 @@ decode_presence_item(ByteReader *reader, PresenceItem *item)
 	item->topic = get_value(reader);
 	item->key = get_value(reader);
 	item->meta = get_value(reader);
-	return !reader->failed && item->id != 0 && item->ttl >= 0 &&
+	return !reader->failed && item->id != 0 &&
+		item->ttl >= 0 && item->ttl <= CHATROOM_MAX_PRESENCE_TTL &&
 		item->topic.len > 0 && item->topic.len <= CHATROOM_MAX_TOPIC &&
 		item->key.len > 0 && item->key.len <= CHATROOM_MAX_PRESENCE_KEY &&
 		item->meta.len <= CHATROOM_MAX_PRESENCE_META &&
@@ -677,7 +728,7 @@ chatroom_decode_presence(ByteReader *reader, PresenceMessage *message)
 {
 	int			room = 0;
 
-	message->action = get_byte(reader);
+	message->action = get_limited(reader, PG_UINT8_MAX);
 	message->database = get_limited(reader, PG_UINT32_MAX);
 	message->at = (TimestampTz) chatroom_get_vint(reader);
 	message->as_of = chatroom_get_vint(reader);
@@ -685,7 +736,7 @@ chatroom_decode_presence(ByteReader *reader, PresenceMessage *message)
 	message->nitems = 0;
 	message->items = NULL;
 	if (reader->failed || message->action < PRESENCE_JOIN ||
-		message->action > PRESENCE_STATE)
+		message->action > PRESENCE_STATE || !good_time(message->at))
 		return false;
 	while (reader->pos < reader->end)
 	{

@@ -6,13 +6,19 @@
  * A message is a logical message (xl_logical_message) with the prefix
  * "chatroom".  Its payload is:
  *
- *	  magic u16, version u8, kind u8, token u64, body
+ *	  version, kind: a character each
+ *	  seal: word, says that the message is ours and stands where it was logged
+ *	  position: word; outside transactions only
+ *	  body
  *
- * in native byte order (WAL never travels between architectures).  The token
- * is derived from the cluster's secret and the database (in event.c), so
- * that what somebody sends with pg_logical_emit_message is not taken for
- * ours.  The record itself bears the database, the transaction and the LSN;
- * the commit record bears the time.
+ * All of it is text of the database's encoding, for others read WAL, too:
+ * output plugins hand out every message, and clients take what they get for
+ * text.  So numbers are written with 64 characters of ASCII, none of which
+ * JSON escapes ('#' to 'c', without the backslash), and all else are names and
+ * values as they stand in the database.
+ *
+ * The record itself bears the database, the transaction and the LSN; the
+ * commit record bears the time.
  *
  * Words:
  *
@@ -23,8 +29,9 @@
  * - base: the topic of all of a watch: schema.table, or its label.  The
  *	 others are base:KEY and base.column:VALUE.
  *
- * Integers in bodies are varints (7 bits a byte, low first) where "vint" is
- * said, strings are a vint of their length and the bytes, not terminated.
+ * A vint is an integer of 5 bits a character, low first, of which all but the
+ * last have the sixth bit set; a word has 64 bits in 11 characters.  Strings
+ * are a vint of their length and the bytes, not terminated.
  *
  * Encoding appends to a StringInfo.  Decoding works on bytes that nobody
  * vouches for: a ByteReader never reads past its end, and once it failed it
@@ -38,12 +45,17 @@
 #include "postgres.h"
 
 #include "access/xlogdefs.h"
+#include "base/siphash.h"
 #include "datatype/timestamp.h"
 #include "lib/stringinfo.h"
 
 #define CHATROOM_PREFIX			"chatroom"
-#define CHATROOM_EVENT_MAGIC	0xC4A7
-#define CHATROOM_EVENT_VERSION	1
+#define CHATROOM_EVENT_VERSION	'2'
+
+/* Characters in front of a body: position, which not all have; and others. */
+#define CHATROOM_WORD_LEN		11
+#define CHATROOM_POSITION_LEN	CHATROOM_WORD_LEN
+#define CHATROOM_SEAL_ROOM		(2 + 2 * CHATROOM_WORD_LEN)
 
 /* Largest topic in bytes, and most topics an event can have. */
 #define CHATROOM_MAX_TOPIC		1000
@@ -57,6 +69,7 @@
 
 typedef enum MessageKind
 {
+	MESSAGE_FUTURE = 0,			/* of a later version: can't be read */
 	MESSAGE_ROW = 'E',			/* transactional: one row change */
 	MESSAGE_DESCRIPTOR = 'D',	/* see above */
 	MESSAGE_BROADCAST = 'B',	/* an event without a row */
@@ -180,7 +193,8 @@ typedef struct RowEvent
 
 	/*
 	 * Who could see a private room that was deleted: its members' names, each
-	 * with a zero byte behind it.  data is NULL where this isn't told.
+	 * with a zero byte behind it (but in the message, where they are strings).
+	 * data is NULL where this isn't told.
 	 */
 	Piece		audience;
 } RowEvent;
@@ -202,6 +216,9 @@ typedef struct BroadcastEvent
 /* Longest key and meta of a presence entry, in bytes. */
 #define CHATROOM_MAX_PRESENCE_KEY	255
 #define CHATROOM_MAX_PRESENCE_META	4096
+
+/* No lease is as long; so times that are reckoned with it fit. */
+#define CHATROOM_MAX_PRESENCE_TTL	(366 * USECS_PER_DAY)
 
 /* What a message of presence says of its entries. */
 typedef enum PresenceAction
@@ -306,9 +323,14 @@ typedef struct ByteReader
 	bool		failed;
 } ByteReader;
 
-extern void chatroom_put_header(StringInfo buf, MessageKind kind);
-extern void chatroom_put_header_of(StringInfo buf, Oid database,
-								   MessageKind kind);
+/*
+ * Seal a message, whose body begins after CHATROOM_SEAL_ROOM bytes.  One of a
+ * transaction bears its xid, and begins after CHATROOM_POSITION_LEN bytes; any
+ * other bears a position.
+ */
+extern void chatroom_seal(char *message, Size len, MessageKind kind,
+						  const SipKey *key, uint32 xid, XLogRecPtr position);
+
 extern void chatroom_put_vint(StringInfo buf, uint64 value);
 extern uint64 chatroom_encode_descriptor(StringInfo buf,
 										 const Descriptor *descriptor);
@@ -326,7 +348,7 @@ extern void chatroom_encode_presence_item(StringInfo buf,
 										  const PresenceItem *item);
 
 /* Most bytes of an item beside its texts. */
-#define PRESENCE_ITEM_OVERHEAD	80
+#define PRESENCE_ITEM_OVERHEAD	100
 
 /*
  * Decoding: false for anything that is not exactly such a body.  Pieces point
@@ -335,12 +357,14 @@ extern void chatroom_encode_presence_item(StringInfo buf,
 typedef enum HeaderResult
 {
 	HEADER_OK,
-	HEADER_FORGED,				/* no magic or a wrong token */
+	HEADER_FORGED,				/* no seal, or one of another place */
 	HEADER_FUTURE				/* authentic, but of a later version */
 } HeaderResult;
 
-extern HeaderResult chatroom_get_header(ByteReader *reader, Oid database,
-										MessageKind *kind);
+/* Check a seal, and read what stands in front of the body. */
+extern HeaderResult chatroom_unseal(ByteReader *reader, const SipKey *key,
+									bool transactional, uint32 xid,
+									XLogRecPtr *position, MessageKind *kind);
 extern uint64 chatroom_get_vint(ByteReader *reader);
 extern bool chatroom_decode_descriptor(ByteReader *reader,
 									   Descriptor *descriptor);

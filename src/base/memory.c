@@ -21,6 +21,7 @@
 #include "base/compat.h"
 #include "base/delay.h"
 #include "base/memory.h"
+#include "base/message.h"
 #include "base/settings.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
@@ -190,10 +191,10 @@ log_suppressed(void)
 	reset.base.len = PIECE_NULL;
 	reset.reason = RESET_REASON_EMIT_OFF;
 	initStringInfo(&buf);
-	chatroom_put_header(&buf, MESSAGE_RESET);
+	chatroom_start_message(&buf);
 	chatroom_encode_reset(&buf, &reset);
-	chatroom_note_message(chatroom_log_message(CHATROOM_PREFIX, buf.data,
-											   buf.len, true));
+	chatroom_note_message(chatroom_log(MESSAGE_RESET, buf.data, buf.len,
+									   true));
 	pfree(buf.data);
 }
 

@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/compat.h"
 #include "base/memory.h"
+#include "base/message.h"
 #include "base/topics.h"
 #include "cache/interest.h"
 #include "cache/presence.h"
@@ -587,7 +588,7 @@ log_claim(StringInfo buf, PresenceAction action, const PresenceClaim *claim)
 	message.origin = claim->origin;
 	chatroom_encode_presence(buf, &message);
 	chatroom_encode_presence_item(buf, &claim->item);
-	return chatroom_log_message(CHATROOM_PREFIX, buf->data, buf->len, false);
+	return chatroom_log(MESSAGE_PRESENCE, buf->data, buf->len, false);
 }
 
 /* An entry is tracked again: its ttl, and where it differs its meta. */
@@ -673,7 +674,7 @@ chatroom_presence_track(Cache *cache, PresenceClaim *claim, XLogRecPtr *lsn)
 
 	/* make room now: nothing is allocated under the lock */
 	initStringInfo(&buf);
-	chatroom_put_header(&buf, MESSAGE_PRESENCE);
+	chatroom_start_message(&buf);
 	enlargeStringInfo(&buf, PRESENCE_ITEM_ROOM + PRESENCE_ITEM_OVERHEAD +
 					  Max(claim->origin.len, 0));
 	LWLockAcquire(&table->lock, LW_EXCLUSIVE);

@@ -19,6 +19,7 @@
 #include "base/compat.h"
 #include "base/descriptors.h"
 #include "base/memory.h"
+#include "base/message.h"
 #include "base/wal.h"
 #include "cache/build.h"
 #include "miscadmin.h"
@@ -52,25 +53,18 @@ typedef struct OwnMessages
 static void
 keep_own(OwnMessages *own, XLogReaderState *reader)
 {
-	xl_logical_message *record;
 	OwnMessage *message;
 	ByteReader	body;
 	MessageKind kind;
 	uint64		descriptor;
 	uint32		command = 0;
+	const xl_logical_message *record;
 	char	   *copy;
 
 	record = (xl_logical_message *) XLogRecGetData(reader);
 	if (record->dbId != MyDatabaseId || !record->transactional ||
-		record->prefix_size != sizeof(CHATROOM_PREFIX) ||
-		memcmp(record->message, CHATROOM_PREFIX,
-			   sizeof(CHATROOM_PREFIX)) != 0 ||
-		!TransactionIdIsCurrentTransactionId(XLogRecGetXid(reader)))
-		return;
-	body.pos = record->message + record->prefix_size;
-	body.end = body.pos + record->message_size;
-	body.failed = false;
-	if (chatroom_get_header(&body, MyDatabaseId, &kind) != HEADER_OK)
+		!TransactionIdIsCurrentTransactionId(XLogRecGetXid(reader)) ||
+		chatroom_open_message(reader, &body, &kind) != HEADER_OK)
 		return;
 	if (kind == MESSAGE_ROW)
 	{
@@ -146,12 +140,13 @@ read_own(OwnMessages *own)
 		for (;;)
 		{
 			char	   *error;
+			bool		torn;
 
 			CHECK_FOR_INTERRUPTS();
 			if (XLogReadRecord(reader, &error) == NULL ||
 				reader->ReadRecPtr >= end)
 				break;
-			if (XLogRecGetRmid(reader) == RM_LOGICALMSG_ID)
+			if (chatroom_is_message(reader, &torn))
 				keep_own(own, reader);
 		}
 	}

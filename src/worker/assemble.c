@@ -27,6 +27,7 @@
 #include "base/compat.h"
 #include "base/hash.h"
 #include "base/memory.h"
+#include "base/message.h"
 #include "base/wal.h"
 #include "catalog/pg_control.h"
 #include "commands/dbcommands_xlog.h"
@@ -164,24 +165,26 @@ limit_memory(void)
 /* A copy of a message. */
 static Message *
 copy_message(MemoryContext context, XLogRecPtr lsn, uint32 command,
-			 const char *payload, Size size)
+			 MessageKind kind, const char *body, Size size)
 {
 	Message    *message =
 		MemoryContextAllocHuge(context, offsetof(Message, data) + size);
 
 	message->lsn = lsn;
 	message->command = command;
+	message->kind = kind;
 	message->len = (uint32) size;
-	memcpy(message->data, payload, size);
+	memcpy(message->data, body, size);
 	return message;
 }
 
 /* Keep a transactional message until its transaction ends. */
 static void
-keep_message(XLogReaderState *reader, const xl_logical_message *record,
-			 const char *payload, uint32 command)
+keep_message(XLogReaderState *reader, Oid dboid, MessageKind kind,
+			 const ByteReader *body, uint32 command)
 {
 	TransactionId xid = XLogRecGetXid(reader);
+	Size		size = body->end - body->pos;
 	OpenTransaction *open;
 	Message    *message;
 	bool		found;
@@ -189,20 +192,20 @@ keep_message(XLogReaderState *reader, const xl_logical_message *record,
 	open = hash_search(open_transactions, &xid, HASH_ENTER, &found);
 	if (!found)
 	{
-		open->dboid = record->dbId;
+		open->dboid = dboid;
 		open->first_lsn = reader->ReadRecPtr;
 		open->bytes = 0;
 		open->count = 0;
 		open->reread = false;
 		slist_init(&open->messages);
 	}
-	open->bytes += MESSAGE_OVERHEAD + record->message_size;
+	open->bytes += MESSAGE_OVERHEAD + size;
 	open->count++;
 	if (open->reread)
 		return;
-	kept_bytes += MESSAGE_OVERHEAD + record->message_size;
+	kept_bytes += MESSAGE_OVERHEAD + size;
 	message = copy_message(assemble_context, reader->ReadRecPtr, command,
-						   payload, record->message_size);
+						   kind, body->pos, size);
 	slist_push_head(&open->messages, &message->node);
 	if (open->bytes > KEEP_ONE)
 		stop_keeping(open);
@@ -439,7 +442,8 @@ handle_idle_checkpoint(const CheckPoint *checkpoint)
  */
 void
 chatroom_enqueue_message(Oid dboid, XLogRecPtr start, XLogRecPtr end,
-						 TimestampTz at, const char *payload, Size size)
+						 TimestampTz at, MessageKind kind, const char *body,
+						 Size size)
 {
 	PendingTransaction *pending;
 
@@ -451,19 +455,18 @@ chatroom_enqueue_message(Oid dboid, XLogRecPtr start, XLogRecPtr end,
 	pending->count = 1;
 	pending->messages = MemoryContextAlloc(pending->context,
 										   sizeof(Message *));
-	pending->messages[0] = copy_message(pending->context, start, 0, payload,
+	pending->messages[0] = copy_message(pending->context, start, 0, kind, body,
 										size);
 	chatroom_enqueue(dboid, pending);
 }
 
 /* A broadcast or reset outside a transaction. */
 static void
-publish_at_once(XLogReaderState *reader, const xl_logical_message *record,
-				const char *payload, TimestampTz at)
+publish_at_once(XLogReaderState *reader, Oid dboid, MessageKind kind,
+				const ByteReader *body, TimestampTz at)
 {
-	chatroom_enqueue_message(record->dbId, reader->ReadRecPtr,
-							 reader->EndRecPtr, at, payload,
-							 record->message_size);
+	chatroom_enqueue_message(dboid, reader->ReadRecPtr, reader->EndRecPtr, at,
+							 kind, body->pos, body->end - body->pos);
 }
 
 /*
@@ -472,40 +475,31 @@ publish_at_once(XLogReaderState *reader, const xl_logical_message *record,
  * happened which can't be told.
  */
 bool
-chatroom_message_order(const char *payload, Size size, Oid dboid,
+chatroom_message_order(MessageKind kind, ByteReader body, Oid dboid,
 					   uint32 *command)
 {
-	ByteReader	bytes = {payload, payload + size, false};
-	MessageKind kind;
 	uint64		descriptor;
 	BroadcastEvent broadcast;
 	ResetEvent	reset;
 
 	*command = 0;
-	switch (chatroom_get_header(&bytes, dboid, &kind))
-	{
-		case HEADER_FORGED:
-			return false;
-		case HEADER_FUTURE:
-			return true;
-		case HEADER_OK:
-			break;
-	}
 	switch (kind)
 	{
+		case MESSAGE_FUTURE:
+			return true;
 		case MESSAGE_ROW:
-			if (!chatroom_peek_row(bytes, &descriptor, command))
+			if (!chatroom_peek_row(body, &descriptor, command))
 				return false;
 			chatroom_use_descriptor(dboid, descriptor);
 			return true;
 		case MESSAGE_BROADCAST:
-			if (!chatroom_decode_broadcast(&bytes, &broadcast))
+			if (!chatroom_decode_broadcast(&body, &broadcast))
 				return false;
 			*command = broadcast.command;
 			return true;
 		case MESSAGE_RESET:
 			/* before the transaction's events: they come after it */
-			return chatroom_decode_reset(&bytes, &reset);
+			return chatroom_decode_reset(&body, &reset);
 		default:
 			return false;
 	}
@@ -518,25 +512,38 @@ count_torn(void)
 	pg_atomic_fetch_add_u64(&chatroom_control->messages_torn, 1);
 }
 
+/* Does an anchor that was read tell of nothing that is still to come? */
+static bool
+anchor_makes_sense(const AnchorEvent *anchor, XLogRecPtr start)
+{
+	if (anchor->begin > start || anchor->oldest_open > anchor->begin)
+		return false;
+	for (int i = 0; i < anchor->nincarnations; i++)
+		if (anchor->incarnations[i].id == 0 ||
+			anchor->incarnations[i].start > start)
+			return false;
+	return true;
+}
+
 /* A message that speaks for itself, outside a transaction. */
 static void
-handle_single_message(XLogReaderState *reader,
-					  const xl_logical_message *record, const char *payload,
-					  MessageKind kind, ByteReader bytes)
+handle_single_message(XLogReaderState *reader, Oid database, MessageKind kind,
+					  ByteReader body)
 {
-	bool		ours = !OidIsValid(record->dbId);	/* the tailer's own */
+	bool		ours = !OidIsValid(database);	/* the tailer's own */
+	ByteReader	bytes = body;
 	BroadcastEvent broadcast;
 	ResetEvent	reset;
 	AnchorEvent anchor;
-	Oid			dboid;
+	uint64		dboid;
 
 	switch (kind)
 	{
 		case MESSAGE_BROADCAST:
-			if (!chatroom_decode_broadcast(&bytes, &broadcast))
+			if (ours || !chatroom_decode_broadcast(&bytes, &broadcast))
 				count_torn();
 			else
-				publish_at_once(reader, record, payload, broadcast.at);
+				publish_at_once(reader, database, kind, &body, broadcast.at);
 			return;
 		case MESSAGE_RESET:
 			if (!chatroom_decode_reset(&bytes, &reset))
@@ -545,35 +552,36 @@ handle_single_message(XLogReaderState *reader,
 				chatroom_reset_all(reader->EndRecPtr, InvalidTransactionId,
 								   0, reset.reason);
 			else
-				publish_at_once(reader, record, payload, 0);
+				publish_at_once(reader, database, kind, &body, 0);
 			return;
 		case MESSAGE_DESCRIPTOR:
-			chatroom_know_descriptor(record->dbId, bytes.pos,
+			chatroom_know_descriptor(database, bytes.pos,
 									 (int) (bytes.end - bytes.pos),
 									 reader->ReadRecPtr, false);
 			return;
 		case MESSAGE_KNOWN:
-			dboid = (Oid) chatroom_get_vint(&bytes);
-			if (bytes.failed || !ours)
+			dboid = chatroom_get_vint(&bytes);
+			if (bytes.failed || !ours || dboid > PG_UINT32_MAX)
 				count_torn();
 			else
-				chatroom_know_descriptor(dboid, bytes.pos,
+				chatroom_know_descriptor((Oid) dboid, bytes.pos,
 										 (int) (bytes.end - bytes.pos),
 										 reader->ReadRecPtr, true);
 			return;
 		case MESSAGE_ANCHOR:
-			if (!ours || !chatroom_decode_anchor(&bytes, &anchor))
+			if (!ours || !chatroom_decode_anchor(&bytes, &anchor) ||
+				!anchor_makes_sense(&anchor, reader->ReadRecPtr))
 				count_torn();
 			else
 				chatroom_read_anchor(&anchor, reader->EndRecPtr);
 			return;
 		case MESSAGE_PRESENCE:
-			if (!chatroom_read_presence(record->dbId, bytes,
-										reader->ReadRecPtr,
+			if (!chatroom_read_presence(database, bytes, reader->ReadRecPtr,
 										reader->EndRecPtr))
 				count_torn();
 			return;
 		case MESSAGE_ROW:
+		case MESSAGE_FUTURE:
 			break;
 	}
 	count_torn();
@@ -581,15 +589,17 @@ handle_single_message(XLogReaderState *reader,
 
 /* A message with our prefix; believe nothing that it says of itself. */
 static void
-handle_message(XLogReaderState *reader, const xl_logical_message *record,
-			   const char *payload)
+handle_message(XLogReaderState *reader)
 {
-	ByteReader	bytes = {payload, payload + record->message_size, false};
+	const xl_logical_message *record =
+		(xl_logical_message *) XLogRecGetData(reader);
+	ByteReader	body;
 	MessageKind kind;
-	HeaderResult header = chatroom_get_header(&bytes, record->dbId, &kind);
+	HeaderResult header = chatroom_open_message(reader, &body, &kind);
 	uint32		command;
 
-	if (header == HEADER_FORGED)
+	if (header == HEADER_FORGED ||
+		(!record->transactional && chatroom_message_repeats(reader)))
 	{
 		pg_atomic_fetch_add_u64(&chatroom_control->messages_forged, 1);
 		return;
@@ -599,14 +609,13 @@ handle_message(XLogReaderState *reader, const xl_logical_message *record,
 						1);
 	if (record->transactional)
 	{
-		if (chatroom_message_order(payload, record->message_size,
-								   record->dbId, &command))
-			keep_message(reader, record, payload, command);
+		if (chatroom_message_order(kind, body, record->dbId, &command))
+			keep_message(reader, record->dbId, kind, &body, command);
 		else
 			count_torn();
 	}
 	else if (header == HEADER_OK)
-		handle_single_message(reader, record, payload, kind, bytes);
+		handle_single_message(reader, record->dbId, kind, body);
 	else if (OidIsValid(record->dbId))
 		chatroom_reset_database(record->dbId, reader->EndRecPtr,
 								RESET_REASON_FLOOR);
@@ -620,23 +629,12 @@ handle_message(XLogReaderState *reader, const xl_logical_message *record,
 static void
 handle_logical_message(XLogReaderState *reader)
 {
-	xl_logical_message *record;
-	Size		length = XLogRecGetDataLen(reader);
+	bool		torn;
 
-	record = (xl_logical_message *) XLogRecGetData(reader);
-	if (length < SizeOfLogicalMessage ||
-		record->prefix_size != sizeof(CHATROOM_PREFIX) ||
-		memcmp(record->message, CHATROOM_PREFIX,
-			   sizeof(CHATROOM_PREFIX)) != 0)
-		return;
-	if (length < SizeOfLogicalMessage + record->prefix_size ||
-		record->message_size >
-		length - SizeOfLogicalMessage - record->prefix_size)
-	{
+	if (chatroom_is_message(reader, &torn))
+		handle_message(reader);
+	else if (torn)
 		count_torn();
-		return;
-	}
-	handle_message(reader, record, record->message + record->prefix_size);
 }
 
 /* Handle a record that the reader has just read. */

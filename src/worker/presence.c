@@ -25,6 +25,7 @@
 #include "base/clock.h"
 #include "base/compat.h"
 #include "base/memory.h"
+#include "base/message.h"
 #include "cache/interest.h"
 #include "cache/presence.h"
 #include "miscadmin.h"
@@ -49,13 +50,8 @@ static void
 publish_items(Oid dboid, const char *body, int len, XLogRecPtr start,
 			  XLogRecPtr end, TimestampTz at)
 {
-	StringInfoData buf;
-
-	initStringInfo(&buf);
-	chatroom_put_header_of(&buf, dboid, MESSAGE_PRESENCE);
-	appendBinaryStringInfo(&buf, body, len);
-	chatroom_enqueue_message(dboid, start, end, at, buf.data, buf.len);
-	pfree(buf.data);
+	chatroom_enqueue_message(dboid, start, end, at, MESSAGE_PRESENCE, body,
+							 len);
 }
 
 /* Fold a message in that was read, and publish it; false: it is torn. */
@@ -72,7 +68,7 @@ chatroom_read_presence(Oid dboid, ByteReader body, XLogRecPtr start,
 
 	good = chatroom_decode_presence(&reader, &message) &&
 		ours == (message.action > PRESENCE_UPDATE) &&
-		ours == OidIsValid(message.database);
+		ours == OidIsValid(message.database) && message.as_of <= start;
 	if (good)
 	{
 		if (ours)
@@ -123,7 +119,7 @@ take_leaving(TailerDatabase *db, Leaving *leaving)
 	leaving->at = GetCurrentTimestamp();
 	initStringInfo(&leaving->buf);
 	enlargeStringInfo(&leaving->buf, MESSAGE_ROOM);
-	chatroom_put_header(&leaving->buf, MESSAGE_PRESENCE);
+	chatroom_start_message(&leaving->buf);
 	leaving->body = leaving->buf.len;
 	start_message(&leaving->buf, PRESENCE_LEAVE, db->dboid,
 				  InvalidXLogRecPtr, leaving->at);
@@ -188,11 +184,11 @@ log_state(TailerDatabase *db, void *arg)
 	for (;;)
 	{
 		resetStringInfo(&buf);
-		chatroom_put_header(&buf, MESSAGE_PRESENCE);
+		chatroom_start_message(&buf);
 		start_message(&buf, PRESENCE_STATE, db->dboid, as_of, 0);
 		if (chatroom_presence_state(db->cache, &buf, &next) == 0)
 			break;
-		chatroom_log_message(CHATROOM_PREFIX, buf.data, buf.len, false);
+		chatroom_log(MESSAGE_PRESENCE, buf.data, buf.len, false);
 		CHECK_FOR_INTERRUPTS();
 	}
 	pfree(buf.data);
@@ -257,8 +253,8 @@ tell_leaving(TailerDatabase *db, void *arg)
 	{
 		XLogRecPtr	lsn;
 
-		lsn = chatroom_log_message(CHATROOM_PREFIX, leaving.buf.data,
-								   leaving.buf.len, false);
+		lsn = chatroom_log(MESSAGE_PRESENCE, leaving.buf.data,
+						   leaving.buf.len, false);
 		chatroom_want_flush(lsn);
 		chatroom_presence_forget(db->cache, leaving.handles, leaving.n);
 		pfree(leaving.buf.data);

@@ -31,6 +31,7 @@
 #include "base/compat.h"
 #include "base/hash.h"
 #include "base/memory.h"
+#include "base/message.h"
 #include "base/settings.h"
 #include "base/wal.h"
 #include "cache/build.h"
@@ -768,10 +769,10 @@ chatroom_log_known_descriptors(void)
 			continue;
 		known->used = false;
 		resetStringInfo(&buf);
-		chatroom_put_header(&buf, MESSAGE_KNOWN);
+		chatroom_start_message(&buf);
 		chatroom_put_vint(&buf, known->key.dboid);
 		appendBinaryStringInfo(&buf, known->body, known->len);
-		chatroom_log_message(CHATROOM_PREFIX, buf.data, buf.len, false);
+		chatroom_log(MESSAGE_KNOWN, buf.data, buf.len, false);
 	}
 	pfree(buf.data);
 }
@@ -884,13 +885,12 @@ typedef enum BuildResult
  */
 static BuildResult
 build_event(TailerDatabase *db, const EventFrame *frame,
-			const char *data, int len, bool mark_only)
+			MessageKind kind, const char *data, int len, bool mark_only)
 {
 	ByteReader	reader = {data, data + len, false};
-	MessageKind kind;
 	int			start = batch.len;
 
-	if (chatroom_get_header(&reader, db->dboid, &kind) != HEADER_OK)
+	if (kind == MESSAGE_FUTURE)
 		return BUILD_UNKNOWN;
 	if (kind == MESSAGE_ROW)
 	{
@@ -979,7 +979,7 @@ build_event(TailerDatabase *db, const EventFrame *frame,
 /* Called for each message of a transaction that is read again. */
 typedef void (*RereadCallback) (TailerDatabase *db, void *state,
 								XLogRecPtr lsn, uint32 command,
-								const char *data, int len);
+								MessageKind kind, const char *data, int len);
 
 /* qsort and bsearch comparator of xids, by number. */
 static int
@@ -1010,9 +1010,10 @@ reread_transaction(TailerDatabase *db, PendingTransaction *pending,
 	{
 		char	   *error;
 		XLogRecord *record = XLogReadRecord(reader, &error);
-		xl_logical_message *message;
-		const char *payload;
 		TransactionId xid;
+		ByteReader	body;
+		MessageKind kind;
+		bool		torn;
 		uint32		command;
 
 		CHECK_FOR_INTERRUPTS();
@@ -1023,24 +1024,18 @@ reread_transaction(TailerDatabase *db, PendingTransaction *pending,
 			complete = true;
 			break;
 		}
-		if (XLogRecGetRmid(reader) != RM_LOGICALMSG_ID)
+		if (!chatroom_is_message(reader, &torn))
 			continue;
 		xid = XLogRecGetXid(reader);
 		if (bsearch(&xid, pending->xids, pending->nxids,
 					sizeof(TransactionId), compare_xids) == NULL)
 			continue;
-		message = (xl_logical_message *) XLogRecGetData(reader);
-		if (!message->transactional ||
-			message->prefix_size != sizeof(CHATROOM_PREFIX) ||
-			memcmp(message->message, CHATROOM_PREFIX,
-				   sizeof(CHATROOM_PREFIX)) != 0)
+		if (!((xl_logical_message *) XLogRecGetData(reader))->transactional ||
+			chatroom_open_message(reader, &body, &kind) == HEADER_FORGED ||
+			!chatroom_message_order(kind, body, db->dboid, &command))
 			continue;
-		payload = message->message + message->prefix_size;
-		if (!chatroom_message_order(payload, message->message_size,
-									message->dbId, &command))
-			continue;
-		callback(db, state, reader->ReadRecPtr, command, payload,
-				 (int) message->message_size);
+		callback(db, state, reader->ReadRecPtr, command, kind, body.pos,
+				 (int) (body.end - body.pos));
 	}
 	chatroom_close_wal(reader);
 	return complete;
@@ -1060,7 +1055,7 @@ static void append_batch(TailerDatabase *db);
 /* RereadCallback: keep the message. */
 static void
 keep_again(TailerDatabase *db, void *state, XLogRecPtr lsn, uint32 command,
-		   const char *data, int len)
+		   MessageKind kind, const char *data, int len)
 {
 	KeptAgain  *kept = (KeptAgain *) state;
 	Message    *message;
@@ -1071,6 +1066,7 @@ keep_again(TailerDatabase *db, void *state, XLogRecPtr lsn, uint32 command,
 									 offsetof(Message, data) + len);
 	message->lsn = lsn;
 	message->command = command;
+	message->kind = kind;
 	message->len = len;
 	memcpy(message->data, data, len);
 	kept->messages[kept->count++] = message;
@@ -1078,12 +1074,12 @@ keep_again(TailerDatabase *db, void *state, XLogRecPtr lsn, uint32 command,
 
 /* Turn one message into an event or marks. */
 static void
-add_message(TailerDatabase *db, const EventFrame *frame, const char *data,
-			int len, bool mark_only)
+add_message(TailerDatabase *db, const EventFrame *frame, MessageKind kind,
+			const char *data, int len, bool mark_only)
 {
 	MemoryContext old = MemoryContextSwitchTo(event_context);
 
-	if (build_event(db, frame, data, len, mark_only) == BUILD_UNKNOWN)
+	if (build_event(db, frame, kind, data, len, mark_only) == BUILD_UNKNOWN)
 	{
 		/* what can't be read can't be told: all who follow reload */
 		add_floor(frame->lsn, RESET_REASON_FLOOR);
@@ -1096,9 +1092,9 @@ add_message(TailerDatabase *db, const EventFrame *frame, const char *data,
 /* RereadCallback: mark the message's topics. */
 static void
 mark_again(TailerDatabase *db, void *state, XLogRecPtr lsn, uint32 command,
-		   const char *data, int len)
+		   MessageKind kind, const char *data, int len)
 {
-	add_message(db, (const EventFrame *) state, data, len, true);
+	add_message(db, (const EventFrame *) state, kind, data, len, true);
 	if (marks.len > MARK_BYTES)
 		append_batch(db);
 }
@@ -1145,8 +1141,9 @@ build_transaction(TailerDatabase *db, PendingTransaction *pending,
 		return false;
 	for (int i = 0; i < pending->count; i++)
 	{
-		add_message(db, frame, pending->messages[i]->data,
-					pending->messages[i]->len, false);
+		add_message(db, frame, pending->messages[i]->kind,
+					pending->messages[i]->data, pending->messages[i]->len,
+					false);
 		if (batch.len - start > chatroom_cache_max_transaction(db->cache))
 		{
 			batch.len = start;
@@ -1170,8 +1167,8 @@ mark_transaction(TailerDatabase *db, PendingTransaction *pending,
 	if (pending->messages != NULL)
 	{
 		for (int i = 0; i < pending->count; i++)
-			mark_again(db, frame, 0, 0, pending->messages[i]->data,
-					   pending->messages[i]->len);
+			mark_again(db, frame, 0, 0, pending->messages[i]->kind,
+					   pending->messages[i]->data, pending->messages[i]->len);
 	}
 	else if (!reread_transaction(db, pending, mark_again, frame))
 	{

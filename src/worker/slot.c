@@ -41,6 +41,7 @@
 #include "access/xlogrecovery.h"
 #include "base/compat.h"
 #include "base/memory.h"
+#include "base/message.h"
 #include "base/settings.h"
 #include "base/wal.h"
 #include "common/pg_prng.h"
@@ -610,11 +611,11 @@ chatroom_log_anchor(bool new_incarnation)
 		chatroom_log_presence(here);
 	chatroom_log_known_descriptors();
 	initStringInfo(&buf);
-	chatroom_put_header(&buf, MESSAGE_ANCHOR);
+	chatroom_start_message(&buf);
 	chatroom_encode_anchor(&buf, &anchor);
 	last_anchor_begin = here;
-	last_anchor_logged = chatroom_log_message(CHATROOM_PREFIX, buf.data,
-											  buf.len, false);
+	last_anchor_logged = chatroom_log(MESSAGE_ANCHOR, buf.data, buf.len,
+									  false);
 	pfree(buf.data);
 	XLogFlush(last_anchor_logged);
 	return true;

@@ -25,8 +25,9 @@ typedef struct Message
 	slist_node	node;
 	XLogRecPtr	lsn;			/* start of its record */
 	uint32		command;
+	MessageKind kind;
 	uint32		len;
-	char		data[FLEXIBLE_ARRAY_MEMBER];	/* payload with its header */
+	char		data[FLEXIBLE_ARRAY_MEMBER];	/* its body */
 } Message;
 
 /* What is known of a (sub)transaction that has not ended. */
@@ -65,9 +66,10 @@ extern void chatroom_assemble_init(void);
 extern void chatroom_handle_record(XLogReaderState *reader);
 extern void chatroom_enqueue_message(Oid dboid, XLogRecPtr start,
 									 XLogRecPtr end, TimestampTz at,
-									 const char *payload, Size size);
-extern bool chatroom_message_order(const char *payload, Size size, Oid dboid,
-								   uint32 *command);
+									 MessageKind kind, const char *body,
+									 Size size);
+extern bool chatroom_message_order(MessageKind kind, ByteReader body,
+								   Oid dboid, uint32 *command);
 extern void chatroom_sort_messages(Message **messages, int count);
 extern XLogRecPtr chatroom_oldest_open(void);
 extern uint64 chatroom_widen_xid(TransactionId xid);

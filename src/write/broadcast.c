@@ -26,6 +26,7 @@
 #include "base/event.h"
 #include "base/grants.h"
 #include "base/memory.h"
+#include "base/message.h"
 #include "base/settings.h"
 #include "base/topics.h"
 #include "miscadmin.h"
@@ -126,10 +127,10 @@ log_broadcast(const BroadcastEvent *event, bool transactional)
 	XLogRecPtr	lsn;
 
 	initStringInfo(&message);
-	chatroom_put_header(&message, MESSAGE_BROADCAST);
+	chatroom_start_message(&message);
 	chatroom_encode_broadcast(&message, event);
-	lsn = chatroom_log_message(CHATROOM_PREFIX, message.data, message.len,
-							   transactional);
+	lsn = chatroom_log(MESSAGE_BROADCAST, message.data, message.len,
+					   transactional);
 	pfree(message.data);
 	if (transactional)
 	{

@@ -53,6 +53,7 @@
 #include "base/hash.h"
 #include "base/invalidation.h"
 #include "base/memory.h"
+#include "base/message.h"
 #include "base/settings.h"
 #include "base/values.h"
 #include "base/watches.h"
@@ -206,8 +207,8 @@ log_descriptor(EmitTarget *target)
 		return;
 	if (pg_atomic_read_u64(slot) != value)
 	{
-		chatroom_log_message(CHATROOM_PREFIX, target->message,
-							 target->message_len, false);
+		chatroom_log(MESSAGE_DESCRIPTOR, target->message,
+					 target->message_len, false);
 
 		/*
 		 * Store what was true before: has the redo point moved meanwhile, the
@@ -220,12 +221,12 @@ log_descriptor(EmitTarget *target)
 
 /* Log an event and, if the redo point was passed, its descriptor again. */
 static void
-log_event(EmitTarget *target, const char *message, int len)
+log_event(EmitTarget *target, char *message, int len)
 {
 	XLogRecPtr	lsn;
 
 	log_descriptor(target);
-	lsn = chatroom_log_message(CHATROOM_PREFIX, message, len, true);
+	lsn = chatroom_log(MESSAGE_ROW, message, len, true);
 	chatroom_note_message(lsn);
 	log_descriptor(target);
 }
@@ -243,10 +244,10 @@ log_reset(ResetScope scope, const char *base, ResetReason reason)
 	event.base.data = base;
 	event.base.len = base ? (int) strlen(base) : PIECE_NULL;
 	initStringInfo(&buf);
-	chatroom_put_header(&buf, MESSAGE_RESET);
+	chatroom_start_message(&buf);
 	chatroom_encode_reset(&buf, &event);
-	chatroom_note_message(chatroom_log_message(CHATROOM_PREFIX, buf.data,
-											   buf.len, true));
+	chatroom_note_message(chatroom_log(MESSAGE_RESET, buf.data, buf.len,
+									   true));
 	pfree(buf.data);
 }
 
@@ -562,7 +563,7 @@ make_target(EmitTarget *target, const WatchInfo *watch, Relation relation,
 	}
 
 	initStringInfo(&buf);
-	chatroom_put_header(&buf, MESSAGE_DESCRIPTOR);
+	chatroom_start_message(&buf);
 	header = buf.len;
 	target->descriptor.id = chatroom_encode_descriptor(&buf,
 													   &target->descriptor);
@@ -1063,7 +1064,7 @@ build_event(EmitTarget *target, EventType type, CommandId command,
 	}
 	if (!fits)
 		return false;
-	chatroom_put_header(message, MESSAGE_ROW);
+	chatroom_start_message(message);
 	chatroom_encode_row(message, &target->descriptor, &build.event);
 	return true;
 }

@@ -13,19 +13,16 @@
 
 #include "base/memory.h"
 #include "cache/ring.h"
-#include "common/cryptohash.h"
 #include "common/hashfn.h"
 #include "fuzz.h"
 #include "miscadmin.h"
 #include "utils/datetime.h"
 #include "utils/json.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 
 Oid MyDatabaseId = 5;
 MemoryContext CurrentMemoryContext = NULL;
 MemoryContext TopMemoryContext = NULL;
-ResourceOwner CurrentResourceOwner = NULL;
 static ChatroomControl control;
 ChatroomControl *chatroom_control = &control;
 
@@ -139,25 +136,6 @@ GetSystemIdentifier(void)
 	return UINT64CONST(0x123456789abcdef0);
 }
 
-char *
-GetMockAuthenticationNonce(void)
-{
-	static char nonce[64] = "a fuzzer's";
-
-	return nonce;
-}
-
-ResourceOwner
-ResourceOwnerCreate(ResourceOwner parent, const char *name)
-{
-	return NULL;
-}
-
-void
-ResourceOwnerDelete(ResourceOwner owner)
-{
-}
-
 bool
 LWLockAcquire(LWLock *lock, LWLockMode mode)
 {
@@ -167,53 +145,6 @@ LWLockAcquire(LWLock *lock, LWLockMode mode)
 void
 LWLockRelease(LWLock *lock)
 {
-}
-
-/* A hash is enough for the token: nobody has to be kept out. */
-struct pg_cryptohash_ctx
-{
-	uint64 hash;
-};
-
-pg_cryptohash_ctx *
-pg_cryptohash_create(pg_cryptohash_type type)
-{
-	static pg_cryptohash_ctx ctx;
-
-	ctx.hash = 0;
-	return &ctx;
-}
-
-int
-pg_cryptohash_init(pg_cryptohash_ctx *ctx)
-{
-	return 0;
-}
-
-int
-pg_cryptohash_update(pg_cryptohash_ctx *ctx, const uint8 *data, size_t len)
-{
-	ctx->hash = hash_bytes_extended(data, (int) len, ctx->hash);
-	return 0;
-}
-
-int
-pg_cryptohash_final(pg_cryptohash_ctx *ctx, uint8 *dest, size_t len)
-{
-	memset(dest, 0, len);
-	memcpy(dest, &ctx->hash, Min(len, sizeof(ctx->hash)));
-	return 0;
-}
-
-void
-pg_cryptohash_free(pg_cryptohash_ctx *ctx)
-{
-}
-
-const char *
-pg_cryptohash_error(pg_cryptohash_ctx *ctx)
-{
-	return "";
 }
 
 /* ---------------------------------------------------- what the ring wants */

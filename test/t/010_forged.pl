@@ -1,8 +1,10 @@
 # Messages under chatroom's name that chatroom did not write. Anyone may send
 # them with pg_logical_emit_message: they are dropped and counted, the server
-# stays up, and cursors stay good.
+# stays up, and cursors stay good. So are copies of genuine ones, which a role
+# with REPLICATION can read.
 use strict;
 use warnings;
+use Chatroom::Seal;
 use Chatroom::Test;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -66,17 +68,16 @@ sub super
 	return;
 }
 
-# The bytes of the last genuine row event of a database, and of its descriptor.
+# The last genuine messages of a database, by kind: bytes, transaction.
 sub genuine
 {
 	my ($db) = @_;
 	my $from = $node->safe_psql($db, 'SELECT pg_current_wal_lsn()');
-	my $dboid = $node->safe_psql($db,
-		'SELECT oid FROM pg_database WHERE datname = current_database()');
 	my %found;
 
 	$node->safe_psql('postgres', 'CHECKPOINT');
 	add_rows($node, 1, $db);
+	$node->safe_psql($db, "SELECT chatroom.broadcast('lobby', 'wave', '{}')");
 	$node->safe_psql('postgres', 'SELECT pg_switch_wal()');
 	my ($out, $err) = run_command(
 		[
@@ -87,15 +88,13 @@ sub genuine
 	{
 		next
 		  unless $line =~
-		  /MESSAGE (transactional|non-transactional), prefix "chatroom"; payload \(\d+ bytes\): (.*)/;
-		my ($how, $hex) = ($1, $2);
+		  /tx: +(\d+),.*prefix "chatroom"; payload \(\d+ bytes\): (.*)/;
+		my ($xid, $hex) = ($1, $2);
+		my $bytes = pack 'H*', $hex =~ s/ //gr;
 
-		$hex =~ s/ //g;
-		my $kind = chr hex substr $hex, 6, 2;
-
-		$found{$kind} = $hex if $how eq 'transactional' || $kind eq 'D';
+		$found{ substr $bytes, 1, 1 } = { bytes => $bytes, xid => $xid };
 	}
-	return @found{qw(E D)};
+	return @found{qw(E D B)};
 }
 
 # Bytes as a bytea literal.
@@ -103,19 +102,19 @@ sub bytes { return "'\\x" . unpack('H*', $_[0]) . "'::bytea"; }
 
 # ---- what is no message of ours
 
-my $header = pack 'SCa', 0xC4A7, 1, 'E';
 my @shapes = (
-	'',
-	'x',
-	$header,
-	$header . "\0" x 7,
-	$header . "\0" x 8,
-	$header . "\xFF" x 100,
-	pack('SCa', 0xC4A7, 2,   'E') . "\0" x 50,
-	pack('SCa', 0xC4A7, 255, "\xFF") . "\xFF" x 50,
-	pack('SCa', 0xC4A7, 1,   'A') . "\0" x 50,
-	pack('SCa', 0xC4A7, 1,   'K') . "\0" x 50,
-	pack('SCa', 0xC4A7, 1,   'R') . "\0" x 10);
+	'', 'x', '2', '2E',
+	'2E' . '#' x 10,
+	'2E' . '#' x 11,
+	'2E' . '#' x 100,
+	'2E' . 'c' x 100,
+	"2E" . "\0" x 50,
+	"2E" . "\xFF" x 50,
+	'3E' . '#' x 50,
+	"\xFF\xFF" . "\xFF" x 50,
+	'2A' . '#' x 50,
+	'2K' . '#' x 50,
+	'2R' . '#' x 30);
 
 emit(
 	join ';', map { "SELECT pg_logical_emit_message(false, 'chatroom', " . bytes($_) . ")" }
@@ -191,7 +190,7 @@ BEGIN
 			INTO bytes FROM generate_series(1, CASE WHEN i % 50 = 0 THEN i * 10 ELSE i % 97 END);
 		-- half of it begins as it should
 		IF i % 2 = 0 THEN
-			bytes := '\\xa7c401' || substr(convert_to('EDBRAKP?', 'UTF8'), 1 + i / 2 % 8, 1) || bytes;
+			bytes := '2'::bytea || substr(convert_to('EDBRAKP?', 'UTF8'), 1 + i / 2 % 8, 1) || bytes;
 		END IF;
 		PERFORM pg_logical_emit_message(i % 3 = 0, 'chatroom', bytes);
 		IF i % 7 = 0 THEN
@@ -206,46 +205,99 @@ all_well('garbage');
 
 # ---- genuine bytes in the wrong place
 
-my ($event, $descriptor) = genuine('other');
-ok($event && $descriptor, 'genuine messages stand in WAL');
-$_->catch_up for $follower, $other;
+my %genuine = map { $_ => [ genuine($_) ] } 'other', 'postgres';
+foreach my $db (sort keys %genuine)
+{
+	my $key = Chatroom::Seal->new($node, $db);
+	my @messages = grep { defined } @{ $genuine{$db} };
+
+	is(scalar @messages, 3, "$db: an event, its descriptor and a broadcast");
+	is_deeply(
+		[ map { $key->again(@$_{qw(bytes xid)}) } @messages ],
+		[ map { $_->{bytes} } @messages ],
+		"$db: their seals are SipHash-2-4 of all of them, and of their place");
+	$_->catch_up for $follower, $other;
+	counted();
+	emit(
+		join ';',
+		map {
+			my $message = bytes($_->{bytes});
+			map { "SELECT pg_logical_emit_message($_, 'chatroom', $message)" }
+			  'true', 'false'
+		} @messages);
+	is(counted(), '6 forged, 0 torn',
+		"$db: copies of them are no genuine messages");
+	all_well("copies of $db");
+}
+
+# Copied at once, while the position in WAL that it tells is near.
+$node->safe_psql('postgres', "SELECT chatroom.broadcast('lobby', 'wave', '{}')");
+my $seal = Chatroom::Seal->new($node, 'postgres');
+my $session = Chatroom::Session->new($node);
+my $copied = $seal->outside($session, 'B', broadcast());
 counted();
-emit(
-	join ';',
-	map {
-		my $message = $_;
-		map { "SELECT pg_logical_emit_message($_, 'chatroom', '\\x$message'::bytea)" }
-		  'true', 'false'
-	} $event, $descriptor);
-is(counted(), '4 forged, 0 torn',
-	'genuine bytes of another database are no genuine message');
-all_well('replayed');
+$session->query("SELECT pg_logical_emit_message(false, 'chatroom', " . bytes($copied) . ")")
+  for 1 .. 5;
+is(counted(), '4 forged, 0 torn', 'one outside a transaction counts once');
+all_well('copied at once');
 
 # ---- who knows the secret (a superuser can read it) can send damaged ones
 
-my ($mine, $mine_descriptor) = genuine('postgres');
-my $length = length($mine) / 2;
+# Send such messages outside transactions: [kind, body], ...
+sub outside
+{
+	while (my @some = splice @_, 0, 50)
+	{
+		$session->query(join ';',
+			map { "SELECT pg_logical_emit_message(false, 'chatroom', " . bytes($_) . ")" }
+			  map { $seal->outside($session, @$_) } @some);
+	}
+	return;
+}
+
+# In one transaction.
+sub inside
+{
+	my $xid = $session->query('BEGIN; SELECT pg_current_xact_id()');
+
+	while (my @some = splice @_, 0, 50)
+	{
+		$session->query(join ';',
+			map { "SELECT pg_logical_emit_message(true, 'chatroom', " . bytes($_) . ")" }
+			  map { $seal->inside($xid, @$_) } @some);
+	}
+	$session->query('COMMIT');
+	return;
+}
+
+# A broadcast, sent at a time.
+sub broadcast
+{
+	my ($at) = @_;
+	my $vint = \&Chatroom::Seal::vint;
+
+	return $vint->(1) . $vint->($at // 0) . join '',
+	  map { $vint->(2 + length) . $_ } 'lobby', 'wave', '{}', 'me';
+}
+
+my $event      = substr $genuine{postgres}[0]{bytes}, 13;
+my $descriptor = substr $genuine{postgres}[1]{bytes}, 24;
 counted();
 
 # An event that stands alone, or is cut inside what orders it.
-super("SELECT pg_logical_emit_message(false, 'chatroom', '\\x$mine'::bytea)");
+outside([ 'E', $event ]);
 is(counted(), '0 forged, 1 torn', 'an event outside a transaction is torn');
-super(
-	join ';',
-	map { "SELECT pg_logical_emit_message(true, 'chatroom', substr('\\x$mine'::bytea, 1, $_))" }
-	  12 .. 22);
-is(counted(), '0 forged, 11 torn', 'events cut short are torn');
+inside(map { [ 'E', substr $event, 0, $_ ] } 0 .. 12);
+is(counted(), '0 forged, 13 torn', 'events cut short are torn');
+outside(map { [ 'B', broadcast($_) ] } 0x7FFFFFFFFFFFFFFF, 1 << 63, 0xC000000000000000);
+is(counted(), '0 forged, 3 torn', 'broadcasts of no time are torn');
+outside(map { [ 'R', "#$_#" ] } '#', 'B%', 'b*');
+is(counted(), '0 forged, 3 torn', 'resets without a known reason are torn');
 all_well('torn');
 
 # Cut or damaged further behind it is found out when it is published: then all
 # reload, for nobody can tell what it said.
-foreach my $cut (23 .. $length - 1)
-{
-	super(
-		"SELECT pg_logical_emit_message(true, 'chatroom', substr('\\x$mine'::bytea, 1, $cut))"
-	  )
-	  if $cut % 7 == 0 || $cut == $length - 1;
-}
+inside(map { [ 'E', substr $event, 0, $_ ] } 20 .. length($event) - 1);
 $follower->catch_up;
 is($follower->{resets}, 1, 'an event that can not be read resets');
 $node->safe_psql('postgres', 'TRUNCATE log');
@@ -253,45 +305,26 @@ $follower = Chatroom::Follower->new($node);
 $follower->follow;
 counted();
 
-# A reset for a reason that there is none of would reset nobody, or count
-# beyond the counters.
-my $reset = substr(pack('H*', $mine), 0, 12);
-substr($reset, 3, 1) = 'R';
-super(
-	join ';',
-	map { "SELECT pg_logical_emit_message(false, 'chatroom', " . bytes("$reset\0$_\0") . ")" }
-	  "\0", "\x40", "\xFF");
-is(counted(), '0 forged, 3 torn', 'resets without a known reason are torn');
-all_well('reasons');
-
-# Bytes behind the header changed, of all messages there are, in all kinds.
+# Bytes of the body changed, of all messages there are, in all kinds.
 my @damaged;
-foreach my $message (
-	pack('H*', $mine), pack('H*', $mine_descriptor),
-	"$reset\0\2\0", "$reset\1\2\6xxxx")
+foreach my $message ($event, $descriptor, broadcast(), '$%#', '##(xxxx')
 {
 	foreach my $kind (split //, 'EDBRAKP')
 	{
-		substr($message, 3, 1) = $kind;
-		push @damaged, $message;
-		for (1 .. 60)
+		push @damaged, [ $kind, $message ];
+		for (1 .. 40)
 		{
 			my $changed = $message;
 
-			substr($changed, 12 + int rand(length($message) - 12), 1) =
-			  chr int rand 256
+			substr($changed, int rand length $message, 1) =
+			  rand() < 0.5 ? chr int rand 256 : chr 35 + int rand 64
 			  for 1 .. 1 + rand 3;
-			push @damaged, $changed;
+			push @damaged, [ $kind, $changed ];
 		}
 	}
 }
-super(
-	join ';',
-	map {
-		my $message = $_;
-		map { "SELECT pg_logical_emit_message($_, 'chatroom', " . bytes($message) . ")" }
-		  'true', 'false'
-	} @damaged);
+outside(@damaged);
+inside(@damaged);
 $other->catch_up;
 $other->is_exact('damaged messages do no harm to other databases');
 
