@@ -614,11 +614,17 @@ chatroom_cache_mark_lsn(Cache *cache, const TopicRead *read)
 			   marked_at(cache, read->sub_hash));
 }
 
-/* Did it after lsn? */
+/*
+ * Did a topic go through something after an event, or the whole database?  A
+ * mark has the LSN of its transaction: of one in the event's own transaction
+ * nothing tells which of the two came first.
+ */
 bool
-chatroom_cache_marked(Cache *cache, const TopicRead *read, XLogRecPtr lsn)
+chatroom_cache_void(Cache *cache, const TopicRead *read,
+					const RingEvent *event)
 {
-	return chatroom_cache_mark_lsn(cache, read) > lsn;
+	return event->lsn <= cache->floor ||
+		event->lsn <= chatroom_cache_mark_lsn(cache, read);
 }
 
 /*
@@ -641,7 +647,7 @@ chatroom_cache_find(Cache *cache, TopicRead *read, XLogRecPtr lsn)
 		read->reset = (ResetReason) cache->floor_reason;
 		return;
 	}
-	if (chatroom_cache_marked(cache, read, lsn))
+	if (chatroom_cache_mark_lsn(cache, read) > lsn)
 	{
 		read->reset = RESET_REASON_DDL;
 		return;

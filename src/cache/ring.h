@@ -310,11 +310,14 @@ extern void chatroom_cache_newest(Cache *cache, TopicRead *topic, int n,
 /* Is an event kept that has no row, of a topic that a label would take? */
 extern bool chatroom_cache_taken(Cache *cache, const char *label);
 
-/* Under a stripe: was a reset marked for the topic's table after lsn? */
-extern bool chatroom_cache_marked(Cache *cache, const TopicRead *read,
-								  XLogRecPtr lsn);
+/*
+ * Under a stripe: is an event void by itself, because a reset of its topic
+ * followed it, or may have?
+ */
+extern bool chatroom_cache_void(Cache *cache, const TopicRead *read,
+								const RingEvent *event);
 
-/* Under a stripe: up to where such resets were marked. */
+/* Under a stripe: up to where resets of its table were marked. */
 extern XLogRecPtr chatroom_cache_mark_lsn(Cache *cache, const TopicRead *read);
 
 /*

@@ -1023,8 +1023,8 @@ leave_tellable(Search *search, RingEvent **events, int n, bool *last)
 	{
 		if (!within_answer(search, events[i]))
 			continue;
-		if (chatroom_cache_marked(search->cache, &search->topics->reads[0],
-								  events[i]->lsn))
+		if (chatroom_cache_void(search->cache, &search->topics->reads[0],
+								events[i]))
 		{
 			*last = true;
 			continue;
@@ -1155,7 +1155,7 @@ copy_newest_visible(Cache *cache, const TopicRead *read,
 			position = link->prev_pos;
 			continue;
 		}
-		if (chatroom_cache_marked(cache, read, event->lsn))
+		if (chatroom_cache_void(cache, read, event))
 			return ROW_UNKNOWN;
 		if (event->len > *size)
 		{

@@ -33,10 +33,19 @@ sub answer
 			"SELECT chatroom.sync('public.log', '$cursor')"));
 }
 
+sub cached
+{
+	cursor();
+	return $node->safe_psql('postgres', "SELECT chatroom.cached('log', '1')");
+}
+
 my $cursor = cursor();
+add_rows($node, 1);
+isnt(cached(), '', 'a row is cached');
 emit('off');
 add_rows($node, 1);
 ok(answer($cursor)->{reset}, 'a change without an event resets');
+is(cached(), '', 'and what was cached may be old');
 
 # Nobody reads WAL at that moment.
 wait_running($node);
