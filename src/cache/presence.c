@@ -787,6 +787,29 @@ chatroom_presence_end_all(Cache *cache, const Piece *topic, const Piece *key)
 	return ended;
 }
 
+/* End all entries of the topics whose names begin so. */
+bool
+chatroom_presence_end_under(Cache *cache, const Piece *start)
+{
+	PresenceTable *table = presence_table(cache);
+	bool		ended = false;
+
+	LWLockAcquire(&table->lock, LW_EXCLUSIVE);
+	for (uint32 i = 0; i < table->used && table->open; i++)
+	{
+		PresenceEntry *entry = &entries(table)[i];
+
+		if (entry->id == 0 || entry->leaving ||
+			entry->topic_len < start->len ||
+			!text_equals(table, entry, 0, start))
+			continue;
+		end_entry(table, i);
+		ended = true;
+	}
+	LWLockRelease(&table->lock);
+	return ended;
+}
+
 /*
  * Copy the entries of a topic into a buffer, while they fit; returns the bytes
  * that all of them take.

@@ -88,6 +88,9 @@ extern bool chatroom_presence_end_session(Cache *cache, uint64 session);
 extern bool chatroom_presence_end_all(Cache *cache, const Piece *topic,
 									  const Piece *key);
 
+/* All of the topics whose names begin so. */
+extern bool chatroom_presence_end_under(Cache *cache, const Piece *start);
+
 /* An entry as it is read: followed by its key and meta. */
 typedef struct PresenceCopy
 {

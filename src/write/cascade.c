@@ -10,6 +10,8 @@
  * in while the statement waited for the room's lock, and the cascade took him,
  * too.
  *
+ * Who is present in the room leaves with it, and channels get other names.
+ *
  * Messages and members that a foreign key's cascade takes along are not told
  * one by one: a million of them would drive everybody else's events out of the
  * cache.  Whoever follows the room knows by the room's own event; whoever
@@ -29,6 +31,7 @@
 #include "base/compat.h"
 #include "base/rooms.h"
 #include "base/settings.h"
+#include "cache/interest.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_type.h"
@@ -41,6 +44,7 @@
 #include "utils/snapmgr.h"
 #include "write/cascade.h"
 #include "write/emit.h"
+#include "write/presence.h"
 
 /* A watch whose reset was logged, in a (sub)transaction that goes on. */
 typedef struct LoggedReset
@@ -217,6 +221,22 @@ append_members(StringInfo names, const AudienceSource *source, int64 room_id,
 	return all;
 }
 
+/*
+ * With a room leaves who is present in it; and whoever listens for it must not
+ * hear of another room that gets its id.
+ */
+static void
+end_room(const AudienceSource *source, int64 room_id)
+{
+	const ChatTables *tables = chatroom_schema_tables(source->schema);
+
+	if (tables == NULL)
+		return;
+	chatroom_end_presence_at_commit(chatroom_room_topic(tables, room_id),
+									NULL);
+	chatroom_rename_channels_at_commit();
+}
+
 /* Who saw a private room go; see cascade.h. */
 void
 chatroom_find_audience(const AudienceSource *source, const Piece *base,
@@ -228,11 +248,12 @@ chatroom_find_audience(const AudienceSource *source, const Piece *base,
 	bool		isnull;
 	bool		private;
 
-	private = DatumGetBool(slot_getattr(room, source->private, &isnull));
-	if (isnull || !private)
-		return;
 	id = slot_getattr(room, source->attnum, &isnull);
 	if (isnull)
+		return;
+	end_room(source, DatumGetInt64(id));
+	private = DatumGetBool(slot_getattr(room, source->private, &isnull));
+	if (isnull || !private)
 		return;
 
 	initStringInfo(&names);

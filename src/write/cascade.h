@@ -41,7 +41,8 @@ extern void chatroom_find_cascade_source(CascadeSource *source,
 										 const WatchInfo *watch);
 
 /*
- * The names of those who were in a private room when the statement that
+ * A room is deleted: who is present in it leaves at commit.  Tells the names
+ * of those who were in a private room when the statement that
  * deletes it began; nothing for a room that isn't private.  Where they are too
  * many, logs a reset of the watch and of its prefix' topics in their stead.
  */

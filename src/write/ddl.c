@@ -53,6 +53,7 @@
 #include "write/altered.h"
 #include "write/emit.h"
 #include "write/labels.h"
+#include "write/presence.h"
 #include "write/rules.h"
 #include "write/tree.h"
 
@@ -316,6 +317,19 @@ add_schema(DdlWork *work, Oid schema)
 	}
 }
 
+/*
+ * Tables were dropped, or have other names: presence in the rooms of a prefix
+ * whose table "rooms" is among them ends, for these topics are no room's now.
+ */
+static void
+end_presence(DdlWork *work)
+{
+	ListCell   *lc;
+
+	foreach(lc, work->resets)
+		chatroom_end_prefix_at_commit(lfirst(lc));
+}
+
 /* Log what was found. */
 static void
 log_resets(DdlWork *work, ResetReason reason)
@@ -504,6 +518,11 @@ handle_ddl(DdlWork *work, Node *statement)
 			add_schema(work, object->objid);
 	}
 	chatroom_follow_enum(statement);
+	if (IsA(statement, AlterObjectSchemaStmt) ||
+		(IsA(statement, RenameStmt) &&
+		 (((RenameStmt *) statement)->renameType == OBJECT_TABLE ||
+		  ((RenameStmt *) statement)->renameType == OBJECT_SCHEMA)))
+		end_presence(work);
 	log_resets(work, RESET_REASON_DDL);
 
 	/* the old topics may become somebody else's */
@@ -521,19 +540,25 @@ handle_drop(DdlWork *work, Node *statement)
 					"WHERE object_type OPERATOR(pg_catalog.=) 'trigger' "
 					"OR object_type OPERATOR(pg_catalog.=) 'policy'");
 	ListCell   *lc;
+	bool		dropped = false;
 
 	foreach(lc, objects)
 	{
 		DdlObject  *object = lfirst(lc);
 
 		if (object->classid == TriggerRelationId)
+		{
 			add_trigger(work, object->objid, work->before);
+			dropped = true;
+		}
 		else if (object->classid == PolicyRelationId)
 		{
 			add_relation(work, policy_relation(object->objid, work->before));
 			chatroom_rename_channels_at_commit();
 		}
 	}
+	if (dropped)
+		end_presence(work);
 	log_resets(work, RESET_REASON_DROP);
 	if (work->resets != NIL)
 		chatroom_rename_channels_at_commit();

@@ -57,6 +57,7 @@
 #include "base/settings.h"
 #include "base/values.h"
 #include "base/watches.h"
+#include "cache/interest.h"
 #include "catalog/pg_am.h"
 #include "commands/trigger.h"
 #include "common/hashfn.h"
@@ -74,6 +75,7 @@
 #include "write/cascade.h"
 #include "write/condition.h"
 #include "write/emit.h"
+#include "write/presence.h"
 
 /* One column of the descriptor, and where the firing relation has it. */
 typedef struct EmitColumn
@@ -1433,6 +1435,12 @@ truncate_watched(const WatchInfo *watch, Relation relation)
 	{
 		chatroom_log_reset(watch->base, RESET_REASON_TRUNCATE);
 		return;
+	}
+	if (watch->audience)
+	{
+		/* all rooms are gone, and their ids may begin anew */
+		chatroom_end_prefix_at_commit(watch->base);
+		chatroom_rename_channels_at_commit();
 	}
 	plan = get_plan(watch->triggerid, relation);
 	for (int i = 0; i < plan->ntargets; i++)

@@ -270,6 +270,7 @@ typedef struct Ending
 	SubTransactionId subid;
 	Piece		topic;
 	Piece		key;			/* len < 0: all keys */
+	bool		under;			/* all topics that begin like this one */
 } Ending;
 
 static List *endings = NIL;		/* in TopTransactionContext */
@@ -292,7 +293,9 @@ end_at_commit(XactEvent event, void *arg)
 		{
 			Ending	   *ending = (Ending *) lfirst(lc);
 
-			if (chatroom_presence_end_all(cache, &ending->topic,
+			if (ending->under ?
+				chatroom_presence_end_under(cache, &ending->topic) :
+				chatroom_presence_end_all(cache, &ending->topic,
 										  ending->key.len < 0 ? NULL :
 										  &ending->key))
 				ended = true;
@@ -324,9 +327,9 @@ end_at_subcommit(SubXactEvent event, SubTransactionId mine,
 	}
 }
 
-/* Who is present as a key leaves at commit; see write/presence.h. */
-void
-chatroom_end_presence_at_commit(const char *topic, const char *key)
+/* Have entries leave at commit. */
+static void
+add_ending(const char *topic, const char *key, bool under)
 {
 	static bool registered = false;
 	MemoryContext old;
@@ -347,8 +350,30 @@ chatroom_end_presence_at_commit(const char *topic, const char *key)
 	ending->topic.len = strlen(topic);
 	ending->key.data = key != NULL ? pstrdup(key) : NULL;
 	ending->key.len = key != NULL ? (int) strlen(key) : PIECE_NULL;
+	ending->under = under;
 	endings = lappend(endings, ending);
 	MemoryContextSwitchTo(old);
+}
+
+/* Who is present as a key leaves at commit; see write/presence.h. */
+void
+chatroom_end_presence_at_commit(const char *topic, const char *key)
+{
+	add_ending(topic, key, false);
+}
+
+/* Who is present in a prefix' rooms does; see write/presence.h. */
+void
+chatroom_end_prefix_at_commit(const char *base)
+{
+	int			len = chatroom_identifier_len(base, strlen(base));
+
+	if (strcmp(base + len, ".rooms") != 0)
+		return;
+	if (strncmp(base, CHAT_DEFAULT_PREFIX ".", len + 1) == 0)
+		add_ending("room:", NULL, true);
+	else
+		add_ending(psprintf("%.*s/room:", len, base), NULL, true);
 }
 
 /* -------------------------------------------------------------- tracking */

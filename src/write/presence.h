@@ -25,4 +25,11 @@ extern void chatroom_end_typing(const char *topic, int topic_len,
 extern void chatroom_end_presence_at_commit(const char *topic,
 											const char *key);
 
+/*
+ * The same of all rooms of a prefix: they are gone, or have other topics.  It
+ * is told by the topics' base of its table "rooms"; of another, nothing is
+ * done.
+ */
+extern void chatroom_end_prefix_at_commit(const char *base);
+
 #endif							/* CHATROOM_WRITE_PRESENCE_H */

@@ -130,6 +130,55 @@ SELECT back.newest('chat.messages') ~ 'before the end|secret|at once' AS told;
 SELECT back.newest('rooms');
 RESET ROLE;
 
-DROP SCHEMA back, chat CASCADE;
+-- who is present in a room goes with it, and with its prefix, however it goes;
+-- and channels get other names
+CREATE TABLE back.channels (step int GENERATED ALWAYS AS IDENTITY, name text);
+GRANT ALL ON back.channels TO PUBLIC;
+CREATE FUNCTION back.present() RETURNS text LANGUAGE sql AS $$
+	WITH last AS (SELECT name FROM back.channels ORDER BY step DESC LIMIT 1),
+	now AS (INSERT INTO back.channels (name) VALUES (chatroom.channel('back_p/room:1', '1 s')) RETURNING name)
+	SELECT chatroom.presence('back_p/room:1')::text || CASE WHEN last.name <> now.name THEN ', renamed' ELSE '' END
+	FROM now LEFT JOIN last ON true
+$$;
+CREATE FUNCTION back.fill() RETURNS text LANGUAGE sql AS $$
+	INSERT INTO back_p.rooms (id, name) OVERRIDING SYSTEM VALUE VALUES (1, 'hall');
+	SELECT chatroom.track('back_p/room:1', 'somebody', '{}', '1 h');
+	SELECT regexp_replace(back.present(), '"phx_ref": "[^"]*"', '"phx_ref": …');
+$$ SET check_function_bodies = off;
+SELECT chatroom.migrate('back_p');
+SELECT back.fill();
+DELETE FROM back_p.rooms;
+INSERT INTO back_p.rooms (id, name) OVERRIDING SYSTEM VALUE VALUES (1, 'another');
+SELECT back.present() AS deleted;
+DELETE FROM back_p.rooms;
+SELECT back.fill();
+BEGIN;
+TRUNCATE back_p.rooms CASCADE;
+ROLLBACK;
+SELECT regexp_replace(back.present(), '"phx_ref": "[^"]*"', '"phx_ref": …') AS undone;
+TRUNCATE back_p.rooms CASCADE;
+INSERT INTO back_p.rooms (id, name) OVERRIDING SYSTEM VALUE VALUES (1, 'another');
+SELECT back.present() AS truncated;
+TRUNCATE back_p.rooms CASCADE;
+SELECT back.fill();
+ALTER TABLE back_p.rooms ADD COLUMN more int;
+ALTER TABLE back_p.rooms RENAME COLUMN more TO less;
+SELECT regexp_replace(back.present(), '"phx_ref": "[^"]*"', '"phx_ref": …') AS altered;
+ALTER SCHEMA back_p RENAME TO back_q;
+ALTER SCHEMA back_q RENAME TO back_p;
+SELECT back.present() AS renamed;
+TRUNCATE back_p.rooms CASCADE;
+SELECT back.fill();
+SELECT chatroom.migrate('back_p', 0, true), chatroom.migrate('back_p');
+INSERT INTO back_p.rooms (id, name) OVERRIDING SYSTEM VALUE VALUES (1, 'another');
+SELECT back.present() AS down_and_up;
+TRUNCATE back_p.rooms CASCADE;
+SELECT back.fill();
+DROP SCHEMA back_p CASCADE;
+SELECT chatroom.migrate('back_p');
+INSERT INTO back_p.rooms (id, name) OVERRIDING SYSTEM VALUE VALUES (1, 'another');
+SELECT back.present() AS dropped;
+
+DROP SCHEMA back, chat, back_p CASCADE;
 DROP ROLE regress_back_ann, regress_back_mal;
 DROP EXTENSION chatroom;
