@@ -393,88 +393,128 @@ note_end(RoomPast *past, const ChatTables *tables, const Horizon *horizon,
 		(!image_bool(event, private, true) || saw_it_go(event));
 }
 
-/*
- * Positions of the events that took a room's id away, newest first; what they
- * are lost up to.
- */
-static int
-find_ends(Cache *cache, const TopicRead *read, uint64 *positions,
-		  XLogRecPtr *unknown)
+/* A way back along the events of a room's row. */
+typedef struct WayBack
+{
+	uint64		position;		/* of the next event */
+	XLogRecPtr	next;			/* its LSN, or more */
+	int			n;				/* found: where the id was taken away */
+	uint64		positions[MAX_LOOKED_AT];
+} WayBack;
+
+/* Begin with the newest event. */
+static void
+start_way_back(Cache *cache, const TopicRead *read, WayBack *way,
+			   RoomPast *past)
 {
 	LWLock	   *stripe = chatroom_stripe(cache);
 	const RingTopic *topic;
-	uint64		position = 0;
-	XLogRecPtr	mark;
-	int			n = 0;
+	const RingEvent *event;
 
+	way->position = 0;
+	way->n = 0;
+	past->newest = 0;
 	LWLockAcquire(stripe, LW_SHARED);
-	*unknown = chatroom_cache_mark_lsn(cache, read);
-	topic = chatroom_cache_topic(cache, read->hash, &mark);
+	past->unknown = chatroom_cache_mark_lsn(cache, read);
+	topic = chatroom_cache_topic(cache, read->hash, &way->next);
 	if (topic != NULL)
 	{
-		position = topic->newest_pos;
-		mark = topic->newest_lsn;
+		way->position = topic->newest_pos;
+		way->next = topic->newest_lsn;
 	}
-	for (int i = 0;; i++)
+	event = chatroom_cache_event(cache, way->position);
+	if (event != NULL)
+		past->newest = event->fxid;
+	LWLockRelease(stripe);
+}
+
+/* Go back a part of the way; false: it is at its end. */
+static bool
+go_back(Cache *cache, const TopicRead *read, WayBack *way, RoomPast *past)
+{
+	LWLock	   *stripe = chatroom_stripe(cache);
+	bool		more = true;
+
+	LWLockAcquire(stripe, LW_SHARED);
+	for (int i = 0; i < MAX_LOOKED_AT && more; i++)
 	{
-		const RingEvent *event = i < MAX_LOOKED_AT ?
-			chatroom_cache_event(cache, position) : NULL;
+		const RingEvent *event = chatroom_cache_event(cache, way->position);
 		const RingLink *link;
 
 		link = event ? chatroom_cache_link(event, read->hash) : NULL;
-		if (link == NULL)
+		more = link != NULL && way->next >= past->from &&
+			way->n < MAX_LOOKED_AT;
+		if (!more)
 			break;
 		if ((link->images & TOPIC_OF_NEW) == 0)
-			positions[n++] = position;
-		position = link->prev_pos;
-		mark = link->prev_lsn;
+			way->positions[way->n++] = way->position;
+		way->position = link->prev_pos;
+		way->next = link->prev_lsn;
 	}
 	LWLockRelease(stripe);
-	*unknown = Max(*unknown, mark);
-	return n;
+	CHECK_FOR_INTERRUPTS();
+	return more;
 }
 
-/* Get to know what a room's id has meant. */
-static const RoomPast *
-look_at_past(Judge *judge, const ChatTables *tables, int64 room_id)
+/* The topic of a room's row; false: its table is gone. */
+static bool
+read_of_row(Cache *cache, const ChatTables *tables, int64 room_id,
+			TopicRead *read)
 {
-	Cache	   *cache = chatroom_need_cache();
-	RoomPast   *past = &judge->past;
-	const char *base;
+	const char *base = chatroom_relation_base(tables->rooms);
 	char		number[MAXINT8LEN + 1];
 	Piece		id = {number, 0};
 	StringInfoData topic;
-	TopicRead	read = {0};
-	Horizon		horizon;
-	uint64	   *positions;
-	int			n;
 
-	if (past->schema == tables->schema && past->room_id == room_id)
-		return past;
-	past->schema = tables->schema;
-	past->room_id = room_id;
-	past->n = 0;
-	past->unknown = PG_UINT64_MAX;
-	base = chatroom_relation_base(tables->rooms);
-	if (base == NULL || cache == NULL)
-		return past;
+	memset(read, 0, sizeof(*read));
+	if (base == NULL)
+		return false;
 	id.len = snprintf(number, sizeof(number), INT64_FORMAT, room_id);
 	initStringInfo(&topic);
 	chatroom_append_row_topic(&topic, base, &id, 1);
-	read.hash = chatroom_topic_hash(cache, topic.data, topic.len);
-	read.base_hash = chatroom_mark_hash(cache, base, strlen(base), MARK_BASE);
-	read.sub_hash = chatroom_mark_hash(cache, base, strlen(base),
-									   MARK_SUBTOPICS);
-	positions = palloc(sizeof(uint64) * MAX_LOOKED_AT);
-	n = find_ends(cache, &read, positions, &past->unknown);
-	if (n > 0)
+	read->hash = chatroom_topic_hash(cache, topic.data, topic.len);
+	read->base_hash = chatroom_mark_hash(cache, base, strlen(base),
+										 MARK_BASE);
+	read->sub_hash = chatroom_mark_hash(cache, base, strlen(base),
+										MARK_SUBTOPICS);
+	pfree(topic.data);
+	return true;
+}
+
+/* Get to know what a room's id has meant since a place. */
+static const RoomPast *
+look_at_past(Judge *judge, const ChatTables *tables, int64 room_id,
+			 XLogRecPtr from)
+{
+	Cache	   *cache = chatroom_need_cache();
+	RoomPast   *past = &judge->past;
+	TopicRead	read;
+	Horizon		horizon;
+	WayBack    *way;
+
+	if (past->schema == tables->schema && past->room_id == room_id &&
+		past->from <= from)
+		return past;
+	past->schema = tables->schema;
+	past->room_id = room_id;
+	past->from = from;
+	past->n = 0;
+	past->unknown = PG_UINT64_MAX;
+	if (cache == NULL || !read_of_row(cache, tables, room_id, &read))
+		return past;
+	way = palloc(sizeof(WayBack));
+	start_way_back(cache, &read, way, past);
+	while (go_back(cache, &read, way, past))
+		;
+	past->unknown = Max(past->unknown, way->next);
+	if (way->n > 0)
 	{
 		chatroom_get_horizon(&horizon);
-		past->ends = palloc(sizeof(RoomEnd) * n);
+		past->ends = palloc(sizeof(RoomEnd) * way->n);
 	}
-	for (int i = 0; i < n; i++)
+	for (int i = 0; i < way->n; i++)
 	{
-		RingEvent  *event = copy_event(cache, positions[i]);
+		RingEvent  *event = copy_event(cache, way->positions[i]);
 
 		/* what is overwritten by now is behind all that is judged */
 		if (event == NULL)
@@ -482,8 +522,7 @@ look_at_past(Judge *judge, const ChatTables *tables, int64 room_id)
 		note_end(past, tables, &horizon, event);
 		pfree(event);
 	}
-	pfree(positions);
-	pfree(topic.data);
+	pfree(way);
 	return past;
 }
 
@@ -538,14 +577,19 @@ room_then(Judge *judge, const ChatTables *known, int64 room_id,
 		return THEN_AS_NOW;
 	access = look_at_room(judge, &tables, room_id);
 
+	past = look_at_past(judge, &tables, room_id, event->lsn);
+
 	/*
 	 * The snapshot may see another room before the ring has the deletion of
-	 * the one before.
+	 * the one before; but not where what it sees of the room is in the ring.
 	 */
 	if (access->visible && !older_than(access, event) &&
-		!settle_ring(judge))
-		return THEN_UNKNOWN;
-	past = look_at_past(judge, &tables, room_id);
+		access->since != (TransactionId) past->newest)
+	{
+		if (!settle_ring(judge))
+			return THEN_UNKNOWN;
+		past = look_at_past(judge, &tables, room_id, event->lsn);
+	}
 	for (int i = past->n - 1; i >= 0; i--)
 		if (past->ends[i].before >= event->before)
 			return past->ends[i].shown ? THEN_SEEN : THEN_HIDDEN;

@@ -40,7 +40,9 @@ typedef struct RoomPast
 {
 	Oid			schema;			/* invalid: nothing is known */
 	int64		room_id;
+	XLogRecPtr	from;			/* it was looked at back to here */
 	XLogRecPtr	unknown;		/* deletions up to here may be lost */
+	uint64		newest;			/* xid of its row's newest event; 0: none */
 	int			n;
 	RoomEnd    *ends;			/* newest first */
 } RoomPast;
