@@ -104,6 +104,18 @@ SELECT answer, more, cardinality(string_to_array(keys, ' ')) FROM hid.follow('{h
 SELECT answer, more, cardinality(string_to_array(keys, ' ')) FROM hid.follow('{hid.idle}', :'start', 101);
 RESET ROLE;
 
+-- what the ring has lost is lost of all that may be hidden, or of nothing
+SELECT chatroom.snapshot_cursor() AS start \gset
+INSERT INTO hid.notes VALUES (6000, 1, 'nobody', 'hidden, and then overwritten');
+DO $$ BEGIN FOR i IN 1 .. 100 LOOP
+	UPDATE hid.notes SET text = repeat('x', 200000) WHERE id = 6000; COMMIT; END LOOP; END $$;
+SELECT chatroom.snapshot_cursor() AS later \gset
+SET ROLE regress_hidden_mal;
+SELECT hid.same('{hid.notes,hid.idle,hid.notes:6000,hid.idle:6000,hid.notes.room:1,hid.idle.room:1}', :'start');
+SELECT hid.same('{hid.notes,hid.idle,hid.notes:6000,hid.idle:6000,hid.notes.room:1,hid.idle.room:1}', :'later');
+RESET ROLE;
+SELECT chatroom.sync('hid.idle', :'start') ->> 'reset' AS idle, chatroom.sync('hid.notes', :'start') ->> 'reset' AS notes;
+
 -- chat: what strangers hear of a private room
 SELECT chatroom.migrate(), chatroom.migrate('hid_quiet');
 GRANT USAGE ON SCHEMA chat, hid_quiet TO PUBLIC;
