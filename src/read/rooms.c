@@ -572,9 +572,10 @@ room_then(Judge *judge, const ChatTables *known, int64 room_id,
 	const RoomAccess *access;
 
 	/* of the caller's own transaction, or for one who sees all */
-	if (event->lsn == InvalidXLogRecPtr || tables.version < 2 ||
-		chatroom_exempt(&tables))
+	if (event->lsn == InvalidXLogRecPtr)
 		return THEN_AS_NOW;
+	if (tables.version < 2 || chatroom_exempt(&tables))
+		return THEN_SEEN;
 	access = look_at_room(judge, &tables, room_id);
 
 	past = look_at_past(judge, &tables, room_id, event->lsn);
