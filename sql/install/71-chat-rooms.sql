@@ -28,6 +28,22 @@ CREATE FUNCTION chatroom.rename_room(room bigint, name text,
 COMMENT ON FUNCTION chatroom.rename_room(bigint, text, text) IS
 	'give a room another name';
 
+CREATE FUNCTION chatroom.set_private(room text, private boolean,
+	prefix text DEFAULT NULL)
+	RETURNS jsonb
+	LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'chatroom_set_private';
+COMMENT ON FUNCTION chatroom.set_private(text, boolean, text) IS
+	'make a room private, or public; its owner may';
+
+CREATE FUNCTION chatroom.set_private(room bigint, private boolean,
+	prefix text DEFAULT NULL)
+	RETURNS jsonb
+	LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'chatroom_set_private_id';
+COMMENT ON FUNCTION chatroom.set_private(bigint, boolean, text) IS
+	'make a room private, or public; its owner may';
+
 CREATE FUNCTION chatroom.delete_room(room text, prefix text DEFAULT NULL)
 	RETURNS jsonb
 	LANGUAGE c VOLATILE PARALLEL UNSAFE

@@ -289,9 +289,13 @@ extern PGDLLIMPORT struct WaitEventSet *FeBeWaitSet;
 #if PG_VERSION_NUM >= 170000
 #define ChatroomIdentitySequence(relation, attnum) \
 	getIdentitySequence(relation, attnum, false)
+#define ChatroomFindIdentitySequence(relation, attnum) \
+	getIdentitySequence(relation, attnum, true)
 #else
 #define ChatroomIdentitySequence(relation, attnum) \
 	getIdentitySequence(RelationGetRelid(relation), attnum, false)
+#define ChatroomFindIdentitySequence(relation, attnum) \
+	getIdentitySequence(RelationGetRelid(relation), attnum, true)
 #endif
 
 #endif							/* CHATROOM_COMPAT_H */

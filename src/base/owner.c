@@ -99,7 +99,8 @@ chatroom_as_owner(Oid owner, const char *statement, OwnersWork work,
 		FlushErrorState();
 		SetUserIdAndSecContext(user, security);
 		AtEOXact_GUC(false, nest_level);
-		chatroom_hide_statement(error, statement);
+		if (statement != NULL)
+			chatroom_hide_statement(error, statement);
 		ReThrowError(error);
 	}
 	PG_END_TRY();

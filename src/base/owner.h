@@ -15,7 +15,8 @@ typedef void (*OwnersWork) (void *arg);
 
 /*
  * Do some work as a role, exempt from the policies of its own tables.  The
- * statement that the work runs is not shown in the CONTEXT of errors.
+ * statement that the work runs, if it does, is not shown in the CONTEXT of
+ * errors.
  */
 extern void chatroom_as_owner(Oid owner, const char *statement,
 							  OwnersWork work, void *arg);

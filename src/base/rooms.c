@@ -120,7 +120,8 @@ is_of_prefix(const ChatTables *tables, Oid relid)
 		relid == tables->users || relid == tables->members ||
 		relid == tables->invites || relid == tables->rooms_pkey ||
 		relid == tables->rooms_name_index || relid == tables->members_pkey ||
-		relid == tables->users_username_index;
+		relid == tables->users_username_index ||
+		relid == tables->messages_room_index;
 }
 
 /* A relation changed, or a schema. */
@@ -229,6 +230,46 @@ find_index(Relation relation, int ncolumns, const AttrNumber *columns)
 	}
 	list_free(indexes);
 	return found;
+}
+
+/* An index whose rows are in the order of these columns. */
+static Oid
+find_order(Relation relation, int ncolumns, const AttrNumber *columns)
+{
+	List	   *indexes = RelationGetIndexList(relation);
+	Oid			found = InvalidOid;
+	ListCell   *lc;
+
+	foreach(lc, indexes)
+	{
+		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
+		Form_pg_index form = index->rd_index;
+		bool		fits = form->indisvalid &&
+			index->rd_rel->relam == BTREE_AM_OID &&
+			form->indnkeyatts >= ncolumns &&
+			RelationGetIndexPredicate(index) == NIL;
+
+		for (int i = 0; i < ncolumns && fits; i++)
+			fits = form->indkey.values[i] == columns[i] &&
+				index->rd_opfamily[i] < FirstNormalObjectId &&
+				(index->rd_indoption[i] & INDOPTION_DESC) == 0;
+		if (fits)
+			found = lfirst_oid(lc);
+		index_close(index, AccessShareLock);
+		if (fits)
+			break;
+	}
+	list_free(indexes);
+	return found;
+}
+
+/* The sequence that a table's ids come from; InvalidOid: from none. */
+static Oid
+find_ids(Relation relation)
+{
+	AttrNumber	id = find_column(relation, "id", INT8OID);
+
+	return id > 0 ? ChatroomFindIdentitySequence(relation, id) : InvalidOid;
 }
 
 /* Our function of that name and number of arguments, or InvalidOid. */
@@ -357,6 +398,7 @@ load_rooms(KeptSchema *kept)
 	{
 		AttrNumber	columns[2] = {kept->rooms_id, kept->rooms_private};
 
+		tables->rooms_ids = find_ids(rooms);
 		tables->rooms_pkey = find_index(rooms, 1, columns);
 		tables->rooms_name_index = find_index(rooms, 1, &kept->rooms_name);
 		tables->plain_rooms = tables->version >= 2 &&
@@ -376,6 +418,7 @@ load_messages(KeptSchema *kept)
 	Relation	messages = open_chat_table(kept->schema, "messages",
 										   tables->owner, &tables->messages);
 	AttrNumber	room_id;
+	AttrNumber	columns[2];
 
 	if (messages == NULL)
 	{
@@ -385,6 +428,11 @@ load_messages(KeptSchema *kept)
 	room_id = find_column(messages, "room_id", INT8OID);
 	tables->plain_messages = tables->version >= 2 && room_id != 0 &&
 		has_plain_policies(messages, tables->rooms, 1, &room_id);
+	columns[0] = room_id;
+	columns[1] = find_column(messages, "inserted_at", TIMESTAMPTZOID);
+	if (columns[0] != 0 && columns[1] != 0)
+		tables->messages_room_index = find_order(messages, 2, columns);
+	tables->messages_ids = find_ids(messages);
 	if (room_id == 0)
 		kept->problem = "Table \"messages\" has not the columns that it is to have.";
 	relation_close(messages, AccessShareLock);
@@ -437,10 +485,14 @@ load_others(KeptSchema *kept)
 		username = find_column(users, "username", TEXTOID);
 		if (username != 0)
 			tables->users_username_index = find_index(users, 1, &username);
+		tables->users_ids = find_ids(users);
 		relation_close(users, AccessShareLock);
 	}
 	if (invites != NULL)
+	{
+		tables->invites_ids = find_ids(invites);
 		relation_close(invites, AccessShareLock);
+	}
 	if (users != NULL && invites != NULL)
 		return true;
 	kept->problem = "There are no tables \"users\" and \"invites\" of the same owner as \"rooms\".";

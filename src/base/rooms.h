@@ -37,6 +37,11 @@ typedef struct ChatTables
 	Oid			rooms_name_index;
 	Oid			members_pkey;
 	Oid			users_username_index;
+	Oid			messages_room_index;	/* of room_id, inserted_at, ... */
+	Oid			rooms_ids;		/* sequences of identity columns */
+	Oid			messages_ids;
+	Oid			users_ids;
+	Oid			invites_ids;
 
 	/*
 	 * Is the table's row-level security for SELECT what migrate() made, and

@@ -76,6 +76,7 @@ chatroom_watch_chat(PG_FUNCTION_ARGS)
 		chatroom_watchable_relation(chatroom_text_arg(fcinfo, 0, "relation"));
 	options.events = WATCH_ALL_EVENTS;
 	options.default_topics = true;
+	options.always = true;
 	chatroom_require_argument(fcinfo, 1, "topics");
 	foreach(lc, chatroom_array_texts(PG_GETARG_ARRAYTYPE_P(1), "topics"))
 	{

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * rooms.c
- *	  chatroom.create_room, rename_room, delete_room, get_room.
+ *	  chatroom.create_room, rename_room, set_private, delete_room, get_room.
  *
  * A private room is for its members only, and policies say so of the row that
  * an INSERT returns, too: nobody could return the room that it just made.  So
@@ -18,6 +18,7 @@
 #include "base/identity.h"
 #include "base/spi.h"
 #include "catalog/pg_type.h"
+#include "chat/members.h"
 #include "chat/people.h"
 #include "chat/room.h"
 #include "chat/write.h"
@@ -47,6 +48,12 @@ static const ChatStatement update_room = {
 	"UPDATE %s.rooms SET name = $2 WHERE id OPERATOR(pg_catalog.=) $1 "
 	"RETURNING %c, id OPERATOR(pg_catalog.=) $1",
 	2, {INT8OID, TEXTOID}
+};
+
+static const ChatStatement update_private = {
+	"UPDATE %s.rooms SET private = $2 WHERE id OPERATOR(pg_catalog.=) $1 "
+	"RETURNING %c, id OPERATOR(pg_catalog.=) $1",
+	2, {INT8OID, BOOLOID}
 };
 
 static const ChatStatement delete_room = {
@@ -176,7 +183,7 @@ chatroom_create_room(PG_FUNCTION_ARGS)
 	PG_RETURN_JSONB_P(row);
 }
 
-/* ------------------------------------------------- rename, delete and get */
+/* ---------------------------------------------------- rename, set_private */
 
 /* rename_room(room, name text, prefix text) */
 static Datum
@@ -198,6 +205,35 @@ rename_it(FunctionCallInfo fcinfo, RoomArgument how)
 }
 
 CHATROOM_ROOM_FUNCTION(chatroom_rename_room, rename_it);
+
+/*
+ * set_private(room, private boolean, prefix text): the room is locked first,
+ * so that nobody gives it away meanwhile
+ */
+static Datum
+set_private(FunctionCallInfo fcinfo, RoomArgument how)
+{
+	RoomCall	call;
+	Datum		values[2];
+	Jsonb	   *row;
+
+	chatroom_require_argument(fcinfo, 1, "private");
+	chatroom_find_member_room(fcinfo, how, 2, &call);
+	values[0] = Int64GetDatum(call.id);
+	values[1] = PG_GETARG_DATUM(1);
+	chatroom_spi_connect();
+	chatroom_lock_room(&call);
+	if (chatroom_rank(&call.access) < ROOM_OWNER)
+		chatroom_room_denied(&call, "Its owner may say whether it is "
+							 "private.");
+	row = write_room(&call, &update_private, values);
+	chatroom_spi_finish();
+	PG_RETURN_JSONB_P(row);
+}
+
+CHATROOM_ROOM_FUNCTION(chatroom_set_private, set_private);
+
+/* --------------------------------------------------------- delete and get */
 
 /* Raise an error where something of a room is left that was deleted. */
 static void

@@ -1,12 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * triggers.c
- *	  Triggers of the chat tables, beyond those of rules and watches.
+ *	  Triggers of the chat tables, beyond those of rules, watches and touch.c.
  *
- * touch() says when a row was changed last.  members_changed() passes a room
- * on whose owner goes, ends invites that a former member made, and it and
- * room_changed() see to it that who may no longer follow a room can't listen
- * for it either.
+ * members_changed() passes a room on whose owner goes, ends invites that a
+ * former member made, and it and room_changed() see to it that who may no
+ * longer follow a room can't listen for it either.
+ *
+ * All this is of rights, and so these triggers, and those of the watches, are
+ * ENABLE ALWAYS: they fire also where a session replicates.
  *
  * Locking: whoever changes who owns a room holds the lock of the room's row,
  * as FOR NO KEY UPDATE takes it, until his transaction ends.
@@ -39,82 +41,6 @@ trigger_data(FunctionCallInfo fcinfo, const char *function)
 				 errmsg("function chatroom.%s() was not called by a trigger",
 						function)));
 	return (TriggerData *) fcinfo->context;
-}
-
-/* A column of a type; 0: there is none. */
-static int
-column_of(TupleDesc desc, const char *name, Oid type)
-{
-	int			attnum = SPI_fnumber(desc, name);
-
-	if (attnum <= 0 || SPI_gettypeid(desc, attnum) != type)
-		return 0;
-	return attnum;
-}
-
-/* Are two versions of a row the same, byte by byte? */
-static bool
-same_row(HeapTuple old, HeapTuple new)
-{
-	int			header = SizeofHeapTupleHeader;
-
-	return old->t_len == new->t_len &&
-		old->t_data->t_hoff == new->t_data->t_hoff &&
-		HeapTupleHeaderGetNatts(old->t_data) ==
-		HeapTupleHeaderGetNatts(new->t_data) &&
-		(old->t_data->t_infomask & HEAP_HASNULL) ==
-		(new->t_data->t_infomask & HEAP_HASNULL) &&
-		memcmp((char *) old->t_data + header, (char *) new->t_data + header,
-			   old->t_len - header) == 0;
-}
-
-CHATROOM_FUNCTION(chatroom_touch);
-
-/*
- * touch() returns trigger, BEFORE UPDATE: a changed row's updated_at is now,
- * unless the statement set it.  It is never inserted_at: that both differ
- * tells that a row was edited.
- */
-Datum
-chatroom_touch(PG_FUNCTION_ARGS)
-{
-	TriggerData *data = trigger_data(fcinfo, "touch");
-	TupleDesc	desc = RelationGetDescr(data->tg_relation);
-	HeapTuple	old = data->tg_trigtuple;
-	HeapTuple	new = data->tg_newtuple;
-	int			updated = column_of(desc, "updated_at", TIMESTAMPTZOID);
-	int			inserted = column_of(desc, "inserted_at", TIMESTAMPTZOID);
-	Datum		before;
-	Datum		after;
-	Datum		made;
-	bool		nulls[3];
-	TimestampTz now;
-	Datum		value;
-	bool		null = false;
-
-	if (!TRIGGER_FIRED_BY_UPDATE(data->tg_event) ||
-		!TRIGGER_FIRED_BEFORE(data->tg_event) ||
-		!TRIGGER_FIRED_FOR_ROW(data->tg_event))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("chatroom.touch() is for BEFORE UPDATE triggers for "
-						"each row")));
-	if (updated == 0 || same_row(old, new))
-		return PointerGetDatum(new);
-	before = heap_getattr(old, updated, desc, &nulls[0]);
-	after = heap_getattr(new, updated, desc, &nulls[1]);
-	if (nulls[1] || nulls[0] || before != after)
-		return PointerGetDatum(new);
-	now = GetCurrentTimestamp();
-	if (inserted != 0)
-	{
-		made = heap_getattr(new, inserted, desc, &nulls[2]);
-		if (!nulls[2] && !TIMESTAMP_NOT_FINITE(DatumGetTimestampTz(made)))
-			now = Max(now, DatumGetTimestampTz(made) + 1);
-	}
-	value = TimestampTzGetDatum(now);
-	return PointerGetDatum(heap_modify_tuple_by_cols(new, desc, 1, &updated,
-													 &value, &null));
 }
 
 /* ----------------------------------------------------- who may follow what */

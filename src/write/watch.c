@@ -717,6 +717,7 @@ keep_chat_options(WatchOptions *options)
 	memcpy(options->extra, watch.extra, sizeof(options->extra));
 	options->audience = watch.audience;
 	options->cascade = watch.cascade;
+	options->always |= watch.nextra > 0;
 }
 
 /* Read what watch() is told. */
