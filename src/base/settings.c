@@ -23,6 +23,7 @@ int			chatroom_max_event_size;
 int			chatroom_max_wait;
 int			chatroom_max_waiters;
 int			chatroom_max_databases = 64;
+int			chatroom_recheck;
 int			chatroom_max_presence;
 int			chatroom_max_presence_per_role;
 int			chatroom_max_interests_per_role;
@@ -89,6 +90,14 @@ chatroom_define_settings(void)
 							64, 1, 8192,
 							chatroom_preloaded ? PGC_POSTMASTER : PGC_INTERNAL,
 							0, NULL, NULL, NULL);
+	DefineCustomIntVariable("chatroom.recheck",
+							"Longest that who waits goes by rights that "
+							"nothing told of.",
+							"A right that ends is looked for with each "
+							"event, and at least as often as this.",
+							&chatroom_recheck,
+							30, 1, 24 * 60 * 60,
+							PGC_SUSET, GUC_UNIT_S, NULL, NULL, NULL);
 	DefineCustomIntVariable("chatroom.max_presence",
 							"Most presence entries at a time, in one "
 							"database.",

@@ -20,6 +20,10 @@
  * cursor is judged by it, which mostly means a reset.  Only at the timeout is
  * the client told to reload without it.
  *
+ * What ends a right without an event (a trigger that was disabled, a
+ * privilege, a role) wakes nobody: so no sleep is longer than
+ * chatroom.recheck, and each turn looks at the rights again.
+ *
  * What the call was given, and what is known of the topics, stands in a memory
  * context below the caller's: that is the portal's, and outlives our
  * transactions.
@@ -320,7 +324,7 @@ sleep_between_looks(WaitCall *call)
 	if (left <= 0)
 		return;
 	if (still_enlisted(call))
-		sleep_until_woken(left);
+		sleep_until_woken(Min(left, (int64) chatroom_recheck * 1000000));
 	else if (call->no_cache)
 	{
 		call->pause = Max(call->pause, PAUSE_LEAST);
@@ -348,6 +352,7 @@ chatroom_wait_for_answer(WaitCall *call)
 			end_transaction();
 			CHATROOM_DELAY(DELAY_TURN);
 			sleep_between_looks(call);
+
 			AcceptInvalidationMessages();
 			chatroom_acting_for(call->acting_for);
 		}
