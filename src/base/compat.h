@@ -298,4 +298,11 @@ extern PGDLLIMPORT struct WaitEventSet *FeBeWaitSet;
 	getIdentitySequence(RelationGetRelid(relation), attnum, true)
 #endif
 
+/* 18 has a code of its own for what ON DELETE RESTRICT refuses. */
+#if PG_VERSION_NUM >= 180000
+#define CHATROOM_ERRCODE_RESTRICT ERRCODE_RESTRICT_VIOLATION
+#else
+#define CHATROOM_ERRCODE_RESTRICT ERRCODE_FOREIGN_KEY_VIOLATION
+#endif
+
 #endif							/* CHATROOM_COMPAT_H */

@@ -594,7 +594,7 @@ put_errors(StringInfo buf, JsonbFrame *parent, const List *errors)
 		return;
 	}
 	initStringInfo(&text);
-	chatroom_append_errors_json(&text, errors);
+	chatroom_append_errors_json(&text, errors, false);
 	array = DirectFunctionCall1(jsonb_in, CStringGetDatum(text.data));
 	chatroom_put_jsonb(buf, parent, DatumGetJsonbP(array));
 }

@@ -40,6 +40,7 @@ read_key(const ForeignKeyCacheInfo *info)
 		memcpy(key->operators, info->conpfeqop, sizeof(key->operators));
 		key->match = form->confmatchtype;
 		key->deferred = form->condeferred;
+		key->restricts = form->confdeltype == FKCONSTR_ACTION_RESTRICT;
 		key->enforced = form->confdeltype == FKCONSTR_ACTION_NOACTION ||
 			form->confdeltype == FKCONSTR_ACTION_RESTRICT;
 	}

@@ -102,6 +102,7 @@ chatroom_interpolate_error(RuleError *error)
 		}
 	}
 	appendStringInfoString(&buf, pos);
+	error->template = error->message;
 	error->message = buf.data;
 }
 
@@ -118,7 +119,7 @@ chatroom_json_string(const char *string)
 
 /* Append one error as a JSON object. */
 static void
-append_error(StringInfo buf, const RuleError *error)
+append_error(StringInfo buf, const RuleError *error, bool for_adapters)
 {
 	ListCell   *lc;
 
@@ -149,12 +150,23 @@ append_error(StringInfo buf, const RuleError *error)
 		escape_json(buf, key->name);
 		appendStringInfo(buf, ": %s", key->json);
 	}
+	if (for_adapters)
+	{
+		if (error->rule != NULL)
+		{
+			appendStringInfoString(buf, ", \"rule\": ");
+			escape_json(buf, error->rule);
+		}
+		appendStringInfoString(buf, ", \"template\": ");
+		escape_json(buf, error->template ? error->template : error->message);
+	}
 	appendStringInfoChar(buf, '}');
 }
 
-/* Append errors as a JSON array. */
+/* Append errors as a JSON array; for adapters with rules and templates. */
 void
-chatroom_append_errors_json(StringInfo buf, const List *errors)
+chatroom_append_errors_json(StringInfo buf, const List *errors,
+							bool for_adapters)
 {
 	ListCell   *lc;
 
@@ -163,12 +175,28 @@ chatroom_append_errors_json(StringInfo buf, const List *errors)
 	{
 		if (lc != list_head(errors))
 			appendStringInfoString(buf, ", ");
-		append_error(buf, lfirst(lc));
+		append_error(buf, lfirst(lc), for_adapters);
 	}
 	appendStringInfoChar(buf, ']');
 }
 
-/* Raise errors: the first in the message, all in DETAIL. */
+/* Does a foreign key say the same of each error? */
+static bool
+foreign_keys_alone(const List *errors)
+{
+	ListCell   *lc;
+
+	foreach(lc, errors)
+		if (((const RuleError *) lfirst(lc))->sqlerrcode == 0)
+			return false;
+	return true;
+}
+
+/*
+ * Raise errors: the first in the message, all in DETAIL.  Where the server's
+ * own foreign keys would refuse the row anyway, it has their code and name,
+ * which is what programs expect that know nothing of rules.
+ */
 void
 chatroom_raise_errors(Relation relation, const List *errors)
 {
@@ -179,17 +207,19 @@ chatroom_raise_errors(Relation relation, const List *errors)
 	char	   *table = get_rel_name(relid);
 	char	   *column = first->attnum > 0 ?
 		get_attname(RelationGetRelid(relation), first->attnum, true) : NULL;
+	bool		foreign = foreign_keys_alone(errors);
+	const char *name = foreign || first->rule == NULL ? first->name :
+		first->rule;
 	StringInfoData detail;
 
 	initStringInfo(&detail);
-	chatroom_append_errors_json(&detail, errors);
+	chatroom_append_errors_json(&detail, errors, true);
 	ereport(ERROR,
-			(errcode(ERRCODE_CHECK_VIOLATION),
+			(errcode(foreign ? first->sqlerrcode : ERRCODE_CHECK_VIOLATION),
 			 errmsg_internal("%s %s", first->field, first->message),
 			 errdetail_internal("%s", detail.data),
 			 schema ? err_generic_string(PG_DIAG_SCHEMA_NAME, schema) : 0,
 			 table ? err_generic_string(PG_DIAG_TABLE_NAME, table) : 0,
 			 column ? err_generic_string(PG_DIAG_COLUMN_NAME, column) : 0,
-			 first->name ?
-			 err_generic_string(PG_DIAG_CONSTRAINT_NAME, first->name) : 0));
+			 name ? err_generic_string(PG_DIAG_CONSTRAINT_NAME, name) : 0));
 }

@@ -441,6 +441,8 @@ constraint_error(Relation relation, AttrNumber attnum, const char *name,
 	error->constraint = constraint;
 	error->name = name;
 	error->relid = RelationGetRelid(relation);
+	if (strcmp(constraint, "foreign") == 0)
+		error->sqlerrcode = ERRCODE_FOREIGN_KEY_VIOLATION;
 	return error;
 }
 
@@ -712,7 +714,8 @@ static void
 read_keys(RuleError *error, Jsonb *object)
 {
 	static const char *const own[] = {
-		"field", "message", "validation", "constraint", "constraint_name"
+		"field", "message", "validation", "constraint", "constraint_name",
+		"rule", "template"
 	};
 	JsonbIterator *iterator = JsonbIteratorInit(&object->root);
 	JsonbValue	key;
@@ -907,8 +910,7 @@ chatroom_caught_errors(Relation relation, const ErrorData *error)
 										   error->constraint_name));
 	if (!OidIsValid(relid))
 		return NIL;
-	if (error->sqlerrcode == ERRCODE_CHECK_VIOLATION &&
-		error->funcname != NULL && error->detail != NULL &&
+	if (error->funcname != NULL && error->detail != NULL &&
 		strcmp(error->funcname, "chatroom_raise_errors") == 0)
 		return read_raised(relation, error->detail);
 	if (error->sqlerrcode == ERRCODE_NOT_NULL_VIOLATION &&

@@ -137,6 +137,8 @@ typedef struct RuleCode
 	AttrNumber	same[INDEX_MAX_KEYS];	/* assoc to the same table: the
 										 * column that is referred to */
 	bool		has_many;		/* no_assoc */
+	const char *constraint;		/* assoc, no_assoc: the foreign key, ... */
+	int			sqlerrcode;		/* ... and what the server raises for it */
 	Oid			collations[INDEX_MAX_KEYS];	/* to compare with: unique, the */
 	FmgrInfo	equals[INDEX_MAX_KEYS]; /* old row's; assoc, "same" */
 } RuleCode;
@@ -216,6 +218,7 @@ typedef struct ForeignKey
 	Oid			operators[INDEX_MAX_KEYS];	/* key = column */
 	char		match;			/* FKCONSTR_MATCH_* */
 	bool		deferred;		/* checked at the transaction's end */
+	bool		restricts;		/* ON DELETE RESTRICT */
 	bool		enforced;		/* by NO ACTION or RESTRICT */
 } ForeignKey;
 

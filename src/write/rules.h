@@ -136,10 +136,13 @@ typedef struct RuleError
 {
 	const char *field;			/* in an embed a path: items.0.name */
 	const char *message;		/* Ecto's or own text, interpolated */
+	const char *template;		/* the same before that; NULL: as message */
 	const char *validation;		/* NULL: a native constraint */
-	const char *constraint;		/* unique, foreign, check, exclusion, not_null;
-								 * NULL: a rule */
-	const char *name;			/* constraint's name; may be NULL */
+	const char *constraint;		/* unique, foreign, check, exclusion, not_null,
+								 * assoc, no_assoc; NULL: another rule */
+	const char *rule;			/* rule's name; NULL: a native constraint */
+	const char *name;			/* constraint's, or rule's; may be NULL */
+	int			sqlerrcode;		/* a foreign key says the same: its code */
 	AttrNumber	attnum;			/* first column, or 0 */
 	Oid			relid;			/* whose rule or constraint; or InvalidOid */
 	List	   *keys;			/* RuleErrorKey */
@@ -197,10 +200,14 @@ extern char *chatroom_json_string(const char *string);
 /* Put values for %{key} in the message: after the last key was added. */
 extern void chatroom_interpolate_error(RuleError *error);
 
-/* Append errors as a JSON array. */
-extern void chatroom_append_errors_json(StringInfo buf, const List *errors);
+/* Append errors as a JSON array; for adapters with rules and templates. */
+extern void chatroom_append_errors_json(StringInfo buf, const List *errors,
+										bool for_adapters);
 
-/* Raise errors as the trigger does: 23514, all of them in DETAIL. */
+/*
+ * Raise errors as the trigger does: 23514, all of them in DETAIL; or, if a
+ * foreign key says of each the same, as the first one's would.
+ */
 CHATROOM_NORETURN extern void chatroom_raise_errors(Relation relation,
 													const List *errors);
 

@@ -323,6 +323,8 @@ compile_assoc(Rule *rule, Relation relation, const AttrNumber *columns,
 	}
 	*relations = list_append_unique_oid(*relations, key->referenced);
 	code->native = key->deferred;
+	code->constraint = key->name;
+	code->sqlerrcode = ERRCODE_FOREIGN_KEY_VIOLATION;
 	code->guarded = true;
 	code->nkeys = key->n;
 	for (int i = 0; i < key->n; i++)
@@ -389,6 +391,9 @@ compile_no_assoc(Rule *rule, Relation relation, const AttrMap *map,
 	*relations = list_append_unique_oid(*relations, key->referencing);
 	code->has_many = assoc->kind == ASSOC_HAS_MANY;
 	code->guarded = key->enforced;
+	code->constraint = key->name;
+	code->sqlerrcode = key->restricts ? CHATROOM_ERRCODE_RESTRICT :
+		ERRCODE_FOREIGN_KEY_VIOLATION;
 	code->nkeys = key->n;
 	for (int i = 0; i < key->n; i++)
 	{

@@ -271,6 +271,7 @@ add_error(Check *check, const Rule *rule, const char *text,
 	error = chatroom_make_error(field, top->columns[0],
 								rule->message ? rule->message : text,
 								validation);
+	error->rule = top->name;
 	error->name = top->name;
 	error->relid = top->relid;
 	check->errors = lappend(check->errors, error);
@@ -953,6 +954,8 @@ check_assoc(Check *check, const Rule *rule)
 		return;
 	error = add_error(check, rule, "does not exist", NULL);
 	error->constraint = "assoc";
+	error->name = rule->code->constraint;
+	error->sqlerrcode = rule->code->sqlerrcode;
 	finish_error(check, rule, error);
 }
 
@@ -969,6 +972,8 @@ check_no_assoc(Check *check, const Rule *rule)
 					  "are still associated with this entry" :
 					  "is still associated with this entry", NULL);
 	error->constraint = "no_assoc";
+	error->name = rule->code->constraint;
+	error->sqlerrcode = rule->code->sqlerrcode;
 	finish_error(check, rule, error);
 }
 

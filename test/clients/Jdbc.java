@@ -284,7 +284,7 @@ public class Jdbc {
 		fields.add("table", string(server.getTable()));
 		fields.add("column", string(server.getColumn()));
 		fields.add("constraint", string(server.getConstraint()));
-		if (error.getSQLState().equals("23514") && detail.startsWith("["))
+		if (detail != null && detail.startsWith("["))
 			fields.add("detail", JsonParser.parseString(detail));
 		else
 			fields.add("detail", string(detail));

@@ -176,7 +176,7 @@ def differences(got, expected):
 def error_fields(error):
     """All that an error tells; the broken rules, where there are any."""
     detail = error.detail
-    if error.sqlstate == "23514" and detail and detail.startswith("["):
+    if detail and detail.startswith("["):
         detail = json.loads(detail)
     return {
         "sqlstate": error.sqlstate,

@@ -232,7 +232,7 @@ sub error_fields
 	$fields{message} = $dbh->pg_error_field('message_primary');
 	$fields{detail} = $dbh->pg_error_field('message_detail');
 	$fields{detail} = $json->decode($fields{detail})
-	  if $fields{sqlstate} eq '23514' && $fields{detail} =~ /^\[/;
+	  if ($fields{detail} // '') =~ /^\[/;
 	return \%fields;
 }
 

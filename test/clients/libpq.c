@@ -379,6 +379,7 @@ error_fields(PGresult *res)
 	};
 	json_t	   *got = json_object();
 	json_t	   *rules;
+	const char *detail;
 
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
 	{
@@ -387,9 +388,9 @@ error_fields(PGresult *res)
 		if (field != NULL)
 			json_object_set_new(got, fields[i].name, json_string(field));
 	}
-	if (strcmp(get(got, "sqlstate"), "23514") == 0 &&
-		get(got, "detail")[0] == '[' &&
-		(rules = json_loads(get(got, "detail"), 0, NULL)) != NULL)
+	detail = get(got, "detail");
+	if (detail != NULL && detail[0] == '[' &&
+		(rules = json_loads(detail, 0, NULL)) != NULL)
 		json_object_set_new(got, "detail", rules);
 	return got;
 }

@@ -179,7 +179,7 @@ function differences(got, expected) {
 function errorFields(error) {
   let detail = error.detail;
 
-  if (error.code === '23514' && detail?.startsWith('['))
+  if (detail?.startsWith('['))
     detail = JSON.parse(detail);
   return {
     sqlstate: error.code,

@@ -107,7 +107,7 @@ func formErrors(err error) map[string]string {
 	var refused *pgconn.PgError
 	found := map[string]string{}
 
-	if errors.As(err, &refused) && refused.Code == "23514" {
+	if errors.As(err, &refused) && strings.HasPrefix(refused.Detail, "[") {
 		must(json.Unmarshal([]byte(refused.Detail), &rules))
 	}
 	for _, rule := range rules {
@@ -293,7 +293,7 @@ func errorFields(err error) map[string]interface{} {
 		"constraint": told.ConstraintName,
 		"detail":     told.Detail,
 	}
-	if told.Code == "23514" && json.Unmarshal([]byte(told.Detail), &rules) == nil {
+	if json.Unmarshal([]byte(told.Detail), &rules) == nil {
 		fields["detail"] = rules
 	}
 	return fields

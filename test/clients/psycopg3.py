@@ -156,7 +156,7 @@ def error_fields(error):
     """All that an error tells; the broken rules, where there are any."""
     diag = error.diag
     detail = diag.message_detail
-    if error.sqlstate == "23514" and detail and detail.startswith("["):
+    if detail and detail.startswith("["):
         detail = json.loads(detail)
     return {
         "sqlstate": error.sqlstate,

@@ -164,7 +164,7 @@ def error_fields(error)
     'constraint' => PG::PG_DIAG_CONSTRAINT_NAME,
     'detail' => PG::PG_DIAG_MESSAGE_DETAIL
   }.transform_values { |code| error.result.error_field(code) }
-  if fields['sqlstate'] == '23514' && fields['detail'].start_with?('[')
+  if fields['detail']&.start_with?('[')
     fields['detail'] = JSON.parse(fields['detail'])
   end
   fields

@@ -39,9 +39,10 @@ CREATE FUNCTION some_attrs() RETURNS jsonb LANGUAGE sql VOLATILE AS $$
 	SELECT '{"id": 2, "s": "right"}' || coalesce(jsonb_object_agg(field, value), '{}')
 	FROM (SELECT DISTINCT ON (field) field, value FROM choices WHERE random() < 0.05 ORDER BY field, random()) c
 $$;
--- An answer's errors, sorted; those of a cast apart.
+-- Errors, sorted, without what only the trigger's have, for adapters.
 CREATE FUNCTION sorted(errors jsonb) RETURNS jsonb LANGUAGE sql AS
-	$$ SELECT coalesce(jsonb_agg(e ORDER BY e), '[]') FROM jsonb_array_elements(errors) e $$;
+	$$ SELECT coalesce(jsonb_agg(e ORDER BY e), '[]')
+		FROM (SELECT e - '{rule,template}'::text[] AS e FROM jsonb_array_elements(errors) e) AS x $$;
 CREATE FUNCTION differences(attrs jsonb) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	dry jsonb := chatroom.changeset('t', attrs);

@@ -7,7 +7,8 @@ SET search_path = ecto;
 \pset format unaligned
 \pset tuples_only on
 
--- The errors that a statement raises, from DETAIL; or its SQLSTATE.
+-- The errors that a statement raises, from DETAIL, without what is there for
+-- adapters alone; or its SQLSTATE.
 CREATE FUNCTION raised(statement text) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
 	detail text;
@@ -16,8 +17,8 @@ BEGIN
 	RETURN '[]';
 EXCEPTION WHEN OTHERS THEN
 	GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
-	IF SQLSTATE = '23514' AND detail LIKE '[%' THEN
-		RETURN detail;
+	IF detail LIKE '[%' THEN
+		RETURN (SELECT jsonb_agg(e - '{rule,template}'::text[]) FROM jsonb_array_elements(detail::jsonb) AS e);
 	END IF;
 	RETURN to_jsonb(SQLSTATE);
 END

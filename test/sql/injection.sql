@@ -144,7 +144,8 @@ BEGIN
 		ok := false;
 	EXCEPTION WHEN check_violation THEN
 		GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
-		ok := ok AND detail::jsonb = jsonb_build_array(jsonb_build_object('field', 'title', 'message', '<' || h || '>', 'validation', 'inclusion', 'enum', ARRAY[h]))
+		ok := ok AND detail::jsonb = jsonb_build_array(jsonb_build_object('field', 'title', 'message', '<' || h || '>', 'validation', 'inclusion', 'enum', ARRAY[h],
+				'rule', 'hostile', 'template', '<' || h || '>'))
 			AND SQLERRM = 'title <' || h || '>';
 	END;
 	PERFORM chatroom.drop_rule('posts', 'hostile');

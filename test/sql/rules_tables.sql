@@ -66,6 +66,15 @@ SELECT try('DELETE FROM rooms WHERE id = 2');
 SELECT try('DELETE FROM rooms WHERE id = 3');
 INSERT INTO messages VALUES (3, 3);
 SELECT try('DELETE FROM rooms WHERE id = 3');
+-- the name is the foreign key's, as it is now; with another rule broken, too,
+-- the error is that one's
+ALTER TABLE messages RENAME CONSTRAINT messages_room_id_fkey TO in_a_room;
+SELECT try('INSERT INTO messages VALUES (4, 7)');
+SELECT try('DELETE FROM rooms WHERE id = 2');
+SELECT chatroom.add_rule('messages', 'n', 'number', '{"less_than": 5}');
+SELECT try('INSERT INTO messages VALUES (4, 7, 5)');
+SELECT chatroom.drop_rule('messages', 'messages_n_number');
+ALTER TABLE messages RENAME CONSTRAINT in_a_room TO messages_room_id_fkey;
 -- what it looks at may be renamed; without its foreign key it has nothing to look at
 ALTER TABLE rooms RENAME TO "Rooms of r";
 ALTER TABLE "Rooms of r" RENAME id TO "Id";
