@@ -34,7 +34,7 @@ CREATE VIEW chatroom.status AS
 	LEFT JOIN pg_catalog.pg_database AS d ON d.oid OPERATOR(pg_catalog.=) s.dboid;
 GRANT SELECT ON chatroom.status TO PUBLIC;
 COMMENT ON VIEW chatroom.status IS
-'state of the worker, lag, cache, counters, resets by reason: this database, and for pg_read_all_stats all that have a cache';
+'state of the worker, lag, cache, counters, resets by reason: this database, and for pg_read_all_stats all that have a cache; what counts what happens is null but for them and the database''s owner';
 COMMENT ON COLUMN chatroom.status.database IS
 'the database that the row is about; NULL: it was dropped a moment ago';
 COMMENT ON COLUMN chatroom.status.dboid IS

@@ -285,6 +285,7 @@ typedef enum ResetReason
 	RESET_REASON_EMIT_OFF,		/* chatroom.emit was off */
 	RESET_REASON_NO_CACHE,		/* no memory for this database's cache */
 	RESET_REASON_ACCESS,		/* the caller lost its right to the topic */
+	RESET_REASON_EVICTED,		/* other topics took its place in the table */
 	RESET_REASONS
 } ResetReason;
 

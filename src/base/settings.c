@@ -109,7 +109,8 @@ chatroom_define_settings(void)
 	DefineCustomIntVariable("chatroom.max_presence_per_role",
 							"Most presence entries that a role may have at "
 							"a time, in one database.",
-							"-1 means no limit but chatroom.max_presence.",
+							"-1 means half of chatroom.max_presence, and for "
+							"superusers all.",
 							&chatroom_max_presence_per_role,
 							-1, -1, INT_MAX,
 							PGC_SUSET, 0, NULL, NULL, NULL);

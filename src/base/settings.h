@@ -18,7 +18,7 @@ extern int	chatroom_max_waiters;		/* -1: half of max_connections */
 extern int	chatroom_max_databases;		/* that can have a cache */
 extern int	chatroom_recheck;			/* in s */
 extern int	chatroom_max_presence;		/* entries, of one database */
-extern int	chatroom_max_presence_per_role; /* -1: no limit */
+extern int	chatroom_max_presence_per_role; /* -1: half of them */
 extern int	chatroom_max_interests_per_role;	/* -1: half of them */
 extern bool chatroom_emit_enabled;
 extern char *chatroom_default_prefix;

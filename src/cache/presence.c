@@ -8,8 +8,12 @@
  * Their texts stand in chunks, of which there are so many that an entry may
  * have PRESENCE_TEXT bytes on average.
  *
- * What the tailer looks through all entries for, when leases end, which
- * entries a session has, and how many a role, stands in arrays of its own.
+ * What the tailer looks through all entries for, when leases end and which
+ * entries a session has, stands in arrays of its own.
+ *
+ * A role has a share of entries, and half of the chunks or more, so that none
+ * takes presence from the others.  For typing there is a 16th more, of all and
+ * of each share: who fills up the rest doesn't stop that.
  *
  *-------------------------------------------------------------------------
  */
@@ -22,12 +26,15 @@
 #include "base/topics.h"
 #include "cache/interest.h"
 #include "cache/presence.h"
+#include "cache/shares.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "port/pg_bitutils.h"
 
 #define CHUNK_TEXT		60		/* bytes of text in a chunk */
 #define CHUNKS			4		/* chunks for each entry */
+#define TYPING_CHUNKS	1		/* for one that is kept for typing */
+#define TYPING_PART		16		/* one entry in so many is */
 
 #define NONE			PG_UINT32_MAX
 
@@ -72,6 +79,7 @@ typedef struct PresenceTable
 {
 	LWLock		lock;
 	uint32		nentries;
+	uint32		reserve;		/* of them, for typing */
 	uint32		nbuckets;		/* power of 2 */
 	uint32		nchunks;
 	/* all below under the lock: */
@@ -83,6 +91,7 @@ typedef struct PresenceTable
 	uint32		free_entry;
 	uint32		free_chunk;
 	uint32		free_chunks;	/* their number */
+	uint32		free_entries;
 	uint32		first_leaving;
 	uint32		last_leaving;
 	uint64		last_change;
@@ -94,6 +103,13 @@ typedef struct PresenceTable
 /* ------------------------------------------------------------- the layout */
 
 #define TABLE_SIZE		MAXALIGN(sizeof(PresenceTable))
+
+/* What typing may have beyond some room for all. */
+static inline uint32
+typing_reserve(uint32 room)
+{
+	return room / TYPING_PART;
+}
 
 static inline PresenceTable *
 presence_table(Cache *cache)
@@ -146,15 +162,25 @@ roles(PresenceTable *table)
 	return (Oid *) (key_buckets(table) + table->nbuckets);
 }
 
+/* What roles have: of entries that are not leaving, and in units of chunks. */
+static inline Shares *
+role_shares(PresenceTable *table)
+{
+	return (Shares *) MAXALIGN(roles(table) + table->nentries);
+}
+
 /* Bytes of a table. */
 Size
-chatroom_presence_bytes(uint32 nentries)
+chatroom_presence_bytes(uint32 npresence)
 {
+	uint32		nentries = npresence + typing_reserve(npresence);
 	Size		entry = sizeof(pg_atomic_uint64) + sizeof(uint64) +
 		sizeof(PresenceEntry) + sizeof(Chunk) * CHUNKS + sizeof(Oid);
 
-	return CACHELINEALIGN(TABLE_SIZE + entry * nentries +
-						  2 * sizeof(uint32) * pg_nextpower2_32(nentries));
+	return CACHELINEALIGN(MAXALIGN(TABLE_SIZE + entry * nentries +
+								   2 * sizeof(uint32) *
+								   pg_nextpower2_32(nentries)) +
+						  chatroom_shares_bytes(nentries));
 }
 
 /* What is shown of a topic has changed. */
@@ -187,6 +213,8 @@ clear_table(PresenceTable *table)
 		chunks(table)[i].next = i + 1 < table->nchunks ? i + 1 : NONE;
 	table->free_entry = table->free_chunk = 0;
 	table->free_chunks = table->nchunks;
+	table->free_entries = table->nentries;
+	chatroom_shares_init(role_shares(table), table->nentries);
 	pg_atomic_write_u64(&table->next_expiry, PG_UINT64_MAX);
 }
 
@@ -197,7 +225,8 @@ chatroom_presence_init(Cache *cache, int tranche)
 	PresenceTable *table = presence_table(cache);
 
 	LWLockInitialize(&table->lock, tranche);
-	table->nentries = cache->npresence;
+	table->reserve = typing_reserve(cache->npresence);
+	table->nentries = cache->npresence + table->reserve;
 	table->nbuckets = pg_nextpower2_32(table->nentries);
 	table->nchunks = table->nentries * CHUNKS;
 	pg_atomic_init_u64(&table->next_expiry, PG_UINT64_MAX);
@@ -471,6 +500,7 @@ enter(PresenceTable *table, Place place, const PresenceItem *item)
 	PresenceEntry *entry = &entries(table)[index];
 
 	table->free_entry = entry->by_key.next;
+	table->free_entries--;
 	table->used = Max(table->used, index + 1);
 	table->count++;
 	memset(entry, 0, sizeof(*entry));
@@ -487,10 +517,33 @@ enter(PresenceTable *table, Place place, const PresenceItem *item)
 	link_entry(table, topic_bucket(table, place.topic_hash), index, by_topic);
 	link_entry(table, key_bucket(table, place.key_hash), index, by_key);
 	roles(table)[index] = item->role;
+	chatroom_share_change(role_shares(table), item->role, 1,
+						  chunks_for(text_len(entry)));
 	sessions(table)[index] = 0;
 	pg_atomic_write_u64(&expiries(table)[index], 0);
 	note_change(table, place.topic_hash);
 	return index;
+}
+
+/* An entry is nobody's any more. */
+static void
+leave_share(PresenceTable *table, uint32 index)
+{
+	chatroom_share_change(role_shares(table), roles(table)[index], -1,
+						  -(int) chunks_for(text_len(&entries(table)[index])));
+}
+
+/* An entry gets other texts, which fit. */
+static void
+change_text(PresenceTable *table, uint32 index, const PresenceItem *item)
+{
+	PresenceEntry *entry = &entries(table)[index];
+	int			before = chunks_for(text_len(entry));
+
+	set_text(table, entry, item);
+	if (!entry->leaving)
+		chatroom_share_change(role_shares(table), roles(table)[index], 0,
+							  (int) chunks_for(text_len(entry)) - before);
 }
 
 /* Have the tailer tell that an entry has ended. */
@@ -500,6 +553,7 @@ end_entry(PresenceTable *table, uint32 index)
 	PresenceEntry *entry = &entries(table)[index];
 
 	entry->leaving = true;
+	leave_share(table, index);
 	note_change(table, entry->topic_hash);
 	table->count--;
 	sessions(table)[index] = 0;
@@ -521,6 +575,8 @@ remove_entry(PresenceTable *table, uint32 index)
 	unlink_entry(table, topic_bucket(table, entry->topic_hash), index,
 				 by_topic);
 	unlink_entry(table, key_bucket(table, entry->key_hash), index, by_key);
+	if (!entry->leaving)
+		leave_share(table, index);
 	free_text(table, entry);
 	if (!entry->leaving)
 	{
@@ -533,6 +589,7 @@ remove_entry(PresenceTable *table, uint32 index)
 	entry->id = 0;
 	entry->by_key.next = table->free_entry;
 	table->free_entry = index;
+	table->free_entries++;
 }
 
 /* --------------------------------------------------------------- sessions */
@@ -591,6 +648,40 @@ log_claim(StringInfo buf, PresenceAction action, const PresenceClaim *claim)
 	return chatroom_log(MESSAGE_PRESENCE, buf->data, buf->len, false);
 }
 
+/* Bytes of a claim's texts. */
+static inline uint32
+claim_len(const PresenceClaim *claim)
+{
+	return claim->item.topic.len + claim->item.key.len + claim->item.meta.len;
+}
+
+/* Is a claim one of typing? */
+static inline bool
+is_typing(const PresenceClaim *claim)
+{
+	return claim->item.ttl > 0 && claim->item.slot == PRESENCE_SLOT_TYPING;
+}
+
+/* Would a role have more than its share with so much more? */
+static bool
+share_exceeded(PresenceTable *table, const PresenceClaim *claim, Oid role,
+			   int more_entries, int more_chunks)
+{
+	Share		share = chatroom_share_of(role_shares(table), role);
+	uint64		quota = claim->quota;
+	uint64		chunk_quota = Max(quota * CHUNKS, table->nchunks / 2);
+
+	if (quota >= table->nentries - table->reserve)
+		return false;
+	if (is_typing(claim))
+	{
+		quota += typing_reserve(quota);
+		chunk_quota += typing_reserve(chunk_quota);
+	}
+	return (more_entries > 0 && share.entries + more_entries > quota) ||
+		(more_chunks > 0 && share.units + more_chunks > chunk_quota);
+}
+
 /* An entry is tracked again: its ttl, and where it differs its meta. */
 static PresenceResult
 change_entry(PresenceTable *table, uint32 index, PresenceClaim *claim,
@@ -603,6 +694,13 @@ change_entry(PresenceTable *table, uint32 index, PresenceClaim *claim,
 	item->id = entry->id;
 	if (same_meta(table, entry, item))
 		item->ref = entry->ref;
+	else if (share_exceeded(table, claim, roles(table)[index], 0,
+							(int) chunks_for(claim_len(claim)) -
+							(int) chunks_for(text_len(entry))))
+	{
+		item->role = roles(table)[index];
+		return PRESENCE_QUOTA;
+	}
 	else if (!text_fits(table, entry, item))
 		return PRESENCE_TEXT_FULL;
 	else
@@ -611,7 +709,7 @@ change_entry(PresenceTable *table, uint32 index, PresenceClaim *claim,
 		*lsn = log_claim(buf, PRESENCE_UPDATE, claim);
 		entry->ref = item->ref;
 		entry->lsn = *lsn;
-		set_text(table, entry, item);
+		change_text(table, index, item);
 		note_change(table, entry->topic_hash);
 		result = PRESENCE_TOLD;
 	}
@@ -621,18 +719,20 @@ change_entry(PresenceTable *table, uint32 index, PresenceClaim *claim,
 	return result;
 }
 
-/* Has a role as many entries as it may have? */
-static bool
-quota_reached(PresenceTable *table, const PresenceClaim *claim)
+/* Is there room for a new entry, but for what is kept for typing? */
+static PresenceResult
+check_room(PresenceTable *table, const PresenceClaim *claim)
 {
-	int			n = 0;
+	uint32		reserve = is_typing(claim) ? 0 : table->reserve;
+	uint32		needed = chunks_for(claim_len(claim));
 
-	if (claim->quota < 0)
-		return false;
-	for (uint32 i = 0; i < table->used && n < claim->quota; i++)
-		if (roles(table)[i] == claim->item.role && !entries(table)[i].leaving)
-			n++;
-	return n >= claim->quota;
+	if (share_exceeded(table, claim, claim->item.role, 1, needed))
+		return PRESENCE_QUOTA;
+	if (table->free_entries <= reserve)
+		return PRESENCE_FULL;
+	if (table->free_chunks < needed + reserve * TYPING_CHUNKS)
+		return PRESENCE_TEXT_FULL;
+	return PRESENCE_TOLD;
 }
 
 /* An entry comes. */
@@ -640,14 +740,11 @@ static PresenceResult
 add_entry(PresenceTable *table, Place place, PresenceClaim *claim,
 		  StringInfo buf, XLogRecPtr *lsn)
 {
+	PresenceResult result = check_room(table, claim);
 	uint32		index;
 
-	if (quota_reached(table, claim))
-		return PRESENCE_QUOTA;
-	if (table->free_entry == NONE)
-		return PRESENCE_FULL;
-	if (!text_fits(table, NULL, &claim->item))
-		return PRESENCE_TEXT_FULL;
+	if (result != PRESENCE_TOLD)
+		return result;
 	*lsn = log_claim(buf, PRESENCE_JOIN, claim);
 	index = enter(table, place, &claim->item);
 	entries(table)[index].lsn = *lsn;
@@ -944,7 +1041,7 @@ apply_item(Cache *cache, PresenceTable *table, const PresenceMessage *message,
 	else if (entry->lsn < lsn)
 	{
 		if (text_fits(table, entry, item))
-			set_text(table, entry, item);
+			change_text(table, index, item);
 		entry->ref = item->ref;
 		entry->ttl = item->ttl;
 		entry->lsn = lsn;

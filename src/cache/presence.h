@@ -64,7 +64,7 @@ typedef struct PresenceClaim
 	PresenceItem item;			/* id, ref: to be used if new; set to those
 								 * that are in force */
 	uint64		session;		/* who tracks; not 0 */
-	int			quota;			/* most entries of the role; -1: no limit */
+	uint32		quota;			/* most entries of the role, but for typing */
 	TimestampTz at;
 	Piece		origin;
 } PresenceClaim;

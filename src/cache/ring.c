@@ -388,7 +388,7 @@ enter_topic(Cache *cache, uint64 hash, bool *known)
 							1);
 	}
 	victim->hash = hash;
-	victim->newest_pos = 0;
+	victim->newest_pos = POSITION_EVICTED;
 	victim->newest_lsn = *topic_mark(cache, hash);
 	return victim;
 }
@@ -429,14 +429,13 @@ set_link(Cache *cache, RingLink *link, const RingTopic *topic)
 	const RingLink *prev_link;
 	const RingLink *jump_link = NULL;
 
-	link->prev_pos = 0;
+	/* one that can't be had any more says why */
+	link->prev_pos = topic->newest_pos;
 	link->prev_lsn = topic->newest_lsn;
 	link->jump_pos = 0;
 	link->jump_lsn = InvalidXLogRecPtr;
 	link->jump_index = 0;
 	link->index = RING_FIRST_INDEX;
-	if (topic->newest_pos == 0)
-		return;
 	prev = chatroom_cache_event(cache, topic->newest_pos);
 	if (prev == NULL)
 		return;
@@ -444,7 +443,6 @@ set_link(Cache *cache, RingLink *link, const RingTopic *topic)
 	if (prev_link == NULL)
 		return;
 
-	link->prev_pos = topic->newest_pos;
 	link->index = prev_link->index + 1;
 
 	/* a skew-binary list: two equal jumps in a row make one of both */
@@ -522,7 +520,7 @@ chatroom_cache_mark_topic(Cache *cache, uint64 hash, XLogRecPtr lsn,
 	bool		known;
 	RingTopic  *topic = enter_topic(cache, hash, &known);
 
-	topic->newest_pos = 0;
+	topic->newest_pos = POSITION_LARGE;
 	topic->newest_lsn = Max(topic->newest_lsn, lsn);
 	if (lost)
 		cache->lost = Max(cache->lost, lsn);
@@ -593,16 +591,21 @@ chatroom_cache_topic(Cache *cache, uint64 hash, XLogRecPtr *mark)
 	return NULL;
 }
 
-/* Up to where was a mark set under this key? */
+/*
+ * Up to where was a mark set under this key?  *known: the table of topics
+ * knows it; else it may have forgotten one, and this is a bound.
+ */
 static XLogRecPtr
-marked_at(Cache *cache, uint64 hash)
+marked_at(Cache *cache, uint64 hash, bool *known)
 {
 	XLogRecPtr	mark;
 	const RingTopic *topic;
 
+	*known = true;
 	if (hash == 0)
 		return InvalidXLogRecPtr;
 	topic = chatroom_cache_topic(cache, hash, &mark);
+	*known = topic != NULL;
 	return topic != NULL ? topic->newest_lsn : mark;
 }
 
@@ -610,8 +613,10 @@ marked_at(Cache *cache, uint64 hash)
 XLogRecPtr
 chatroom_cache_mark_lsn(Cache *cache, const TopicRead *read)
 {
-	return Max(marked_at(cache, read->base_hash),
-			   marked_at(cache, read->sub_hash));
+	bool		known;
+
+	return Max(marked_at(cache, read->base_hash, &known),
+			   marked_at(cache, read->sub_hash, &known));
 }
 
 /*
@@ -625,6 +630,35 @@ chatroom_cache_void(Cache *cache, const TopicRead *read,
 {
 	return event->lsn <= cache->floor ||
 		event->lsn <= chatroom_cache_mark_lsn(cache, read);
+}
+
+/* Why to reset, if it did after lsn, or may have. */
+static ResetReason
+mark_reason(Cache *cache, const TopicRead *read, XLogRecPtr lsn)
+{
+	bool		base_known;
+	bool		sub_known;
+	bool		base = marked_at(cache, read->base_hash, &base_known) > lsn;
+	bool		sub = marked_at(cache, read->sub_hash, &sub_known) > lsn;
+
+	if ((base && base_known) || (sub && sub_known))
+		return RESET_REASON_DDL;
+	return base || sub ? RESET_REASON_EVICTED : RESET_REASON_NONE;
+}
+
+/* Why can't the event at a position be told? */
+static ResetReason
+lost_reason(uint64 position)
+{
+	switch (position)
+	{
+		case POSITION_EVICTED:
+			return RESET_REASON_EVICTED;
+		case POSITION_LARGE:
+			return RESET_REASON_LARGE;
+		default:
+			return RESET_REASON_OVERWRITTEN;
+	}
 }
 
 /*
@@ -647,11 +681,9 @@ chatroom_cache_find(Cache *cache, TopicRead *read, XLogRecPtr lsn)
 		read->reset = (ResetReason) cache->floor_reason;
 		return;
 	}
-	if (chatroom_cache_mark_lsn(cache, read) > lsn)
-	{
-		read->reset = RESET_REASON_DDL;
+	read->reset = mark_reason(cache, read, lsn);
+	if (read->reset != RESET_REASON_NONE)
 		return;
-	}
 	if (read->whole_ring && lsn < cache->lost)
 	{
 		read->reset = RESET_REASON_OVERWRITTEN;
@@ -661,7 +693,7 @@ chatroom_cache_find(Cache *cache, TopicRead *read, XLogRecPtr lsn)
 	if (topic == NULL)
 	{
 		if (mark > lsn)
-			read->reset = RESET_REASON_OVERWRITTEN;
+			read->reset = RESET_REASON_EVICTED;
 		return;
 	}
 	if (topic->newest_lsn <= lsn)
@@ -672,8 +704,7 @@ chatroom_cache_find(Cache *cache, TopicRead *read, XLogRecPtr lsn)
 	link = event ? chatroom_cache_link(event, read->hash) : NULL;
 	if (link == NULL)
 	{
-		read->reset = position == 0 ? RESET_REASON_LARGE :
-			RESET_REASON_OVERWRITTEN;
+		read->reset = lost_reason(position);
 		return;
 	}
 	read->newest_pos = position;
@@ -687,7 +718,7 @@ chatroom_cache_find(Cache *cache, TopicRead *read, XLogRecPtr lsn)
 		link = event ? chatroom_cache_link(event, read->hash) : NULL;
 		if (link == NULL)
 		{
-			read->reset = RESET_REASON_OVERWRITTEN;
+			read->reset = lost_reason(position);
 			return;
 		}
 	}

@@ -46,11 +46,15 @@
  */
 #define RING_FIRST_INDEX		((uint64) PG_UINT32_MAX - 300)
 
+/* No position: of a topic that the table forgot, or that a reset ended. */
+#define POSITION_EVICTED		0
+#define POSITION_LARGE			1
+
 /* One topic of one event. */
 typedef struct RingLink
 {
 	uint64		hash;			/* of the topic */
-	uint64		prev_pos;		/* previous event of the topic; 0: unknown */
+	uint64		prev_pos;		/* event of the topic before, or POSITION_* */
 	XLogRecPtr	prev_lsn;		/* its LSN, or an upper bound of it */
 	uint64		jump_pos;		/* 0: none */
 	XLogRecPtr	jump_lsn;
@@ -143,7 +147,7 @@ typedef struct RingEvent
 typedef struct RingTopic
 {
 	uint64		hash;			/* 0: unused */
-	uint64		newest_pos;		/* 0: nothing can be retrieved */
+	uint64		newest_pos;		/* or POSITION_* */
 	XLogRecPtr	newest_lsn;
 } RingTopic;
 

@@ -55,7 +55,8 @@ static const char *const reason_names[RESET_REASONS] = {
 	[RESET_REASON_INSTALL] = "install",
 	[RESET_REASON_EMIT_OFF] = "emit_off",
 	[RESET_REASON_NO_CACHE] = "no_cache",
-	[RESET_REASON_ACCESS] = "access"
+	[RESET_REASON_ACCESS] = "access",
+	[RESET_REASON_EVICTED] = "evicted"
 };
 
 /* A row being filled, column after column. */
@@ -64,13 +65,20 @@ typedef struct StatusRow
 	Datum		values[64];
 	bool		nulls[64];
 	int			n;
+
+	/*
+	 * What happens, also where not everybody may see it, is told to those who
+	 * may read statistics only; to others the columns are null.
+	 */
+	bool		told;
+	bool		activity;		/* the columns that come are of that kind */
 } StatusRow;
 
 static void
 put_datum(StatusRow *row, Datum value)
 {
 	row->values[row->n] = value;
-	row->nulls[row->n++] = false;
+	row->nulls[row->n++] = row->activity && !row->told;
 }
 
 static void
@@ -212,12 +220,16 @@ put_worker(StatusRow *row)
 	else
 		put_null(row);
 	put_lsn(row, chatroom_control->anchor_restart);
+	row->activity = true;
 	put_atomic(row, &chatroom_control->messages_read);
 	put_atomic(row, &chatroom_control->messages_forged);
 	put_atomic(row, &chatroom_control->messages_torn);
+	row->activity = false;
 	put_atomic(row, &chatroom_control->bytes_read);
+	row->activity = true;
 	put_atomic(row, &chatroom_control->transactions_reread);
 	put_atomic(row, &chatroom_control->assembly_bytes);
+	row->activity = false;
 	put_atomic(row, &chatroom_control->tailer_starts);
 }
 
@@ -238,22 +250,29 @@ put_cache(StatusRow *row, Cache *cache, int ncolumns)
 	stripe = chatroom_stripe(cache);
 	LWLockAcquire(stripe, LW_SHARED);
 	put_count(row, cache->ring_size);
+	row->activity = true;
 	put_count(row, cache->head - cache->tail);
 	put_count(row, cache->nevents);
+	row->activity = false;
 	put_lsn(row, cache->floor);
+	row->activity = true;
 	if (cache->nevents > 0)
 		put_datum(row, TimestampTzGetDatum(cache->last_event));
 	else
 		put_null(row);
+	row->activity = false;
 	put_datum(row, TimestampTzGetDatum(cache->stats_reset));
 	LWLockRelease(stripe);
 	published = pg_atomic_read_u64(&cache->published);
 	put_lsn(row, published);
+	row->activity = true;
 	put_bool(row, pg_atomic_read_u64(&cache->held) != 0);
 	put_count(row, pg_atomic_read_u32(&cache->waiting));
 	put_count(row, pg_atomic_read_u32(&cache->interested));
 	put_count(row, chatroom_presence_count(cache));
+	row->activity = false;
 	put_count(row, cache->npresence);
+	row->activity = true;
 	put_atomic(row, &cache->stats.events);
 	put_atomic(row, &cache->stats.transactions);
 	put_atomic(row, &cache->stats.bytes);
@@ -268,6 +287,7 @@ put_cache(StatusRow *row, Cache *cache, int ncolumns)
 	put_atomic(row, &cache->stats.notify_batches);
 	put_atomic(row, &cache->stats.presence_refused);
 	put_datum(row, resets_by_reason(cache));
+	row->activity = false;
 }
 
 /* Emit one database's row. */
@@ -277,6 +297,8 @@ put_database(ReturnSetInfo *result, Oid dboid, Cache *cache,
 {
 	StatusRow	row = {0};
 
+	row.told = has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS) ||
+		has_privs_of_role(GetUserId(), ROLE_PG_DATABASE_OWNER);
 	put_datum(&row, ObjectIdGetDatum(dboid));
 	put_worker(&row);
 	if (slot != NULL && slot->notifier_pid > 0)

@@ -31,6 +31,7 @@
 #include "cache/demand.h"
 #include "cache/interest.h"
 #include "cache/presence.h"
+#include "cache/shares.h"
 #include "common/hashfn.h"
 #include "common/pg_prng.h"
 #include "miscadmin.h"
@@ -388,7 +389,7 @@ report_refused(Cache *cache, PresenceResult result, const PresenceClaim *claim)
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				 errmsg("role \"%s\" has too many presence entries",
 						GetUserNameFromId(claim->item.role, false)),
-				 errdetail("It may have %d in a database "
+				 errdetail("It may have %u in a database "
 						   "(chatroom.max_presence_per_role).",
 						   claim->quota),
 				 errhint("Untrack some, or have a superuser raise the role's "
@@ -438,7 +439,6 @@ track(PresenceClaim *claim)
 				 errhint("The server's administrator has switched events "
 						 "off.")));
 	claim->session = this_session();
-	claim->quota = chatroom_max_presence_per_role;
 	claim->at = GetCurrentTimestamp();
 	claim->origin.data = chatroom_origin;
 	claim->origin.len = chatroom_origin && chatroom_origin[0] ?
@@ -449,6 +449,8 @@ track(PresenceClaim *claim)
 	do
 	{
 		cache = chatroom_require_cache();
+		claim->quota = chatroom_share_limit(chatroom_max_presence_per_role,
+											cache->npresence);
 		result = chatroom_presence_track(cache, claim, &lsn);
 	} while (result == PRESENCE_CLOSED && wait_for_open(&started));
 	switch (result)

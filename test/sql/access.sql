@@ -122,8 +122,25 @@ SELECT chatroom.sync('lobby');
 SELECT chatroom.sync('acc.nothing');
 RESET ROLE;
 
+-- what happens is told in status to those who may read statistics, and the database's owner
+CREATE ROLE regress_access_stats;
+GRANT pg_read_all_stats TO regress_access_stats;
+CREATE FUNCTION activity() RETURNS TABLE(told bigint, null_columns bigint) LANGUAGE sql AS $$
+	SELECT count(*) FILTER (WHERE value <> 'null'), count(*) FILTER (WHERE value = 'null')
+	FROM chatroom.status s, jsonb_each(to_jsonb(s))
+	WHERE database = current_database() AND key = ANY ('{messages_read,messages_forged,messages_torn,transactions_reread,assembly_bytes,cache_used_bytes,events_kept,last_event_at,held,waiting,interested,present,events,transactions,event_bytes,overwritten,oversize,large_transactions,topics_evicted,syncs,syncs_with_news,waits,notifies,notify_batches,presence_refused,resets}'::text[])
+$$;
+SELECT * FROM activity();
+SET ROLE regress_access_stats;
+SELECT * FROM activity();
+SET ROLE regress_access_none;
+SELECT * FROM activity();
+SELECT state, lag_bytes IS NOT NULL AS lag, cache_bytes > 0 AS cache, presence_limit FROM chatroom.status;
+RESET ROLE;
+DROP FUNCTION activity;
+
 DROP SCHEMA acc CASCADE;
 DROP FUNCTION show;
 DROP EXTENSION chatroom;
 DROP ROLE regress_access_all, regress_access_some, regress_access_none,
-	regress_access_group;
+	regress_access_group, regress_access_stats;

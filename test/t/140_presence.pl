@@ -202,9 +202,29 @@ $node = chatroom_node('presence_limits', conf => "chatroom.max_presence = 20\n")
 $node->safe_psql('postgres', <<'SQL');
 CREATE ROLE few LOGIN;
 CREATE ROLE rest LOGIN;
+CREATE ROLE half LOGIN;
 ALTER ROLE few SET chatroom.max_presence_per_role = 3;
+ALTER ROLE rest SET chatroom.max_presence_per_role = 20;
+SELECT chatroom.migrate();
+SELECT chatroom.create_room('hall');
 SELECT chatroom.grant_topic('*', 'public', '{sync, track}');
 SQL
+my $half = Chatroom::Session->new($node, 'postgres', user => 'half');
+my $all  = Chatroom::Session->new($node, 'postgres');
+is(result($half, q{SELECT count(chatroom.track('lobby', 'half' || n)) FROM generate_series(1, 10) n}), '10', 'unless told otherwise a role has half of the room');
+is(result($half, q{SELECT chatroom.track('lobby', 'half11')}), '53400', 'and no more');
+like($half->error, qr/role "half" has too many presence entries/, 'as it is told');
+is(result($half, q{SELECT chatroom.track('lobby', 'half1', jsonb_build_object('x', repeat('x', 3000)))}), '53400', 'nor more of the room for metas');
+like($half->error, qr/role "half" has too many presence entries/, 'as it is told, too');
+is(result($all, q{SELECT count(chatroom.track('lobby', 'all' || n)) FROM generate_series(1, 10) n}), '10', 'others have the rest');
+is(result($all, q{SELECT chatroom.track('lobby', 'all11')}), '53400', 'but for what is kept for typing');
+is(result($all, q{SELECT chatroom.typing('hall', 'anna')}), '', 'which goes on');
+is(result($all, q{SELECT chatroom.typing('hall', 'anna', false)}), '', 'and ends');
+$half->close;
+$all->close;
+poll_until('they are gone, and have been told so', sub { $node->safe_psql('postgres', q{SELECT count(*) FROM chatroom.events('lobby') WHERE type = 'presence_leave'}) == 20 && status($node, 'present') == 0 });
+$node->safe_psql('postgres', 'SELECT chatroom.stat_reset()');
+my $left = $node->safe_psql('postgres', 'SELECT chatroom.snapshot_cursor()');
 my $few  = Chatroom::Session->new($node, 'postgres', user => 'few');
 my $some = Chatroom::Session->new($node, 'postgres', user => 'rest');
 is(result($few, q{SELECT count(chatroom.track('lobby', 'few' || n)) FROM generate_series(1, 3) n}), '3', 'a role has its quota');
@@ -215,11 +235,11 @@ is(result($few, q{SET chatroom.max_presence_per_role = 100}), '42501', 'a role c
 is(result($few, q{SELECT chatroom.untrack('lobby', 'few1')}), '', 'one goes');
 is(status($node, 'presence_refused'), 1, 'what was refused is counted');
 # its place is free before it is told that it left
-poll_until('it is told', sub { $node->safe_psql('postgres', q{SELECT count(*) FROM chatroom.events('lobby') WHERE type = 'presence_leave'}) > 0 });
+poll_until('it is told', sub { $node->safe_psql('postgres', qq{SELECT count(*) FROM chatroom.events('lobby', '$left') WHERE type = 'presence_leave'}) > 0 });
 poll_until('another comes', sub { result($few, q{SELECT chatroom.track('lobby', 'few4') IS NOT NULL}) eq 't' });
 my $refused = status($node, 'presence_refused');
 
-is(result($some, q{SELECT count(chatroom.track('lobby', 'some' || n, '{}', '1 hour')) FROM generate_series(1, 17) n}), '17', 'others have the rest');
+is(result($some, q{SELECT count(chatroom.track('lobby', 'some' || n, '{}', '1 hour')) FROM generate_series(1, 17) n}), '17', 'others have what is left');
 is(result($some, q{SELECT chatroom.track('lobby', 'more')}), '53400', 'a full table refuses');
 like($some->error, qr/too many presence entries in this database.*There is room for 20/s, 'clearly');
 is(result($few, q{SELECT chatroom.track('lobby', 'few3', '{"n": 2}') IS NOT NULL}), 't', 'and hurts nobody who is in it');
