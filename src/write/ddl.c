@@ -9,6 +9,11 @@
  * transaction, for each watch that is touched.  Tables that get or lose a
  * parent also get or lose the triggers that the parent's watches need.
  *
+ * DDL on something else reaches a table, too: types that its columns are of,
+ * or have within; casts of these to json; whatever takes a column, the key or
+ * a foreign key along when it is dropped, of which PostgreSQL tells here.
+ * What a function or an operator does, nobody follows.
+ *
  * What may hide from somebody what happens to a table, be it row-level
  * security or a lost privilege, has all channels named anew: who listens can't
  * be told apart from those who may go on.
@@ -37,16 +42,23 @@
 #include "catalog/dependency.h"
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_cast.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_index.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_policy.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_trigger.h"
+#include "catalog/pg_type.h"
 #include "commands/event_trigger.h"
+#include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -62,6 +74,7 @@ typedef struct DdlObject
 {
 	Oid			classid;
 	Oid			objid;
+	bool		column;			/* only one of its columns */
 } DdlObject;
 
 /* What is to be done, found out for one command. */
@@ -69,6 +82,7 @@ typedef struct DdlWork
 {
 	Snapshot	before;			/* as before this transaction */
 	List	   *resets;			/* bases, each once */
+	List	   *types;			/* whose users were added */
 } DdlWork;
 
 typedef void (*DdlHandler) (DdlWork *work, Node *statement);
@@ -168,6 +182,55 @@ base_before(Oid relid, Snapshot snapshot)
 							   NameStr(form->relname));
 }
 
+/* The table of an index by whose columns its rows are told apart, or none. */
+static Oid
+key_relation(Oid indexid, Snapshot snapshot, bool concurrent)
+{
+	HeapTuple	tuple = catalog_row(IndexRelationId, IndexRelidIndexId,
+									Anum_pg_index_indexrelid, indexid,
+									snapshot);
+	Form_pg_index form;
+
+	if (!HeapTupleIsValid(tuple))
+		return InvalidOid;
+	form = (Form_pg_index) GETSTRUCT(tuple);
+
+	/* DROP INDEX CONCURRENTLY has taken the mark away by then */
+	if (form->indisprimary || form->indisreplident ||
+		(concurrent && form->indisunique))
+		return form->indrelid;
+	return InvalidOid;
+}
+
+/* The table of a foreign key, or none. */
+static Oid
+foreign_key_relation(Oid constraint, Snapshot snapshot)
+{
+	HeapTuple	tuple = catalog_row(ConstraintRelationId, ConstraintOidIndexId,
+									Anum_pg_constraint_oid, constraint,
+									snapshot);
+	Form_pg_constraint form;
+
+	if (!HeapTupleIsValid(tuple))
+		return InvalidOid;
+	form = (Form_pg_constraint) GETSTRUCT(tuple);
+	return form->contype == CONSTRAINT_FOREIGN ? form->conrelid : InvalidOid;
+}
+
+/* The type that a cast is from; or none, when it isn't one to json. */
+static Oid
+cast_source(Oid castid, Snapshot snapshot)
+{
+	HeapTuple	tuple = catalog_row(CastRelationId, CastOidIndexId,
+									Anum_pg_cast_oid, castid, snapshot);
+	Form_pg_cast form;
+
+	if (!HeapTupleIsValid(tuple))
+		return InvalidOid;
+	form = (Form_pg_cast) GETSTRUCT(tuple);
+	return form->casttarget == JSONOID ? form->castsource : InvalidOid;
+}
+
 /* The table of a policy. */
 static Oid
 policy_relation(Oid policyid, Snapshot snapshot)
@@ -201,12 +264,22 @@ ddl_objects(const char *query)
 														 &isnull));
 		object->objid = DatumGetObjectId(SPI_getbinval(tuple, tupdesc, 2,
 													   &isnull));
+		object->column = DatumGetInt32(SPI_getbinval(tuple, tupdesc, 3,
+													 &isnull)) > 0;
 		spi_context = MemoryContextSwitchTo(caller);
 		objects = lappend(objects, object);
 		MemoryContextSwitchTo(spi_context);
 	}
 	chatroom_spi_finish();
 	return objects;
+}
+
+/* The objects that the command made or changed. */
+static List *
+made_objects(void)
+{
+	return ddl_objects("SELECT classid, objid, objsubid "
+					   "FROM pg_catalog.pg_event_trigger_ddl_commands()");
 }
 
 /* ----------------------------------------------------------------- resets */
@@ -302,17 +375,56 @@ add_trigger(DdlWork *work, Oid triggerid, Snapshot snapshot)
 	}
 }
 
-/* All tables of a schema have another name. */
+/*
+ * Tables that have columns of a type are to be reset: of itself, its arrays,
+ * domains and ranges, and rows that have such columns.  Plans for their events
+ * are made anew, in all sessions.
+ */
 static void
-add_schema(DdlWork *work, Oid schema)
+add_type(DdlWork *work, Oid typid)
+{
+	ListCell   *lc;
+
+	if (!OidIsValid(typid) || list_member_oid(work->types, typid))
+		return;
+	check_stack_depth();
+	work->types = lappend_oid(work->types, typid);
+	foreach(lc, chatroom_dependents(TypeRelationId, typid, TypeRelationId,
+									NULL))
+		add_type(work, lfirst_oid(lc));
+	foreach(lc, chatroom_dependents(TypeRelationId, typid, RelationRelationId,
+									NULL))
+	{
+		Oid			relid = lfirst_oid(lc);
+
+		if (chatroom_relation_watches(relid) != NIL)
+			CacheInvalidateRelcacheByRelid(relid);
+		add_tree(work, relid);
+		add_type(work, get_rel_type_id(relid));
+	}
+}
+
+/* A table changed, and with it what has columns of its row type. */
+static void
+add_changed(DdlWork *work, Oid relid)
+{
+	add_tree(work, relid);
+	add_type(work, get_rel_type_id(relid));
+}
+
+/* Tables may have other names, as ALTER SCHEMA and ALTER EXTENSION do. */
+static void
+add_renamed(DdlWork *work)
 {
 	ListCell   *lc;
 
 	foreach(lc, chatroom_all_watches())
 	{
 		WatchInfo  *watch = lfirst(lc);
+		char	   *before = base_before(watch->relid, work->before);
+		char	   *now = chatroom_relation_base(watch->relid);
 
-		if (get_rel_namespace(watch->relid) == schema)
+		if (before != NULL && now != NULL && strcmp(before, now) != 0)
 			add_watch(work, watch->relid, watch->label);
 	}
 }
@@ -379,21 +491,33 @@ is_harmless_command(Node *statement)
 	{
 		case T_CreateStmt:
 			return ((CreateStmt *) statement)->inhRelations == NIL;
+		case T_CreateForeignTableStmt:
+			return ((CreateForeignTableStmt *) statement)->base.inhRelations ==
+				NIL;
+		case T_CreateSchemaStmt:
+			return ((CreateSchemaStmt *) statement)->schemaElts == NIL;
 		case T_AlterTableStmt:
 			foreach(lc, ((AlterTableStmt *) statement)->cmds)
 				if (!is_harmless(lfirst_node(AlterTableCmd, lc)->subtype))
 					return false;
 			return true;
+		case T_AlterEnumStmt:
+			return ((AlterEnumStmt *) statement)->oldVal == NULL;
 		case T_RenameStmt:
 			switch (((RenameStmt *) statement)->renameType)
 			{
-				case OBJECT_TABLE:
-				case OBJECT_COLUMN:
-				case OBJECT_SCHEMA:
-					return false;
-				default:
+				case OBJECT_TYPE:
+				case OBJECT_TABCONSTRAINT:
+				case OBJECT_POLICY:
 					return true;
+				default:
+
+					/* of a table, too: ALTER INDEX and ALTER VIEW take one */
+					return false;
 			}
+		case T_AlterTypeStmt:
+		case T_AlterExtensionStmt:	/* its script's commands are told */
+		case T_AlterExtensionContentsStmt:
 		case T_AlterOwnerStmt:
 			return true;
 		default:
@@ -427,13 +551,29 @@ hides_something(Node *statement)
 	return false;
 }
 
+/* Does a command make tables? */
+static bool
+makes_tables(Node *statement)
+{
+	return IsA(statement, CreateStmt) || IsA(statement, CreateSchemaStmt);
+}
+
+/* Is a relation a table of its own kind? */
+static bool
+is_table(Oid relid)
+{
+	char		relkind = get_rel_relkind(relid);
+
+	return relkind == RELKIND_RELATION || relkind == RELKIND_PARTITIONED_TABLE;
+}
+
 /* Make triggers right after tables got or lost a parent, or all enabled. */
 static void
 settle_changed(Node *statement, Oid relid)
 {
 	ListCell   *lc;
 
-	if (IsA(statement, CreateStmt))
+	if (makes_tables(statement) && is_table(relid))
 	{
 		chatroom_settle_tree(relid);
 		chatroom_settle_rules(relid);
@@ -465,9 +605,7 @@ settle_changed(Node *statement, Oid relid)
 				partition = RangeVarGetRelid(castNode(PartitionCmd,
 													  cmd->def)->name,
 											 NoLock, true);
-				if (OidIsValid(partition) &&
-					(get_rel_relkind(partition) == RELKIND_RELATION ||
-					 get_rel_relkind(partition) == RELKIND_PARTITIONED_TABLE))
+				if (OidIsValid(partition) && is_table(partition))
 					chatroom_settle_tree(partition);
 				break;
 			default:
@@ -490,37 +628,58 @@ renames(Node *statement)
 	return IsA(statement, RenameStmt) || IsA(statement, AlterObjectSchemaStmt);
 }
 
+/* An object was made or changed. */
+static void
+handle_object(DdlWork *work, Node *statement, Oid classid, Oid objid)
+{
+	switch (classid)
+	{
+		case RelationRelationId:
+			/* a new table is empty, and nobody knows it */
+			if (!makes_tables(statement))
+				add_changed(work, objid);
+			settle_changed(statement, objid);
+			break;
+		case TriggerRelationId:
+			add_trigger(work, objid, NULL);
+			break;
+		case PolicyRelationId:
+			add_relation(work, policy_relation(objid, NULL));
+			break;
+		case NamespaceRelationId:
+		case ExtensionRelationId:
+			add_renamed(work);
+			break;
+		case TypeRelationId:
+			if (IsA(statement, AlterEnumStmt))
+				add_type(work, objid);
+			break;
+		case CastRelationId:
+			add_type(work, cast_source(objid, NULL));
+			break;
+		default:
+			break;
+	}
+}
+
 /* After a command that made or changed something. */
 static void
 handle_ddl(DdlWork *work, Node *statement)
 {
-	List	   *objects =
-		ddl_objects("SELECT classid, objid "
-					"FROM pg_catalog.pg_event_trigger_ddl_commands()");
+	List	   *objects = made_objects();
 	ListCell   *lc;
 
 	foreach(lc, objects)
 	{
 		DdlObject  *object = lfirst(lc);
 
-		if (object->classid == RelationRelationId)
-		{
-			/* a new table is empty, and nobody knows it */
-			if (!IsA(statement, CreateStmt))
-				add_tree(work, object->objid);
-			settle_changed(statement, object->objid);
-		}
-		else if (object->classid == TriggerRelationId)
-			add_trigger(work, object->objid, NULL);
-		else if (object->classid == PolicyRelationId)
-			add_relation(work, policy_relation(object->objid, NULL));
-		else if (object->classid == NamespaceRelationId)
-			add_schema(work, object->objid);
+		handle_object(work, statement, object->classid, object->objid);
 	}
 	chatroom_follow_enum(statement);
 	if (IsA(statement, AlterObjectSchemaStmt) ||
 		(IsA(statement, RenameStmt) &&
 		 (((RenameStmt *) statement)->renameType == OBJECT_TABLE ||
+		  ((RenameStmt *) statement)->renameType == OBJECT_INDEX ||
 		  ((RenameStmt *) statement)->renameType == OBJECT_SCHEMA)))
 		end_presence(work);
 	log_resets(work, RESET_REASON_DDL);
@@ -530,38 +689,81 @@ handle_ddl(DdlWork *work, Node *statement)
 		chatroom_rename_channels_at_commit();
 }
 
-/* After a command that dropped something. */
+/* Something was dropped of a relation, or an index was. */
 static void
-handle_drop(DdlWork *work, Node *statement)
+handle_dropped_relation(DdlWork *work, Node *statement,
+						const DdlObject *object)
 {
-	List	   *objects =
-		ddl_objects("SELECT classid, objid "
-					"FROM pg_catalog.pg_event_trigger_dropped_objects() "
-					"WHERE object_type OPERATOR(pg_catalog.=) 'trigger' "
-					"OR object_type OPERATOR(pg_catalog.=) 'policy'");
+	bool		concurrent = IsA(statement, DropStmt) &&
+		((DropStmt *) statement)->concurrent;
+
+	if (object->column)
+		add_changed(work, object->objid);
+	else
+		add_tree(work, key_relation(object->objid, work->before, concurrent));
+}
+
+/* Triggers were dropped, and with them watches, or their tables. */
+static void
+handle_dropped_triggers(DdlWork *work, const List *objects)
+{
 	ListCell   *lc;
-	bool		dropped = false;
 
 	foreach(lc, objects)
 	{
 		DdlObject  *object = lfirst(lc);
 
 		if (object->classid == TriggerRelationId)
-		{
 			add_trigger(work, object->objid, work->before);
-			dropped = true;
-		}
-		else if (object->classid == PolicyRelationId)
-		{
-			add_relation(work, policy_relation(object->objid, work->before));
-			chatroom_rename_channels_at_commit();
-		}
 	}
-	if (dropped)
-		end_presence(work);
-	log_resets(work, RESET_REASON_DROP);
+
+	end_presence(work);
+
+	/* somebody else may take these topics */
 	if (work->resets != NIL)
 		chatroom_rename_channels_at_commit();
+}
+
+/* After a command that dropped something. */
+static void
+handle_drop(DdlWork *work, Node *statement)
+{
+	List	   *objects =
+		ddl_objects("SELECT classid, objid, objsubid "
+					"FROM pg_catalog.pg_event_trigger_dropped_objects() "
+					"WHERE object_type OPERATOR(pg_catalog.=) ANY (ARRAY["
+					"'trigger', 'policy', 'index', 'table column', "
+					"'foreign table column', 'composite type column', "
+					"'table constraint', 'cast'])");
+	ListCell   *lc;
+
+	handle_dropped_triggers(work, objects);
+	foreach(lc, objects)
+	{
+		DdlObject  *object = lfirst(lc);
+
+		switch (object->classid)
+		{
+			case PolicyRelationId:
+				add_relation(work,
+							 policy_relation(object->objid, work->before));
+				chatroom_rename_channels_at_commit();
+				break;
+			case RelationRelationId:
+				handle_dropped_relation(work, statement, object);
+				break;
+			case ConstraintRelationId:
+				add_tree(work,
+						 foreign_key_relation(object->objid, work->before));
+				break;
+			case CastRelationId:
+				add_type(work, cast_source(object->objid, work->before));
+				break;
+			default:
+				break;
+		}
+	}
+	log_resets(work, RESET_REASON_DROP);
 }
 
 /* What an event trigger does, and the statement it does it for. */
@@ -642,9 +844,7 @@ event_trigger_data(FunctionCallInfo fcinfo, const char *name)
 static void
 check_made_trigger(void)
 {
-	List	   *objects =
-		ddl_objects("SELECT classid, objid "
-					"FROM pg_catalog.pg_event_trigger_ddl_commands()");
+	List	   *objects = made_objects();
 	ListCell   *lc;
 
 	foreach(lc, objects)
@@ -679,7 +879,8 @@ chatroom_on_ddl(PG_FUNCTION_ARGS)
 	if (!chatroom_changing_triggers)
 		chatroom_finish_alter(data->parsetree);
 	if (!chatroom_changing_triggers &&
-		IsA(data->parsetree, CreateTrigStmt))
+		(IsA(data->parsetree, CreateTrigStmt) ||
+		 IsA(data->parsetree, CreateSchemaStmt)))
 		check_made_trigger();
 	if (!chatroom_changing_triggers && !is_harmless_command(data->parsetree) &&
 		anything_to_follow())
