@@ -779,11 +779,26 @@ chatroom_is_to_one(const Assoc *assoc)
 	return assoc->kind == ASSOC_BELONGS_TO || assoc->kind == ASSOC_HAS_ONE;
 }
 
+/* The end of a name as a path has it: a dot, blanks or its end. */
+static const char *
+name_end(const char *pos)
+{
+	if (*pos != '"')
+		return pos + strcspn(pos, ". \t\n\r\f\v");
+	for (pos++; *pos != '\0'; pos++)
+		if (*pos == '"' && *++pos != '"')
+			break;
+	return pos;
+}
+
 /* The names of a path like posts.comments.author. */
 List *
 chatroom_split_path(const char *path)
 {
+	const char *pos = path;
 	List	   *names;
+	List	   *result = NIL;
+	ListCell   *lc;
 
 	if (strlen(path) > MAX_PATH)
 		ereport(ERROR,
@@ -797,5 +812,18 @@ chatroom_split_path(const char *path)
 				(errcode(ERRCODE_INVALID_NAME),
 				 errmsg("invalid path of associations: \"%s\"", path),
 				 errhint("A path is like posts.comments.author.")));
-	return names;
+	foreach(lc, names)
+	{
+		PathName   *name = palloc(sizeof(PathName));
+		const char *end;
+
+		/* it is a valid path: what isn't the name is blank, or the dot */
+		pos += strspn(pos, ". \t\n\r\f\v");
+		end = name_end(pos);
+		name->folded = lfirst(lc);
+		name->exact = *pos == '"' ? name->folded : pnstrdup(pos, end - pos);
+		pos = end;
+		result = lappend(result, name);
+	}
+	return result;
 }

@@ -99,7 +99,14 @@ extern List *chatroom_expand_association(Assoc *assoc);
 /* Has it one row on the other side, or many? */
 extern bool chatroom_is_to_one(const Assoc *assoc);
 
-/* The names of a path like posts.comments.author. */
+/* A name in a path, as it is written and as an identifier is folded. */
+typedef struct PathName
+{
+	char	   *exact;			/* of one in quotes both are what is in them */
+	char	   *folded;
+} PathName;
+
+/* The names, PathName, of a path like posts.comments.author. */
 extern List *chatroom_split_path(const char *path);
 
 #endif							/* CHATROOM_ASSOC_H */

@@ -526,6 +526,16 @@ chatroom_table_assoc(TableInfo *table, const char *name, bool missing_ok)
 									   missing_ok);
 }
 
+/* The name to look an association up by: the exact one first. */
+char *
+chatroom_path_name(TableInfo *table, const PathName *name)
+{
+	if (strcmp(name->exact, name->folded) == 0 ||
+		chatroom_table_assoc(table, name->exact, true) == NULL)
+		return name->folded;
+	return name->exact;
+}
+
 /* One whose rows objects can have as a member of this name. */
 Assoc *
 chatroom_loadable_assoc(TableInfo *table, const char *name)

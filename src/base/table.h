@@ -117,6 +117,9 @@ extern TableColumn *chatroom_named_column(const TableInfo *table,
 extern Assoc *chatroom_table_assoc(TableInfo *table, const char *name,
 								   bool missing_ok);
 
+/* The name in a path to look an association up by: the exact one first. */
+extern char *chatroom_path_name(TableInfo *table, const PathName *name);
+
 /*
  * The same, whose rows objects can have as a member of this name: an error if
  * there is a column of the name.

@@ -304,7 +304,9 @@ chatroom_fold_root(Fold *fold, Oid relid, ArrayType *preload)
 		FoldLevel  *level = root;
 
 		foreach(ln, chatroom_split_path(lfirst(lc)))
-			level = find_branch(fold, level, lfirst(ln))->level;
+			level = find_branch(fold, level,
+								chatroom_path_name(level->table->info,
+												   lfirst(ln)))->level;
 	}
 	return root;
 }

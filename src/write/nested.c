@@ -446,14 +446,8 @@ cast_to_one(AssocCast *cast, JsonbValue *value)
 		(void) replace_others(cast);
 		return;
 	}
-	if (value->type == jbvBinary &&
-		JsonContainerIsArray(value->val.binary.data))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("association \"%s\" must be an object",
-						cast->change->name),
-				 errdetail("It is a list.")));
-	if (value->type != jbvBinary)
+	if (value->type != jbvBinary ||
+		!JsonContainerIsObject(value->val.binary.data))
 	{
 		add_invalid(cast);
 		return;
@@ -467,7 +461,7 @@ cast_to_one(AssocCast *cast, JsonbValue *value)
 		(void) replace_others(cast);
 }
 
-/* A list of rows, or an object of them as forms send it. */
+/* A list of rows. */
 static void
 cast_to_many(AssocCast *cast, JsonbValue *value)
 {
@@ -475,17 +469,12 @@ cast_to_many(AssocCast *cast, JsonbValue *value)
 	JsonbIteratorToken token;
 	JsonbValue	element;
 
-	if (value->type != jbvBinary)
+	if (value->type != jbvBinary ||
+		!JsonContainerIsArray(value->val.binary.data))
 	{
 		add_invalid(cast);
 		return;
 	}
-	if (JsonContainerIsObject(value->val.binary.data))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("association \"%s\" must be a list",
-						cast->change->name),
-				 errdetail("It is an object.")));
 	iterator = JsonbIteratorInit(value->val.binary.data);
 	while ((token = JsonbIteratorNext(&iterator, &element,
 									  true)) != WJB_DONE)

@@ -138,7 +138,11 @@ add_path(Level *level, const char *path)
 	ListCell   *lc;
 
 	foreach(lc, chatroom_split_path(path))
-		level = find_branch(level, lfirst(lc))->level;
+	{
+		char	   *name = chatroom_path_name(level->table, lfirst(lc));
+
+		level = find_branch(level, name)->level;
+	}
 }
 
 /* Work out what the rows of a level's queries look like. */

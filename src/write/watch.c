@@ -740,6 +740,11 @@ read_options(FunctionCallInfo fcinfo, WatchOptions *options)
 		options->trigger_columns = some_columns(relid,
 												PG_GETARG_ARRAYTYPE_P(4),
 												"trigger_columns");
+	if (!PG_ARGISNULL(4) && (options->events & WATCH_UPDATE) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("trigger_columns are for updates, which events leaves out"),
+				 errhint("Add update to events, or leave out trigger_columns.")));
 	options->default_topics = PG_ARGISNULL(5);
 	if (!PG_ARGISNULL(5))
 		options->topic_columns =
@@ -805,8 +810,9 @@ watch_path(Oid relid, const char *path, List **done, List **topics)
 
 	foreach(lc, chatroom_split_path(path))
 	{
-		Assoc	   *named = chatroom_table_assoc(chatroom_open_table(relid),
-												 lfirst(lc), false);
+		TableInfo  *table = chatroom_open_table(relid);
+		char	   *name = chatroom_path_name(table, lfirst(lc));
+		Assoc	   *named = chatroom_table_assoc(table, name, false);
 
 		CHECK_FOR_INTERRUPTS();
 

@@ -209,6 +209,7 @@ SELECT bad.fails($$SELECT chatroom.watch('bad.a', columns => '{ctid}')$$);
 SELECT bad.fails($$SELECT chatroom.watch('bad.a', columns => array_fill('id'::text, '{100000}'))$$);
 SELECT bad.fails($$SELECT chatroom.watch('bad.a', trigger_columns => '{}')$$);
 SELECT bad.fails($$SELECT chatroom.watch('bad.a', trigger_columns => '{nosuch}')$$);
+SELECT bad.fails($$SELECT chatroom.watch('bad.a', events => '{insert,delete}', trigger_columns => '{n}')$$);
 SELECT bad.fails($$SELECT chatroom.watch('bad.a', topic_columns => '{nosuch}')$$);
 CREATE TABLE bad.wide (a int, b int, c int, d int, e int, f int, g int);
 SELECT bad.fails($$SELECT chatroom.watch('bad.wide', topic_columns => '{a,b,c,d,e,f,g}')$$);

@@ -111,6 +111,21 @@ SET ROLE regress_preload;
 SELECT chatroom.preload('[{"id": 1}, {"id": 2}]', 'posts', '{latest}');
 RESET ROLE;
 
+-- names in paths: an exact one first, else they are folded as identifiers are
+CREATE TABLE "Album" (id int PRIMARY KEY);
+CREATE TABLE "Track" (id int PRIMARY KEY, album_id int REFERENCES "Album");
+CREATE TABLE track (id int PRIMARY KEY, album_id int REFERENCES "Album");
+INSERT INTO "Album" VALUES (1);
+INSERT INTO "Track" VALUES (2, 1);
+INSERT INTO track VALUES (3, 1);
+SELECT chatroom.preload('{"id": 1}', '"Album"', '{Track}');
+SELECT chatroom.preload('{"id": 1}', '"Album"', ARRAY[' "Track" . Album . TRACK ']);
+SELECT chatroom.preload('{"id": 1}', '"Album"', '{track}');
+SELECT chatroom.preload('{"id": 1}', '"Album"', '{TRACK}');
+SELECT chatroom.preload('{"id": 1}', '"Album"', '{"\"TRACK\""}');
+SELECT chatroom.watch_assocs('"Album"', '{Track}');
+SELECT chatroom.topics_for('{"id": 1}', '"Album"', '{Track}');
+
 DROP SCHEMA p CASCADE;
 DROP ROLE regress_preload;
 DROP EXTENSION chatroom;
