@@ -39,12 +39,13 @@ CREATE FUNCTION chatroom.update(
 COMMENT ON FUNCTION chatroom.update(text, jsonb, jsonb, text[], text[]) IS
 	'update a row: {"ok": row}, or {"error": changeset} and nothing is written';
 
-CREATE FUNCTION chatroom.delete(relation text, key jsonb)
+CREATE FUNCTION chatroom.delete(relation text, key jsonb,
+	lock_version bigint DEFAULT NULL)
 	RETURNS jsonb
 	LANGUAGE c VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'chatroom_delete';
-COMMENT ON FUNCTION chatroom.delete(text, jsonb) IS
-	'delete a row: {"ok": row}, or {"error": changeset} and nothing is written';
+COMMENT ON FUNCTION chatroom.delete(text, jsonb, bigint) IS
+	'delete a row, of a lock_version where that is given: {"ok": row}, or {"error": changeset} and nothing is written';
 
 CREATE FUNCTION chatroom.multi(operations jsonb)
 	RETURNS jsonb

@@ -254,6 +254,41 @@ has_members(const TableColumn *column)
 	return column->caster.base == JSONBOID || column->caster.base == JSONOID;
 }
 
+/*
+ * A value for an identity column that is GENERATED ALWAYS: it may be the one
+ * that the row has.  Another one can't be written, and the row must not be
+ * taken for one with this value.
+ */
+static void
+cast_identity(Changeset *changeset, TableColumn *column,
+			  const JsonbValue *value, const PermittedLevel *level)
+{
+	int			index = column->attnum - 1;
+	Datum		datum = (Datum) 0;
+	CastResult	result;
+	RuleError  *error;
+
+	if (!chatroom_permits(level, column->name, column->namelen) ||
+		chatroom_is_empty_value(value))
+		return;
+	result = chatroom_cast(&column->caster, value, &datum);
+	if (result == CAST_NULL)
+		return;
+	if (result != CAST_OK)
+	{
+		add_cast_error(changeset, column, result);
+		return;
+	}
+	if (changeset->action != ACTION_INSERT &&
+		chatroom_same_column_value(column, datum, false,
+								   changeset->data->values[index],
+								   changeset->data->nulls[index]))
+		return;
+	error = chatroom_make_error(column->name, column->attnum,
+								"is always generated", "generated");
+	chatroom_add_error(changeset, error);
+}
+
 /* Cast an attribute of a column, as far as it is permitted. */
 static void
 cast_permitted(Changeset *changeset, TableColumn *column,
@@ -261,9 +296,11 @@ cast_permitted(Changeset *changeset, TableColumn *column,
 {
 	PermittedLevel below;
 
-	if (column->generated || column->identity_always)
+	if (column->generated)
 		return;
-	if (chatroom_permits(level, column->name, column->namelen))
+	if (column->identity_always)
+		cast_identity(changeset, column, value, level);
+	else if (chatroom_permits(level, column->name, column->namelen))
 		cast_column(changeset, column, value, NULL);
 	else if (has_members(column) &&
 			 chatroom_permits_within(level, column->name, column->namelen))

@@ -476,7 +476,7 @@ run_delete(Multi *multi, Operation *operation, Jsonb **value)
 
 	if (key == NULL)
 		key = needed_member(operation, "key");
-	return take_changeset(chatroom_delete_row(relid, key), value);
+	return take_changeset(chatroom_delete_row(relid, key, NULL), value);
 }
 
 /* Read rows of a table: of a key, or of a condition, or all. */
@@ -633,7 +633,7 @@ update_one(const Operation *operation, Oid relid, Jsonb *key, Jsonb *attrs)
 static Changeset *
 delete_one(const Operation *operation, Oid relid, Jsonb *key, Jsonb *other)
 {
-	return chatroom_delete_row(relid, key);
+	return chatroom_delete_row(relid, key, NULL);
 }
 
 /*

@@ -19,22 +19,29 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/relation.h"
 #include "base/arguments.h"
 #include "base/compat.h"
 #include "base/spi.h"
 #include "base/subtransaction.h"
+#include "base/values.h"
 #include "base/where.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
+#include "nodes/makefuncs.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/fmgrprotos.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/relcache.h"
+#include "utils/ruleutils.h"
 #include "utils/timestamp.h"
 #include "write/repo.h"
 
@@ -50,7 +57,8 @@ struct Conflict
 {
 	ConflictAction action;
 	Bitmapset  *target;			/* columns, or ... */
-	char	   *constraint;		/* ... a constraint's name */
+	char	   *constraint;		/* ... a constraint's name, or ... */
+	char	   *index;			/* ... a unique index: what it is made of */
 	Bitmapset  *replace;
 	Jsonb	   *set;
 	Jsonb	   *inc;
@@ -66,6 +74,7 @@ typedef struct Writer
 	const char *field;			/* ... under this name */
 	bool		careful;		/* look at constraints beforehand */
 	bool		passed;			/* the root met a row, and does nothing */
+	const int64 *version;		/* that a deleted root is to have, or NULL */
 } Writer;
 
 CHATROOM_FUNCTION(chatroom_insert);
@@ -96,10 +105,26 @@ column_set(TableInfo *table, Jsonb *names, const char *what)
 	return set;
 }
 
-/* All columns that replace_all replaces: not keys, nor inserted_at. */
-static Bitmapset *
-replaceable_columns(const TableInfo *table, const Conflict *conflict)
+/* The column of a rule optimistic_lock; 0: there is none. */
+static AttrNumber
+lock_column(const RuleSet *rules)
 {
+	for (int i = 0; i < rules->nrules; i++)
+		if (rules->rules[i].kind == RULE_OPTIMISTIC_LOCK &&
+			rules->rules[i].ncolumns > 0)
+			return rules->rules[i].columns[0];
+	return 0;
+}
+
+/*
+ * All columns that replace_all replaces: not keys, nor inserted_at, nor the
+ * version, which the row that there is counts on.
+ */
+static Bitmapset *
+replaceable_columns(const Changeset *changeset, const Conflict *conflict)
+{
+	const TableInfo *table = changeset->table;
+	AttrNumber	version = lock_column(changeset->rules);
 	Bitmapset  *set = bms_copy(table->all);
 
 	for (int i = 0; i < table->natts; i++)
@@ -108,15 +133,83 @@ replaceable_columns(const TableInfo *table, const Conflict *conflict)
 	for (int i = 0; i < table->nkeys; i++)
 		set = bms_del_member(set, table->keys[i]);
 	set = bms_del_members(set, conflict->target);
+	if (version > 0)
+		set = bms_del_member(set, version);
 	return table->inserted_at ?
 		bms_del_member(set, table->inserted_at) : set;
 }
 
-/* Read the target: columns, or {"constraint": name}. */
+/* Is an index unique? */
+static bool
+is_unique(Oid index)
+{
+	Relation	indexrel = index_open(index, AccessShareLock);
+	bool		result = indexrel->rd_index->indisunique;
+
+	index_close(indexrel, AccessShareLock);
+	return result;
+}
+
+/* Append what tells ON CONFLICT of a unique index: its keys and condition. */
+static void
+append_index(StringInfo buf, Relation table, Oid index)
+{
+	Relation	indexrel = index_open(index, AccessShareLock);
+	List	   *predicate = RelationGetIndexPredicate(indexrel);
+
+	/* all names in expressions are to be qualified, all values to be clear */
+	int			nest_level = chatroom_fix_settings();
+
+	appendStringInfo(buf, "(%s)", pg_get_indexdef_columns(index, 0));
+	if (predicate != NIL)
+	{
+		Oid			relid = RelationGetRelid(table);
+		List	   *context =
+			deparse_context_for(get_rel_name(relid), relid);
+
+		appendStringInfo(buf, " WHERE %s",
+						 deparse_expression((Node *)
+											make_ands_explicit(predicate),
+											context, false, false));
+	}
+	AtEOXact_GUC(true, nest_level);
+	index_close(indexrel, AccessShareLock);
+}
+
+/*
+ * The unique index of a name, as ON CONFLICT tells it, which takes names of
+ * constraints alone; NULL: the table has no such index.
+ */
+static char *
+find_index(const TableInfo *table, const char *name)
+{
+	Relation	relation = relation_open(table->relid, AccessShareLock);
+	StringInfoData buf;
+	bool		found = false;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	foreach(lc, RelationGetIndexList(relation))
+	{
+		Oid			index = lfirst_oid(lc);
+		char	   *other = get_rel_name(index);
+
+		if (other == NULL || strcmp(other, name) != 0 ||
+			!is_unique(index))
+			continue;
+		append_index(&buf, relation, index);
+		found = true;
+	}
+	relation_close(relation, NoLock);
+	return found ? buf.data : NULL;
+}
+
+/* Read the target: columns, or the name of a constraint or unique index. */
 static void
 read_target(TableInfo *table, Conflict *conflict, Jsonb *target)
 {
-	static const char *const members[] = {"constraint", NULL};
+	static const char *const members[] = {"constraint", "index", NULL};
+	char	   *index;
 
 	if (target == NULL)
 		return;
@@ -125,8 +218,31 @@ read_target(TableInfo *table, Conflict *conflict, Jsonb *target)
 		chatroom_only_members(target, "target", members);
 		conflict->constraint = chatroom_member_text(target, "constraint",
 													"target");
+		index = chatroom_member_text(target, "index", "target");
+		if (conflict->constraint != NULL && index != NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("target of on_conflict names a constraint and an index"),
+					 errhint("Name one of them.")));
 		if (conflict->constraint != NULL && conflict->constraint[0] != '\0')
+		{
+			/* as Ecto's unique_constraint takes either's name */
+			if (!OidIsValid(get_relation_constraint_oid(table->relid,
+														conflict->constraint,
+														true)))
+				conflict->index = find_index(table, conflict->constraint);
 			return;
+		}
+		if (index != NULL && index[0] != '\0')
+		{
+			conflict->index = find_index(table, index);
+			if (conflict->index == NULL)
+				ereport(ERROR,
+						(errcode(ERRCODE_UNDEFINED_OBJECT),
+						 errmsg("table \"%s\" has no unique index \"%s\"",
+								table->name, index)));
+			return;
+		}
 	}
 	else
 		conflict->target = column_set(table, target, "target");
@@ -136,10 +252,31 @@ read_target(TableInfo *table, Conflict *conflict, Jsonb *target)
 				 errmsg("target of on_conflict must not be empty")));
 }
 
+/* Refuse what an action makes nothing of. */
+static void
+check_members(const Conflict *conflict, const char *action, bool fields)
+{
+	const char *idle = NULL;
+
+	if (fields && strcmp(action, "replace") != 0 &&
+		strcmp(action, "replace_all_except") != 0)
+		idle = "fields";
+	else if (conflict->action == CONFLICT_RAISE ||
+			 conflict->action == CONFLICT_NOTHING)
+		idle = conflict->set != NULL ? "set" :
+			conflict->inc != NULL ? "inc" : NULL;
+	if (idle != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("action \"%s\" of on_conflict takes no \"%s\"", action,
+						idle)));
+}
+
 /* Read on_conflict. */
 static Conflict *
-read_conflict(TableInfo *table, Jsonb *json)
+read_conflict(const Changeset *changeset, Jsonb *json)
 {
+	TableInfo  *table = changeset->table;
 	static const char *const members[] = {
 		"target", "action", "fields", "set", "inc", NULL
 	};
@@ -161,20 +298,23 @@ read_conflict(TableInfo *table, Jsonb *json)
 	if (conflict->inc != NULL)
 		chatroom_want_object(conflict->inc, "inc of on_conflict");
 
-	if (action == NULL || strcmp(action, "raise") == 0)
+	if (action == NULL)
+		action = conflict->set != NULL ? "set" :
+			conflict->inc != NULL ? "inc" : "raise";
+	if (strcmp(action, "raise") == 0)
 		conflict->action = CONFLICT_RAISE;
 	else if (strcmp(action, "nothing") == 0)
 		conflict->action = CONFLICT_NOTHING;
 	else if (strcmp(action, "replace_all") == 0)
 	{
 		conflict->action = CONFLICT_REPLACE;
-		conflict->replace = replaceable_columns(table, conflict);
+		conflict->replace = replaceable_columns(changeset, conflict);
 	}
 	else if (strcmp(action, "replace_all_except") == 0 && fields != NULL)
 	{
 		conflict->action = CONFLICT_REPLACE;
 		conflict->replace =
-			bms_del_members(replaceable_columns(table, conflict),
+			bms_del_members(replaceable_columns(changeset, conflict),
 							column_set(table, fields, "fields"));
 	}
 	else if (strcmp(action, "replace") == 0 && fields != NULL)
@@ -191,10 +331,11 @@ read_conflict(TableInfo *table, Jsonb *json)
 				 errmsg("invalid action \"%s\" of on_conflict", action),
 				 errhint("Actions are raise, nothing, replace_all, replace_all_except and replace with \"fields\", set with \"set\" and inc with \"inc\".")));
 
+	check_members(conflict, action, fields != NULL);
 	if (conflict->action == CONFLICT_RAISE)
 		return NULL;
 	if (conflict->action != CONFLICT_NOTHING && conflict->target == NULL &&
-		conflict->constraint == NULL)
+		conflict->constraint == NULL && conflict->index == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("on_conflict needs a target"),
@@ -265,7 +406,9 @@ append_conflict(StringInfo sql, TableInfo *table, const Conflict *conflict,
 	int			attnum = -1;
 
 	appendStringInfoString(sql, " ON CONFLICT");
-	if (conflict->constraint != NULL)
+	if (conflict->index != NULL)
+		appendStringInfo(sql, " %s", conflict->index);
+	else if (conflict->constraint != NULL)
 		appendStringInfo(sql, " ON CONSTRAINT %s",
 						 quote_identifier(conflict->constraint));
 	else if (conflict->target != NULL)
@@ -507,16 +650,13 @@ insert_row(Writer *writer, Changeset *changeset, const Bitmapset *linked)
 static AttrNumber
 given_version(const Changeset *changeset)
 {
-	for (int i = 0; i < changeset->rules->nrules; i++)
-	{
-		const Rule *rule = &changeset->rules->rules[i];
+	AttrNumber	attnum = lock_column(changeset->rules);
 
-		if (rule->kind == RULE_OPTIMISTIC_LOCK && rule->ncolumns > 0 &&
-			changeset->attrs != NULL &&
-			chatroom_member(&changeset->attrs->root, rule->field) != NULL)
-			return rule->columns[0];
-	}
-	return 0;
+	if (attnum == 0 || changeset->attrs == NULL ||
+		chatroom_member(&changeset->attrs->root,
+						changeset->table->columns[attnum - 1].name) == NULL)
+		return 0;
+	return attnum;
 }
 
 /* Update a row. */
@@ -569,6 +709,7 @@ delete_row(Writer *writer, Changeset *changeset, bool missing_ok)
 {
 	StringInfoData sql;
 	QueryArgs	args = {0};
+	AttrNumber	version = 0;
 
 	if (changeset->rules->on_delete)
 	{
@@ -588,9 +729,18 @@ delete_row(Writer *writer, Changeset *changeset, bool missing_ok)
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "DELETE FROM %s AS t", changeset->table->quoted);
 	append_where_key(&sql, changeset, &args);
+	if (writer->version != NULL && changeset == writer->root)
+	{
+		version = lock_column(changeset->rules);
+		appendStringInfo(&sql, " AND t.%s OPERATOR(pg_catalog.=) $%d",
+						 changeset->table->columns[version - 1].quoted,
+						 chatroom_add_arg(&args, INT8OID,
+										  Int64GetDatum(*writer->version),
+										  false));
+	}
 	if (run_statement(writer, changeset, &sql, &args) || missing_ok)
 		return true;
-	chatroom_add_stale(changeset, 0);
+	chatroom_add_stale(changeset, version);
 	return false;
 }
 
@@ -967,7 +1117,7 @@ pass_by(Changeset *changeset)
 
 /* Write a valid changeset, or tell why not. */
 static Changeset *
-write_or_tell(Changeset *changeset, Conflict *conflict)
+write_or_tell(Changeset *changeset, Conflict *conflict, const int64 *version)
 {
 	Writer		writer = {0};
 
@@ -975,6 +1125,7 @@ write_or_tell(Changeset *changeset, Conflict *conflict)
 		return changeset;
 	writer.root = changeset;
 	writer.conflict = conflict;
+	writer.version = version;
 	if (try_writing(&writer))
 		return changeset;
 	if (writer.passed)
@@ -1072,7 +1223,7 @@ chatroom_insert_keyed(Oid relid, Jsonb *key, Jsonb *attrs, Jsonb *on_conflict,
 {
 	Changeset  *changeset = chatroom_new_changeset(relid, ACTION_INSERT,
 												   NULL);
-	Conflict   *conflict = read_conflict(changeset->table, on_conflict);
+	Conflict   *conflict = read_conflict(changeset, on_conflict);
 	PermittedLevel level = {permitted, ""};
 	PermittedLevel of_key = {chatroom_all_permitted(), ""};
 
@@ -1081,7 +1232,7 @@ chatroom_insert_keyed(Oid relid, Jsonb *key, Jsonb *attrs, Jsonb *on_conflict,
 		chatroom_cast_attrs(changeset, key, &of_key);
 	chatroom_cast_attrs(changeset, attrs, &level);
 	check_all(changeset, conflict != NULL);
-	return write_or_tell(changeset, conflict);
+	return write_or_tell(changeset, conflict, NULL);
 }
 
 /* Update a row. */
@@ -1099,15 +1250,23 @@ chatroom_update_row(Oid relid, Jsonb *key, Jsonb *attrs,
 	check_all(changeset, false);
 	if (changeset->valid && !chatroom_has_changes(changeset))
 		return changeset;
-	return write_or_tell(changeset, NULL);
+	return write_or_tell(changeset, NULL, NULL);
 }
 
-/* Delete a row. */
+/* Delete a row; of this version, unless that is NULL. */
 Changeset *
-chatroom_delete_row(Oid relid, Jsonb *key)
+chatroom_delete_row(Oid relid, Jsonb *key, const int64 *version)
 {
-	return write_or_tell(chatroom_existing(relid, key, ACTION_DELETE, false),
-						 NULL);
+	Changeset  *changeset = chatroom_existing(relid, key, ACTION_DELETE,
+											  false);
+
+	if (version != NULL && lock_column(changeset->rules) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("table \"%s\" has no rule optimistic_lock",
+						changeset->table->name),
+				 errhint("Leave out lock_version, or use chatroom.add_rule().")));
+	return write_or_tell(changeset, NULL, version);
 }
 
 /* Put the row that a changeset became. */
@@ -1226,17 +1385,19 @@ chatroom_update(PG_FUNCTION_ARGS)
 	PG_RETURN_JSONB_P(result);
 }
 
-/* chatroom.delete(relation text, key jsonb) */
+/* chatroom.delete(relation text, key jsonb, lock_version bigint) */
 Datum
 chatroom_delete(PG_FUNCTION_ARGS)
 {
 	Oid			relid =
 		chatroom_relation_arg(chatroom_text_arg(fcinfo, 0, "relation"));
 	Jsonb	   *key = chatroom_jsonb_arg(fcinfo, 1, "key");
+	int64		version = PG_ARGISNULL(2) ? 0 : PG_GETARG_INT64(2);
 	Jsonb	   *result;
 
 	chatroom_spi_connect();
-	result = answer(chatroom_delete_row(relid, key));
+	result = answer(chatroom_delete_row(relid, key,
+										PG_ARGISNULL(2) ? NULL : &version));
 	chatroom_spi_finish();
 	PG_RETURN_JSONB_P(result);
 }

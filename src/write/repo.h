@@ -32,7 +32,8 @@ extern Changeset *chatroom_insert_row(Oid relid, Jsonb *attrs,
 									  const Permitted *permitted);
 extern Changeset *chatroom_update_row(Oid relid, Jsonb *key, Jsonb *attrs,
 									  const Permitted *permitted);
-extern Changeset *chatroom_delete_row(Oid relid, Jsonb *key);
+extern Changeset *chatroom_delete_row(Oid relid, Jsonb *key,
+									  const int64 *version);
 
 /* The row that a valid changeset became, with the associations written. */
 extern Jsonb *chatroom_result_row(const Changeset *changeset);
