@@ -17,7 +17,9 @@
  * policy is judged, he is who he was.
  *
  * What act_as() said ends with the transaction; a savepoint that is rolled
- * back takes back what was said since.
+ * back takes back what was said since.  Where the transaction is that of the
+ * statement alone, and nothing in it asks whom it acts for, that was in vain,
+ * and a warning says so.
  *
  *-------------------------------------------------------------------------
  */
@@ -59,6 +61,9 @@ static int	call_level;			/* of the subtransaction it is in */
 static const char *read_claims = NULL;
 static const char *read_sub = NULL;
 
+/* act_as() was called outside a transaction block, and nobody has asked. */
+static bool in_vain = false;
+
 static uint64 changes = 0;
 
 /* -------------------------------------------------- ends of transactions */
@@ -74,12 +79,31 @@ end_call(void)
 	changes++;
 }
 
+/* Tell who called act_as() for nothing, as SET LOCAL does. */
+static void
+warn_in_vain(void)
+{
+	if (!in_vain)
+		return;
+	in_vain = false;
+	ereport(WARNING,
+			(errcode(ERRCODE_NO_ACTIVE_SQL_TRANSACTION),
+			 errmsg("chatroom.act_as() can only be used in transaction "
+					"blocks"),
+			 errdetail("It was forgotten at the end of its statement, in "
+					   "which nothing asked for whom it acts."),
+			 errhint("Say BEGIN first.")));
+}
+
 /* A transaction ended, and with it what it said. */
 static void
 transaction_ended(XactEvent event, void *arg)
 {
 	switch (event)
 	{
+		case XACT_EVENT_PRE_COMMIT:
+			warn_in_vain();
+			return;
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PARALLEL_ABORT:
 			end_call();
@@ -92,6 +116,7 @@ transaction_ended(XactEvent event, void *arg)
 			return;
 	}
 	acting = NULL;
+	in_vain = false;
 	read_claims = read_sub = NULL;
 	changes++;
 }
@@ -107,6 +132,7 @@ subtransaction_ended(SubXactEvent event, SubTransactionId id,
 	{
 		while (acting != NULL && acting->level >= level)
 			acting = acting->outer;
+		in_vain = in_vain && acting != NULL;
 		if (call_username != NULL && call_level >= level)
 			end_call();
 		changes++;
@@ -227,6 +253,7 @@ chatroom_act_as(PG_FUNCTION_ARGS)
 		acting = inner;
 	}
 	acting->username = username;
+	in_vain = username != NULL && !IsTransactionBlock();
 	changes++;
 	PG_RETURN_VOID();
 }
@@ -290,6 +317,7 @@ chatroom_acts_for(void)
 		return NULL;
 	if (call_username != NULL)
 		return call_username;
+	in_vain = false;
 	if (acting != NULL && acting->username != NULL)
 		return acting->username;
 	return by_claims() ? claims_username() : NULL;

@@ -215,6 +215,20 @@ SET request.jwt.claims = '';
 SELECT exempt FROM me;
 RESET chatroom.claims;
 
+-- outside a transaction block it is forgotten at once: that is said, unless the
+-- statement itself, or a pipeline, has asked for it
+SET ROLE id_app;
+SELECT chatroom.act_as('anna');
+SELECT chatroom.act_as('anna'), chatroom.get_room('lobby') ->> 'name' AS room;
+DO $$ BEGIN PERFORM chatroom.act_as('anna'); PERFORM chatroom.get_room('lobby'); END $$;
+DO $$ BEGIN PERFORM chatroom.act_as('anna'); END $$;
+SELECT chatroom.act_as(NULL);
+SELECT chatroom.act_as('anna')\; SELECT chatroom.get_room('lobby') ->> 'name' AS room;
+BEGIN;
+SELECT chatroom.act_as('anna');
+COMMIT;
+RESET ROLE;
+
 -- parallel workers know nothing of it: what depends on it stays out of them
 SET ROLE id_app;
 BEGIN;
