@@ -358,7 +358,7 @@ is_iso_zone(const char *text)
 {
 	int			field;
 
-	if (*text == '\0' || strcmp(text, "Z") == 0)
+	if (*text == '\0' || pg_strcasecmp(text, "Z") == 0)
 		return true;
 	if (*text != '+' && *text != '-')
 		return false;
@@ -387,7 +387,7 @@ is_iso_datetime(const char *text)
 		return false;
 	if (*text == '\0')
 		return true;
-	if ((*text != 'T' && *text != ' ') || (text++, false) ||
+	if ((*text != 'T' && *text != 't' && *text != ' ') || (text++, false) ||
 		!read_field(&text, 2, 0, 23, &field) || *text++ != ':' ||
 		!read_field(&text, 2, 0, 59, &field))
 		return false;
@@ -405,6 +405,14 @@ is_iso_datetime(const char *text)
 		}
 	}
 	return is_iso_zone(text);
+}
+
+/* Has it the characters of a time of day as ISO 8601 writes it? */
+static bool
+is_iso_time(const char *text)
+{
+	return isdigit((unsigned char) text[0]) && strchr(text, ':') != NULL &&
+		text[strspn(text, "0123456789:.+-Zz")] == '\0';
 }
 
 /* Are these the 36 characters, or 32, of a uuid? */
@@ -818,6 +826,107 @@ cast_to_base(Caster *caster, const JsonbValue *value, Datum *result)
 	}
 	return CAST_INVALID;
 }
+
+/* -------------------------------------------------------- what Ecto takes */
+
+/* Would Ecto take a string for a number? */
+static bool
+is_ecto_number(const char *text, bool whole)
+{
+	if (*text == '+' || *text == '-')
+		text++;
+	if (!isdigit((unsigned char) *text) && (whole || *text != '.'))
+		return false;
+	return text[strspn(text, whole ? "0123456789" :
+					   "0123456789.eE+-")] == '\0';
+}
+
+/* Would Ecto take a string for a value of a type? */
+static bool
+ecto_takes_string(const Caster *caster, const char *text)
+{
+	switch ((CastKind) caster->kind)
+	{
+		case KIND_BOOL:
+			return strcmp(text, "true") == 0 || strcmp(text, "false") == 0 ||
+				strcmp(text, "1") == 0 || strcmp(text, "0") == 0;
+		case KIND_INT2:
+		case KIND_INT4:
+		case KIND_INT8:
+			return is_ecto_number(text, true);
+		case KIND_FLOAT4:
+		case KIND_FLOAT8:
+		case KIND_NUMERIC:
+			return is_ecto_number(text, false);
+		case KIND_DATETIME:
+			return is_iso_datetime(text);
+		default:
+			return (caster->base != TIMEOID && caster->base != TIMETZOID) ||
+				is_iso_time(text);
+	}
+}
+
+/* Would Ecto take what an array has, or a composite value? */
+static bool
+ecto_takes_parts(const Caster *caster, JsonbContainer *container)
+{
+	bool		array = JsonContainerIsArray(container);
+	JsonbIterator *iterator = JsonbIteratorInit(container);
+	JsonbIteratorToken token;
+	JsonbValue	value;
+	const Caster *part = array ? caster->parts : NULL;
+
+	check_stack_depth();
+	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (token == WJB_KEY)
+		{
+			part = NULL;
+			for (int i = 0; i < caster->tupdesc->natts; i++)
+			{
+				const char *name =
+					NameStr(TupleDescAttr(caster->tupdesc, i)->attname);
+
+				if (!TupleDescAttr(caster->tupdesc, i)->attisdropped &&
+					strlen(name) == value.val.string.len &&
+					memcmp(name, value.val.string.val,
+						   value.val.string.len) == 0)
+					part = &caster->parts[i];
+			}
+			continue;
+		}
+		if ((token != WJB_ELEM && token != WJB_VALUE) || part == NULL ||
+			chatroom_is_empty_value(&value))
+			continue;
+
+		/* an array of several dimensions */
+		if (!chatroom_ecto_takes(array && value.type == jbvBinary &&
+								 JsonContainerIsArray(value.val.binary.data) &&
+								 part->kind != KIND_JSON &&
+								 part->kind != KIND_JSONB ? caster : part,
+								 &value))
+			return false;
+	}
+	return true;
+}
+
+/* Would Ecto take a value for a type?  See cast.h. */
+bool
+chatroom_ecto_takes(const Caster *caster, const JsonbValue *value)
+{
+	if (value->type == jbvString)
+		return ecto_takes_string(caster, chatroom_scalar_text(value));
+	if (value->type == jbvBinary &&
+		(caster->kind == KIND_ARRAY ?
+		 JsonContainerIsArray(value->val.binary.data) :
+		 caster->kind == KIND_COMPOSITE &&
+		 JsonContainerIsObject(value->val.binary.data)))
+		return ecto_takes_parts(caster, value->val.binary.data);
+	return true;
+}
+
+/* ----------------------------------------------------------- all types */
 
 /* Cast a value. */
 CastResult

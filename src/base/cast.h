@@ -47,6 +47,13 @@ extern void chatroom_prepare_cast(Caster *caster, Oid typid, int32 typmod,
 extern CastResult chatroom_cast(Caster *caster, const JsonbValue *value,
 								Datum *result);
 
+/*
+ * Would Ecto's cast() take a value?  PostgreSQL's own input takes more: " 5 ",
+ * yes, NaN, now.  What rows have, which is cast as well, may be such a value.
+ */
+extern bool chatroom_ecto_takes(const Caster *caster,
+								const JsonbValue *value);
+
 /* The text of a scalar that is no null; NULL for anything else. */
 extern char *chatroom_scalar_text(const JsonbValue *value);
 

@@ -207,6 +207,14 @@ set_default(Changeset *changeset, TableColumn *column)
 					   row->nulls[column->attnum - 1]);
 }
 
+/* Cast a value as Ecto does. */
+static CastResult
+cast_value(TableColumn *column, const JsonbValue *value, Datum *datum)
+{
+	return chatroom_ecto_takes(&column->caster, value) ?
+		chatroom_cast(&column->caster, value, datum) : CAST_INVALID;
+}
+
 /* Cast the value of one column. */
 static void
 cast_column(Changeset *changeset, TableColumn *column,
@@ -234,7 +242,7 @@ cast_column(Changeset *changeset, TableColumn *column,
 		set_default(changeset, column);
 		return;
 	}
-	result = chatroom_cast(&column->caster, value, &datum);
+	result = cast_value(column, value, &datum);
 	if (result != CAST_OK && result != CAST_NULL)
 	{
 		add_cast_error(changeset, column, result);
@@ -271,7 +279,7 @@ cast_identity(Changeset *changeset, TableColumn *column,
 	if (!chatroom_permits(level, column->name, column->namelen) ||
 		chatroom_is_empty_value(value))
 		return;
-	result = chatroom_cast(&column->caster, value, &datum);
+	result = cast_value(column, value, &datum);
 	if (result == CAST_NULL)
 		return;
 	if (result != CAST_OK)
@@ -660,17 +668,49 @@ put_assoc(StringInfo buf, JsonbFrame *parent, const AssocChange *change)
 	chatroom_end(buf, &frame, parent);
 }
 
+/* Does an association change?  Not if its rows stay, and as they are. */
+static bool
+assoc_changes(const AssocChange *change)
+{
+	ListCell   *lc;
+	ListCell   *lk;
+	ListCell   *ln;
+
+	if (change->removed != NIL)
+		return true;
+	forboth(lc, change->kept, lk, change->current)
+	{
+		const Changeset *child = lfirst(lc);
+
+		if (lfirst_int(lk) == 0 || child->action == ACTION_INSERT ||
+			!child->valid || !bms_is_empty(child->changed))
+			return true;
+		foreach(ln, child->assocs)
+			if (assoc_changes(lfirst(ln)))
+				return true;
+	}
+	return false;
+}
+
 /* Put the changes. */
 static void
 put_changes(StringInfo buf, JsonbFrame *parent, const Changeset *changeset)
 {
 	List	   *names = NIL;
+	List	   *assocs = NIL;
 	RowShape   *shape;
 	JsonbFrame	frame;
 	ListCell   *lc;
 
 	foreach(lc, changeset->assocs)
-		names = lappend(names, ((AssocChange *) lfirst(lc))->name);
+	{
+		AssocChange *change = lfirst(lc);
+
+		if (!assoc_changes(change))
+			continue;
+		names = lappend(names, change->name);
+		assocs = lappend(assocs, change);
+	}
 	shape = chatroom_shape(changeset->table, changeset->changed, names);
 	chatroom_begin_shape(buf, &frame, shape);
 	for (int i = 0; i < shape->n; i++)
@@ -678,8 +718,8 @@ put_changes(StringInfo buf, JsonbFrame *parent, const Changeset *changeset)
 		int			column = shape->entries[i].column;
 
 		if (column < 0)
-			put_assoc(buf, &frame, list_nth(changeset->assocs,
-											shape->entries[i].extra));
+			put_assoc(buf, &frame,
+					  list_nth(assocs, shape->entries[i].extra));
 		else
 			chatroom_put_column(buf, &frame,
 								&changeset->table->columns[column],

@@ -428,6 +428,21 @@ first_column(const Bitmapset *columns)
 	return attnum > 0 ? attnum : 0;
 }
 
+/* A rule that says the same as a foreign key has its own text. */
+static void
+take_rule_text(RuleSet *rules, RuleKind kind, RuleError *error)
+{
+	for (int i = 0; i < rules->nrules; i++)
+	{
+		const Rule *rule = &rules->rules[i];
+
+		if (rule->kind == kind && rule->message != NULL &&
+			rule->code->constraint != NULL && error->name != NULL &&
+			strcmp(rule->code->constraint, error->name) == 0)
+			error->message = rule->message;
+	}
+}
+
 /* A constraint's error. */
 static RuleError *
 constraint_error(Relation relation, AttrNumber attnum, const char *name,
@@ -442,7 +457,10 @@ constraint_error(Relation relation, AttrNumber attnum, const char *name,
 	error->name = name;
 	error->relid = RelationGetRelid(relation);
 	if (strcmp(constraint, "foreign") == 0)
+	{
 		error->sqlerrcode = ERRCODE_FOREIGN_KEY_VIOLATION;
+		take_rule_text(chatroom_rules(relation), RULE_ASSOC, error);
+	}
 	return error;
 }
 
@@ -890,6 +908,7 @@ caught_reference(Relation relation, const char *table, const char *name)
 	error->constraint = "no_assoc";
 	error->name = name;
 	error->relid = RelationGetRelid(relation);
+	take_rule_text(chatroom_rules(relation), RULE_NO_ASSOC, error);
 	return error;
 }
 

@@ -152,5 +152,44 @@ SELECT chatroom.add_rule('users', 'tags', 'embed', '{"many": true, "rules": [{"f
 SELECT e FROM jsonb_array_elements(chatroom.changeset('users', '{"id": 5, "name": "cid", "meta": [], "tags": {}}') -> 'errors') e;
 SELECT e FROM jsonb_array_elements(chatroom.changeset('users', '{"id": 5, "name": "cid", "meta": {}, "tags": [{}, {"a": 1}]}') -> 'errors') e;
 
+-- What Ecto's cast() doesn't take, although PostgreSQL's input would.
+CREATE TYPE pair AS (i int, d date);
+CREATE TABLE casts (b boolean, i int, s smallint, f float8, n numeric, d date, ts timestamp, tz timestamptz, t time, "is" int[], p pair);
+SELECT field || ' ' || value, coalesce(c #>> '{errors,0,message}', (c -> 'changes' -> field)::text)
+FROM (VALUES ('b', '"true"'), ('b', '"1"'), ('b', '"0"'), ('b', '"yes"'), ('b', '"on"'), ('b', '"t"'), ('b', '"TRUE"'), ('b', '" true "'), ('b', '1'),
+	('i', '"5"'), ('i', '"+5"'), ('i', '" 5 "'), ('i', '"5_0"'), ('i', '"0x5"'), ('s', '"5 "'), ('i', '"-"'),
+	('f', '"1.5"'), ('f', '"-1e3"'), ('f', '"NaN"'), ('f', '"-Infinity"'), ('f', '" 1"'), ('n', '".5"'), ('n', '"NaN"'), ('n', '"inf"'), ('n', '"1 "'), ('n', '"."'),
+	('d', '"2020-01-05"'), ('d', '"2020-01-05T10:00:00Z"'), ('d', '"now"'), ('d', '"infinity"'), ('d', '"Jan 5 2020"'), ('d', '"05.01.2020"'), ('d', '"2020-02-30"'),
+	('ts', '"2020-01-05t10:00"'), ('ts', '"now"'), ('ts', '"-infinity"'), ('tz', '"2020-01-05 10:00:00.5+02:00"'), ('tz', '"2020-01-05 10:00:00z"'), ('tz', '"tomorrow"'), ('tz', '"2020-01-05 10:00 Europe/Berlin"'),
+	('t', '"10:00:01.5"'), ('t', '"10:00"'), ('t', '"now"'), ('t', '"allballs"'), ('t', '"10 PM"'), ('t', '"10:00 PM"'),
+	('is', '["1", " 2"]'), ('is', '[["1"], ["0x2"]]'), ('is', '[["1"], ["2"]]'), ('p', '{"i": " 1"}'), ('p', '{"d": "now"}'), ('p', '{"i": "1", "d": "2020-01-05", "x": "now"}')) AS v (field, value),
+	LATERAL chatroom.changeset('casts', jsonb_build_object(field, value::jsonb)) AS c;
+-- What rows have may still be such a value: where and keys take it.
+INSERT INTO casts (d, n) VALUES ('infinity', 'NaN');
+SELECT chatroom.multi('[{"name": "x", "op": "exists", "relation": "casts", "where": {"d": "infinity", "n": "NaN"}}]');
+
+-- Children that stay as they are are no change, however deep; rows have them.
+DELETE FROM posts;
+DELETE FROM profiles;
+INSERT INTO posts (id, user_id) VALUES (71, 1), (72, 1);
+SELECT chatroom.changeset('users', '{"posts": [{"id": 72}, {"id": 71}], "profiles": null}', '1') -> 'changes';
+SELECT chatroom.changeset('users', '{"posts": [{"id": 71}, {"id": 72, "user": {"id": 1}}]}', '1') -> 'changes';
+SELECT jsonb_array_length(chatroom.changeset('users', '{"posts": [{"id": 71}, {"id": 72, "user": {"id": 1, "name": "else"}}]}', '1') #> '{changes,posts}');
+SELECT jsonb_array_length(chatroom.update('users', '1', '{"posts": [{"id": 71}, {"id": 72}]}') #> '{ok,posts}');
+
+-- A foreign key's error has the text of the rule that says the same, but which
+-- its writer may not look up.
+CREATE TABLE late (id int PRIMARY KEY, user_id bigint CONSTRAINT late_user_id_fkey REFERENCES users);
+SELECT chatroom.add_rule('late', 'user', 'assoc', message => 'is nobody');
+CREATE ROLE regress_ecto;
+GRANT USAGE ON SCHEMA ecto TO regress_ecto;
+GRANT ALL ON late TO regress_ecto;
+SET ROLE regress_ecto;
+SELECT chatroom.insert('late', '{"id": 1, "user_id": 99}') #> '{error,errors}';
+RESET ROLE;
+REVOKE ALL ON late FROM regress_ecto;
+REVOKE ALL ON SCHEMA ecto FROM regress_ecto;
+DROP ROLE regress_ecto;
+
 DROP SCHEMA ecto CASCADE;
 DROP EXTENSION chatroom;
