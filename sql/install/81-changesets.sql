@@ -82,7 +82,15 @@ CREATE FUNCTION chatroom.add_assoc(relation text, name text, params jsonb)
 	LANGUAGE c VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'chatroom_add_assoc';
 COMMENT ON FUNCTION chatroom.add_assoc(text, text, jsonb) IS
-	'name an association, and tell what foreign keys leave open; params NULL: end that';
+	'name an association, and tell what foreign keys leave open; params NULL: as drop_assoc()';
+
+-- It asks for ownership of the tables: PUBLIC may call it.
+CREATE FUNCTION chatroom.drop_assoc(relation text, name text)
+	RETURNS void
+	LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'chatroom_drop_assoc';
+COMMENT ON FUNCTION chatroom.drop_assoc(text, text) IS
+	'end what add_assoc() told of an association';
 
 -- Shows what the caller may see some column of, and own tables: PUBLIC may ask.
 CREATE FUNCTION chatroom.list_assocs(

@@ -53,6 +53,7 @@ typedef struct AssocOptions
 } AssocOptions;
 
 CHATROOM_FUNCTION(chatroom_add_assoc);
+CHATROOM_FUNCTION(chatroom_drop_assoc);
 CHATROOM_FUNCTION(chatroom_list_assocs);
 CHATROOM_FUNCTION(chatroom_assoc_option);
 
@@ -384,6 +385,18 @@ drop_association(Oid relid, const char *name)
 	return false;
 }
 
+/* End an association that was added; an error if there is none. */
+static void
+end_association(Oid relid, const char *name)
+{
+	if (!drop_association(relid, name))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("table \"%s\" has no added association \"%s\"",
+						get_rel_name(relid), name),
+				 errhint("View chatroom.assocs lists the associations; those of foreign keys can't be dropped here.")));
+}
+
 /* Check the name of an association. */
 static void
 check_name(const AssocOptions *options)
@@ -420,12 +433,7 @@ chatroom_add_assoc(PG_FUNCTION_ARGS)
 	LockRelationOid(options.relid, ShareRowExclusiveLock);
 	if (PG_ARGISNULL(2))
 	{
-		if (!drop_association(options.relid, options.name))
-			ereport(ERROR,
-					(errcode(ERRCODE_UNDEFINED_OBJECT),
-					 errmsg("table \"%s\" has no added association \"%s\"",
-							get_rel_name(options.relid), options.name),
-					 errhint("View chatroom.assocs lists the associations; those of foreign keys can't be dropped here.")));
+		end_association(options.relid, options.name);
 		PG_RETURN_VOID();
 	}
 	options.params = chatroom_object_arg(fcinfo, 2, "params");
@@ -448,6 +456,22 @@ chatroom_add_assoc(PG_FUNCTION_ARGS)
 	}
 	(void) drop_association(options.relid, options.name);
 	make_holder(&options, assoc);
+	PG_RETURN_VOID();
+}
+
+/* chatroom.drop_assoc(relation text, name text) returns void */
+Datum
+chatroom_drop_assoc(PG_FUNCTION_ARGS)
+{
+	Oid			relid;
+	text	   *name = chatroom_text_arg(fcinfo, 1, "name");
+
+	PreventCommandIfReadOnly("chatroom.drop_assoc()");
+	PreventCommandDuringRecovery("chatroom.drop_assoc()");
+	relid = chatroom_relation_arg(chatroom_text_arg(fcinfo, 0, "relation"));
+	chatroom_require_owner(relid);
+	LockRelationOid(relid, ShareRowExclusiveLock);
+	end_association(relid, text_to_cstring(name));
 	PG_RETURN_VOID();
 }
 

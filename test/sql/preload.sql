@@ -74,8 +74,9 @@ SELECT jsonb_path_query_array(chatroom.preload('{"id": 2}', 'users', '{edited.co
 ALTER SCHEMA q RENAME TO p;
 SET search_path = p;
 -- it ends
-SELECT chatroom.add_assoc('users', 'edited', NULL);
-SELECT chatroom.add_assoc('users', 'edited', NULL);
+SELECT chatroom.drop_assoc('users', 'edited');
+SELECT chatroom.drop_assoc('users', 'edited');
+SELECT chatroom.drop_assoc('users', NULL);
 
 -- mistakes
 SELECT chatroom.preload('{"id": 1}', 'posts', '{nope}');
