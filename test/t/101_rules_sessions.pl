@@ -45,7 +45,7 @@ is(tried($two, "SELECT chatroom.add_rule('t', 's', 'format', '{\"with\": \"^a\"}
 like(tried($one, "INSERT INTO t (s) VALUES ('xx')"), qr/^23514: s has invalid format/, 'and counts here');
 is(tried($two, "SELECT chatroom.drop_rule('t', 't_s_format'); ALTER TABLE t RENAME s TO body; ALTER TABLE rooms RENAME TO places"), '', 'dropped, and a column and a table renamed');
 is(tried($one, "INSERT INTO t (body, room_id) VALUES ('xx', 1)"), '', 'which is known here, too');
-like(tried($one, "INSERT INTO t (body, room_id) VALUES ('xx', 7)"), qr/^23514: room does not exist/, 'and look-ups find the table');
+like(tried($one, "INSERT INTO t (body, room_id) VALUES ('xx', 7)"), qr/^23503: room does not exist/, 'and look-ups find the table');
 is(tried($two, "BEGIN; SELECT chatroom.add_rule('t', 'body', 'required'); ROLLBACK"), '', 'a rule is added and rolled back');
 is(tried($one, "INSERT INTO t (body) VALUES (NULL)"), '', 'and does not count');
 
