@@ -25,6 +25,7 @@
 #include "base/hash.h"
 #include "base/invalidation.h"
 #include "base/plans.h"
+#include "base/spelling.h"
 #include "base/table.h"
 #include "base/watches.h"
 #include "catalog/namespace.h"
@@ -195,6 +196,15 @@ read_default(TableInfo *table, TableColumn *column, Relation relation)
 										  column->typbyval, column->typlen);
 }
 
+/* Are values of two columns spelled alike when they are equal? */
+bool
+chatroom_columns_alike(const TableColumn *column, const TableColumn *other)
+{
+	return column->one_spelling && other->one_spelling &&
+		chatroom_same_spelling(column->typid, column->typmod, other->typid,
+							   other->typmod);
+}
+
 /* Fill in what is known of a column. */
 static void
 read_column(TableInfo *table, TableColumn *column,
@@ -213,6 +223,9 @@ read_column(TableInfo *table, TableColumn *column,
 	column->typmod = attribute->atttypmod;
 	column->typlen = attribute->attlen;
 	column->typbyval = attribute->attbyval;
+	column->one_spelling =
+		chatroom_one_spelling(attribute->atttypid, attribute->atttypmod,
+							  attribute->attcollation);
 	column->generated = attribute->attgenerated != '\0';
 	column->identity_always =
 		attribute->attidentity == ATTRIBUTE_IDENTITY_ALWAYS;

@@ -31,6 +31,7 @@ typedef struct TableColumn
 	int32		typmod;
 	int16		typlen;
 	bool		typbyval;
+	bool		one_spelling;	/* equal values: see spelling.h */
 	bool		generated;		/* by an expression: never written */
 	bool		identity_always;	/* GENERATED ALWAYS AS IDENTITY */
 	bool		has_default;
@@ -42,6 +43,10 @@ typedef struct TableColumn
 	Caster		caster;
 	ValueWriter writer;
 } TableColumn;
+
+/* Are values of two columns spelled alike when a foreign key finds them so? */
+extern bool chatroom_columns_alike(const TableColumn *column,
+								   const TableColumn *other);
 
 /* One key of the objects that rows of a kind become. */
 typedef struct ShapeEntry

@@ -35,6 +35,7 @@
 #include "base/compat.h"
 #include "base/dependents.h"
 #include "base/invalidation.h"
+#include "base/spelling.h"
 #include "base/watches.h"
 #include "catalog/dependency.h"
 #include "catalog/indexing.h"
@@ -922,18 +923,25 @@ foreign_key_columns(Oid relid)
 	return columns;
 }
 
-/* The columns that make association topics, ascending. */
+/*
+ * The columns that make association topics, ascending: not those whose equal
+ * values may be spelled differently, as a column's may since its type was
+ * changed.
+ */
 List *
 chatroom_topic_columns(const WatchInfo *watch)
 {
 	List	   *columns = NIL;
+	ListCell   *lc;
 
 	if (watch->default_topics)
-		return list_truncate(foreign_key_columns(watch->relid),
-							 CHATROOM_MAX_TOPIC_COLUMNS);
-	for (int i = 0; i < watch->ntopics; i++)
+		columns = foreign_key_columns(watch->relid);
+	for (int i = 0; !watch->default_topics && i < watch->ntopics; i++)
 		columns = lappend_int(columns, watch->topics[i]);
-	return columns;
+	foreach(lc, columns)
+		if (!chatroom_column_one_spelling(watch->relid, lfirst_int(lc)))
+			columns = foreach_delete_current(columns, lc);
+	return list_truncate(columns, CHATROOM_MAX_TOPIC_COLUMNS);
 }
 
 /* Partitioned tables and inheritance parents above a relation. */

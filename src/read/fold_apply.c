@@ -571,6 +571,57 @@ gather_told(FoldBranch *branch)
 	}
 }
 
+/*
+ * Does the text of values tell whether two columns' are equal?  That of whole
+ * numbers and numerics does without its zeros: so chatroom_fold_key() has it.
+ */
+static bool
+told_by_text(const TableColumn *column, const TableColumn *other)
+{
+	const Oid	types[] = {column->caster.base, other->caster.base};
+	int			numbers = 0;
+
+	for (int i = 0; i < lengthof(types); i++)
+		if (types[i] == INT2OID || types[i] == INT4OID ||
+			types[i] == INT8OID || types[i] == NUMERICOID)
+			numbers++;
+	return numbers == lengthof(types) || chatroom_columns_alike(column, other);
+}
+
+/* The same of the columns of a key; of one that a join table has, too. */
+static bool
+key_told_by_text(const AssocKey *key, const TableInfo *referencing,
+				 const TableInfo *referenced)
+{
+	for (int i = 0; i < key->n; i++)
+		if (!told_by_text(&referencing->columns[key->referencing[i] - 1],
+						  &referenced->columns[key->referenced[i] - 1]))
+			return false;
+	return true;
+}
+
+/*
+ * Did something happen that the texts of keys don't tell the meaning of?  Then
+ * a query by the columns' own = does.
+ */
+static bool
+spelling_matters(const FoldBranch *branch)
+{
+	const Assoc *assoc = linitial(branch->steps);
+	const FoldTable *from = branch->from->table;
+	const FoldTable *to = branch->level->table;
+
+	if (!from->touched && !to->touched &&
+		(branch->join == NULL || !branch->join->touched))
+		return false;
+	if (assoc->kind == ASSOC_BELONGS_TO)
+		return !key_told_by_text(&assoc->key, from->info, to->info);
+	if (assoc->kind != ASSOC_MANY_TO_MANY)
+		return !key_told_by_text(&assoc->key, to->info, from->info);
+	return !key_told_by_text(&assoc->key, branch->join->info, from->info) ||
+		!key_told_by_text(&assoc->join_key, branch->join->info, to->info);
+}
+
 /* Work out what the answer says of a branch. */
 static void
 prepare_branch(Fold *fold, FoldBranch *branch)
@@ -590,6 +641,8 @@ prepare_branch(Fold *fold, FoldBranch *branch)
 	}
 	else
 		gather_children(branch);
+	if (list_length(branch->steps) == 1)
+		branch->reload |= spelling_matters(branch);
 }
 
 /* ------------------------------------------------- one item's association */

@@ -159,6 +159,18 @@ item_pieces(const TableInfo *from, const AttrNumber *from_columns,
 	return true;
 }
 
+/* Have the values of some columns of two tables one spelling when equal? */
+static bool
+spelled_alike(const TableInfo *from, const AttrNumber *from_columns,
+			  const TableInfo *to, const AttrNumber *to_columns, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (!chatroom_columns_alike(&from->columns[from_columns[i] - 1],
+									&to->columns[to_columns[i] - 1]))
+			return false;
+	return true;
+}
+
 /* Follow a row of the value, by the key that it has. */
 static void
 follow_row(TableTopics *entry, const FoldItem *item)
@@ -168,6 +180,8 @@ follow_row(TableTopics *entry, const FoldItem *item)
 	StringInfoData buf;
 
 	if (entry->all || table->nkeys == 0 ||
+		!spelled_alike(table, table->keys, table, table->keys,
+					   table->nkeys) ||
 		!item_pieces(table, table->keys, table, table->keys, table->nkeys,
 					 item, pieces))
 	{
@@ -194,6 +208,8 @@ follow_by(TableTopics *entry, const AttrNumber *columns, int n,
 	int			found = 0;
 	StringInfoData buf;
 
+	if (!spelled_alike(from, from_columns, table, columns, n))
+		entry->all = true;
 	if (entry->all ||
 		!item_pieces(from, from_columns, table, columns, n, item, pieces))
 		return;

@@ -26,6 +26,7 @@
 #include "base/table.h"
 #include "base/memory.h"
 #include "base/owner.h"
+#include "base/spelling.h"
 #include "base/values.h"
 #include "cache/interest.h"
 #include "catalog/catalog.h"
@@ -230,7 +231,16 @@ static List *
 some_topic_columns(Oid relid, ArrayType *array)
 {
 	List	   *columns = array_columns(relid, array, "topic_columns");
+	ListCell   *lc;
 
+	foreach(lc, columns)
+		if (!chatroom_column_one_spelling(relid, lfirst_int(lc)))
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("column \"%s\" can't make topics",
+							get_attname(relid, lfirst_int(lc), false)),
+					 errdetail("Its type or collation has equal values that are spelled differently, and a topic has one spelling."),
+					 errhint("Follow the table's topic; or give the column another type: numeric(p,s) in place of numeric, or a text that is kept in lower case.")));
 	if (list_length(columns) > CHATROOM_MAX_TOPIC_COLUMNS)
 		ereport(ERROR,
 				(errcode(ERRCODE_TOO_MANY_COLUMNS),
