@@ -473,10 +473,16 @@ run_delete(Multi *multi, Operation *operation, Jsonb **value)
 {
 	Oid			relid = relation_of(operation);
 	Jsonb	   *key = key_of(operation, relid);
+	int64		version;
+	bool		given = chatroom_given_version(relid,
+											   member(operation, "attrs"),
+											   &version);
 
 	if (key == NULL)
 		key = needed_member(operation, "key");
-	return take_changeset(chatroom_delete_row(relid, key, NULL), value);
+	return take_changeset(chatroom_delete_row(relid, key,
+											  given ? &version : NULL),
+						  value);
 }
 
 /* Read rows of a table: of a key, or of a condition, or all. */

@@ -1253,6 +1253,31 @@ chatroom_update_row(Oid relid, Jsonb *key, Jsonb *attrs,
 	return write_or_tell(changeset, NULL, NULL);
 }
 
+/* The version of a table's rows that attributes give; false: they don't. */
+bool
+chatroom_given_version(Oid relid, Jsonb *attrs, int64 *version)
+{
+	TableInfo  *table = chatroom_open_table(relid);
+	Relation	relation = relation_open(relid, AccessShareLock);
+	AttrNumber	attnum = lock_column(chatroom_rules(relation));
+	JsonbValue *value = NULL;
+	Datum		number;
+
+	relation_close(relation, NoLock);
+	if (attnum > 0 && attrs != NULL && JB_ROOT_IS_OBJECT(attrs))
+		value = chatroom_member(&attrs->root,
+								table->columns[attnum - 1].name);
+	if (value == NULL)
+		return false;
+	if (value->type != jbvNumeric)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the version of a row to delete must be a number")));
+	number = NumericGetDatum(value->val.numeric);
+	*version = DatumGetInt64(DirectFunctionCall1(numeric_int8, number));
+	return true;
+}
+
 /* Delete a row; of this version, unless that is NULL. */
 Changeset *
 chatroom_delete_row(Oid relid, Jsonb *key, const int64 *version)

@@ -32,6 +32,9 @@ extern Changeset *chatroom_insert_row(Oid relid, Jsonb *attrs,
 									  const Permitted *permitted);
 extern Changeset *chatroom_update_row(Oid relid, Jsonb *key, Jsonb *attrs,
 									  const Permitted *permitted);
+/* The version of a row that attributes give; false: they don't. */
+extern bool chatroom_given_version(Oid relid, Jsonb *attrs, int64 *version);
+
 extern Changeset *chatroom_delete_row(Oid relid, Jsonb *key,
 									  const int64 *version);
 
