@@ -40,6 +40,9 @@
 /* Longer lists of values are sorted. */
 #define MAX_UNSORTED			8
 
+/* Bytes of a list that errors show. */
+#define MAX_SHOWN				1000
+
 const NumberRelation chatroom_number_relations[NUMBER_RELATIONS] = {
 	{"less_than", "must be less than %{number}", true, false, false},
 	{"greater_than", "must be greater than %{number}", false, false, true},
@@ -682,6 +685,34 @@ refuse_null(const JsonbValue *value)
 				 errdetail("A null passes all rules but \"required\".")));
 }
 
+/*
+ * What errors show of a list: as many of its first values as take few bytes.
+ * Whoever writes a wrong value shall not be sent megabytes for it.
+ */
+static void
+show_list(ValueList *list, List *values)
+{
+	StringInfoData buf;
+	int			n = 0;
+
+	initStringInfo(&buf);
+	appendStringInfoChar(&buf, '[');
+	for (; n < list_length(values); n++)
+	{
+		char	   *text = value_text(list_nth(values, n));
+
+		if (buf.len + strlen(text) > MAX_SHOWN)
+			break;
+		if (n > 0)
+			appendStringInfoString(&buf, ", ");
+		appendStringInfoString(&buf, text);
+	}
+	appendStringInfoChar(&buf, ']');
+	list->shown = buf.data;
+	if (n < list_length(values))
+		list->more = psprintf("%d", list_length(values) - n);
+}
+
 /* Read the parameter of inclusion, exclusion and subset. */
 static void
 read_list(Rule *rule)
@@ -694,7 +725,7 @@ read_list(Rule *rule)
 	ListCell   *lc;
 
 	code->list = list;
-	list->json = value_text(param);
+	show_list(list, values);
 	list_type(rule, &list->type);
 	is_json = list->type.class == CLASS_JSON ||
 		list->type.class == CLASS_JSONB;

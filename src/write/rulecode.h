@@ -57,7 +57,8 @@ typedef enum LengthUnit
 /* Values that a column may or may not have. */
 typedef struct ValueList
 {
-	const char *json;			/* as given */
+	const char *shown;			/* by errors: the first ones, as JSON list */
+	char	   *more;			/* how many errors leave out; NULL: none */
 	int			n;
 	Datum	   *values;			/* of the type; else NULL */
 	Jsonb	  **jsons;			/* for values that are JSON */

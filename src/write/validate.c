@@ -479,6 +479,15 @@ list_has_json(const ValueList *list, JsonbValue *value)
 	return false;
 }
 
+/* Tell a list in an error. */
+static void
+add_list(RuleError *error, const ValueList *list)
+{
+	chatroom_error_key(error, "enum", list->shown);
+	if (list->more != NULL)
+		chatroom_error_key(error, "more", list->more);
+}
+
 /* inclusion, exclusion */
 static void
 check_list(Check *check, const Rule *rule, const RuleValue *value)
@@ -494,7 +503,7 @@ check_list(Check *check, const Rule *rule, const RuleValue *value)
 		return;
 	error = add_error(check, rule, excluded ? "is reserved" : "is invalid",
 					  excluded ? "exclusion" : "inclusion");
-	chatroom_error_key(error, "enum", list->json);
+	add_list(error, list);
 	finish_error(check, rule, error);
 }
 
@@ -555,7 +564,7 @@ check_subset(Check *check, const Rule *rule, const RuleValue *value)
 	if (within)
 		return;
 	error = add_error(check, rule, "has an invalid entry", "subset");
-	chatroom_error_key(error, "enum", list->json);
+	add_list(error, list);
 	finish_error(check, rule, error);
 }
 

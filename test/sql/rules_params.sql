@@ -156,6 +156,18 @@ CREATE TABLE nokey (s text);
 INSERT INTO nokey VALUES (NULL);
 SELECT try($$ SELECT chatroom.add_rule('nokey', 's', 'required', check_existing => true) $$);
 
+-- errors show the beginning of a long list, and how much of it they leave out
+CREATE TABLE long (v text, vs text[], l text);
+SELECT chatroom.add_rule('long', 'v', 'inclusion', jsonb_build_object('in',
+	(SELECT jsonb_agg('value ' || n ORDER BY n) FROM generate_series(1, 20000) n)), '%{enum} it must be');
+SELECT chatroom.add_rule('long', 'vs', 'subset', jsonb_build_object('in',
+	(SELECT jsonb_agg('value ' || n ORDER BY n) FROM generate_series(1, 20000) n)));
+SELECT chatroom.add_rule('long', 'l', 'exclusion', jsonb_build_object('in', jsonb_build_array(repeat('x', 2000), 'y')));
+SELECT e ->> 'field' AS field, e ->> 'validation' AS validation, e ->> 'more' AS more,
+	jsonb_array_length(e -> 'enum') AS shown, e -> 'enum' ->> 0 AS first,
+	length(e ->> 'message') AS message
+FROM jsonb_array_elements(chatroom.changeset('long', '{"v": "z", "vs": ["z"], "l": "y"}') -> 'errors') e;
+
 SET client_min_messages = warning;
 DROP SCHEMA r CASCADE;
 DROP EXTENSION chatroom;
