@@ -122,6 +122,44 @@ same_key(const TableInfo *table, const TableRow *a, const TableRow *b,
 	return true;
 }
 
+/* An entry of a set of rows. */
+typedef struct SetEntry
+{
+	TableRow   *row;
+	uint32		hash;
+	char		status;
+} SetEntry;
+
+#define SH_PREFIX rows
+#define SH_ELEMENT_TYPE SetEntry
+#define SH_KEY_TYPE TableRow *
+#define SH_KEY row
+#define SH_HASH_KEY(tb, key) chatroom_hash_row((tb)->private_data, key)
+#define SH_EQUAL(tb, a, b) chatroom_same_row((tb)->private_data, a, b)
+#define SH_STORE_HASH
+#define SH_GET_HASH(tb, entry) (entry)->hash
+#define SH_SCOPE static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
+
+/* Put a row into a set; false: it was there. */
+bool
+chatroom_take_row(RowSet *set, TableRow *row)
+{
+	const TableInfo *table = set->table;
+	bool		found;
+
+	CHECK_FOR_INTERRUPTS();
+	if (table->nkeys == 0 || has_nulls(row, table->keys, table->nkeys))
+		return true;
+	if (set->rows == NULL)
+		set->rows = rows_create(CurrentMemoryContext, 8,
+								unconstify(TableInfo *, table));
+	rows_insert(set->rows, row, &found);
+	return !found;
+}
+
 /* Gather the keys of parents. */
 static void
 gather_keys(KeySet *keys, const TableInfo *table, const AttrNumber *columns,

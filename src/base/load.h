@@ -21,6 +21,16 @@ typedef struct LoadedRows
 	TableRow  **rows;
 } LoadedRows;
 
+/* Rows of a table, each once: those without a key are never the same. */
+typedef struct RowSet
+{
+	const TableInfo *table;
+	struct rows_hash *rows;		/* NULL: none yet */
+} RowSet;
+
+/* Put a row into a set; false: it was there. */
+extern bool chatroom_take_row(RowSet *set, TableRow *row);
+
 /* The columns whose values tell what a row is associated with. */
 extern const AttrNumber *chatroom_parent_columns(const Assoc *assoc);
 

@@ -652,6 +652,24 @@ chatroom_same_row(const TableInfo *table, const TableRow *a,
 	return table->nkeys > 0;
 }
 
+/* A hash of a row's key: rows that are the same have the same. */
+uint32
+chatroom_hash_row(const TableInfo *table, const TableRow *row)
+{
+	uint32		hash = 0;
+
+	for (int i = 0; i < table->nkeys; i++)
+	{
+		int			k = table->keys[i] - 1;
+
+		hash = hash_combine(hash,
+							chatroom_hash_column_value(&table->columns[k],
+													   row->values[k],
+													   row->nulls[k]));
+	}
+	return murmurhash32(hash);
+}
+
 /*
  * Take a row out of a query's result, whose columns from "first" on (0 is the
  * first) are those of a set.  Values point into the tuple.

@@ -176,6 +176,9 @@ extern TableRow *chatroom_new_row(const TableInfo *table);
 extern bool chatroom_same_row(const TableInfo *table, const TableRow *a,
 							  const TableRow *b);
 
+/* A hash of a row's key: rows that are the same have the same. */
+extern uint32 chatroom_hash_row(const TableInfo *table, const TableRow *row);
+
 /* Take a row out of a query's result whose columns are those of a set. */
 extern void chatroom_read_row(const TableInfo *table, TableRow *row,
 							  const Bitmapset *columns, HeapTuple tuple,

@@ -136,6 +136,7 @@ typedef struct FoldBranch
 	bool		reload;			/* load it anew for all rows */
 	bool		join_truncated;
 	fold_map_hash *changes;		/* by owner: List of FoldRow or FoldPair */
+	fold_map_hash *pairs;		/* by owner and target: FoldPair */
 	fold_map_hash *told;		/* by target columns: FoldRow */
 	fold_map_hash *present;		/* by target columns: FoldItem */
 } FoldBranch;
@@ -147,6 +148,7 @@ typedef struct FoldPair
 	JsonRow		source;			/* row of the join table */
 	bool		present;		/* in the end */
 	int			count;			/* events */
+	FoldItem   *shown_by;		/* owner looked at last that has the row */
 } FoldPair;
 
 struct FoldLevel

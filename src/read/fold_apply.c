@@ -375,6 +375,22 @@ gather_children(FoldBranch *branch)
 	}
 }
 
+/* A pair by whom it belongs to and what it tells; NULL: there is none. */
+static FoldPair *
+find_pair(const FoldBranch *branch, FoldKey owner, FoldKey target,
+		  FoldKey *key)
+{
+	char	   *data = palloc(owner.len + target.len + 1);
+
+	/* no value has a zero byte in it */
+	memcpy(data, owner.data, owner.len);
+	data[owner.len] = '\0';
+	memcpy(data + owner.len + 1, target.data, target.len);
+	key->data = data;
+	key->len = owner.len + target.len + 1;
+	return chatroom_fold_find(branch->pairs, *key);
+}
+
 /* Many to many: a row of the join table is there now, or isn't. */
 static void
 note_pair(FoldBranch *branch, const JsonRow *row, bool present)
@@ -383,9 +399,9 @@ note_pair(FoldBranch *branch, const JsonRow *row, bool present)
 	const TableInfo *join = branch->join->info;
 	FoldKey		owner;
 	FoldKey		target;
+	FoldKey		key;
 	FoldKeyResult known[2];
 	FoldPair   *pair;
-	ListCell   *lc;
 
 	known[0] = chatroom_fold_key(join, assoc->key.referencing, assoc->key.n,
 								 row, &owner);
@@ -395,22 +411,17 @@ note_pair(FoldBranch *branch, const JsonRow *row, bool present)
 		branch->reload = true;
 	if (known[0] != FOLD_KEY_OK || known[1] != FOLD_KEY_OK)
 		return;
-	foreach(lc, (List *) chatroom_fold_find(branch->changes, owner))
+	pair = find_pair(branch, owner, target, &key);
+	if (pair == NULL)
 	{
-		pair = lfirst(lc);
-		if (!same_key(pair->target, target))
-			continue;
-		pair->present = present;
-		pair->source = *row;
-		pair->count++;
-		return;
+		pair = palloc0(sizeof(FoldPair));
+		pair->target = target;
+		chatroom_fold_put(&branch->pairs, key, pair);
+		add_to_list(&branch->changes, owner, pair);
 	}
-	pair = palloc0(sizeof(FoldPair));
-	pair->target = target;
-	pair->source = *row;
 	pair->present = present;
-	pair->count = 1;
-	add_to_list(&branch->changes, owner, pair);
+	pair->source = *row;
+	pair->count++;
 }
 
 /* The columns of a join table that an association goes by. */
@@ -463,6 +474,7 @@ forget_pairs(FoldBranch *branch)
 {
 	branch->join_truncated = true;
 	branch->changes = NULL;
+	branch->pairs = NULL;
 }
 
 /* Many to many: what became of the join table's rows. */
@@ -478,6 +490,7 @@ gather_pairs(FoldBranch *branch)
 		const char *type = chatroom_fold_type(event);
 		JsonRow		row = {chatroom_fold_member(event, "row"), NULL};
 
+		CHECK_FOR_INTERRUPTS();
 		if (strcmp(type, "truncate") == 0)
 			forget_pairs(branch);
 		else if (strcmp(type, "update") == 0)
@@ -804,82 +817,81 @@ apply_has(FoldBranch *branch, FoldItem *owner, Loads *loads)
 		remove_item(items, items->n - 1);
 }
 
-/* The place of the row that a pair tells; -1: it isn't there. */
-static int
-find_target(const FoldBranch *branch, const FoldItems *items, FoldKey target)
+/* What the answer says of an owner and an item of it; NULL: nothing. */
+static FoldPair *
+item_pair(const FoldBranch *branch, FoldKey owner, const FoldItem *item)
 {
-	for (int i = 0; i < items->n; i++)
-	{
-		FoldKey		key;
+	FoldKey		target;
+	FoldKey		key;
 
-		if (target_key(branch, items->items[i], &key) &&
-			same_key(key, target))
-			return i;
-	}
-	return -1;
+	if (!target_key(branch, item, &target))
+		return NULL;
+	return find_pair(branch, owner, target, &key);
 }
 
 /*
- * Take out the row of a pair that is gone.  When that went, the row may have
- * had the key that it has now, or the one before.
+ * Is an item's pair gone?  When that went, the row may have had the key that
+ * it has now, or the one before.
  */
-static void
-remove_target(const FoldBranch *branch, FoldItems *items, FoldKey target)
+static bool
+is_parted(const FoldBranch *branch, FoldKey owner, const FoldItem *item)
 {
-	const TableInfo *table = branch->level->table->info;
+	const FoldPair *pair = item_pair(branch, owner, item);
+	JsonRow		before = {NULL, item->object};
+	FoldKey		target;
+	FoldKey		key;
 
-	for (int i = items->n - 1; i >= 0; i--)
-	{
-		JsonRow		before = {NULL, items->items[i]->object};
-		FoldKey		key;
-
-		if ((target_key(branch, items->items[i], &key) &&
-			 same_key(key, target)) ||
-			(before.object != NULL &&
-			 chatroom_fold_key(table, branch->targets, branch->ntargets,
-							   &before, &key) == FOLD_KEY_OK &&
-			 same_key(key, target)))
-			remove_item(items, i);
-	}
+	if (pair != NULL && !pair->present)
+		return true;
+	if (item->object == NULL || item->image == NULL ||
+		chatroom_fold_key(branch->level->table->info, branch->targets,
+						  branch->ntargets, &before, &target) != FOLD_KEY_OK)
+		return false;
+	pair = find_pair(branch, owner, target, &key);
+	return pair != NULL && !pair->present;
 }
 
 /* Many to many, where the join table may have the same pair twice. */
 static bool
-is_ambiguous(const FoldBranch *branch, const FoldItems *items, List *pairs)
+is_ambiguous(const FoldBranch *branch, const FoldItems *items, FoldKey owner,
+			 List *pairs)
 {
 	const Assoc *assoc = linitial(branch->steps);
 	ListCell   *lc;
 
-	if (assoc->pure_join)
+	if (assoc->pure_join || pairs == NIL)
 		return false;
 	foreach(lc, pairs)
 	{
 		const FoldPair *pair = lfirst(lc);
 
-		if (!pair->present || pair->count > 1 ||
-			find_target(branch, items, pair->target) >= 0)
+		if (!pair->present || pair->count > 1)
 			return true;
 	}
+	for (int i = 0; i < items->n; i++)
+		if (item_pair(branch, owner, items->items[i]) != NULL)
+			return true;
 	return false;
 }
 
-/* Is an item's pair present again after the join table was emptied? */
+/* Many to many: does an item stay? */
 static bool
-is_paired(const FoldBranch *branch, const FoldItem *item, List *pairs)
+stays_paired(const FoldBranch *branch, FoldKey owner, List *pairs,
+			 FoldItem *item)
 {
-	FoldKey		key;
-	ListCell   *lc;
+	const FoldPair *pair;
 
-	if (!target_key(branch, item, &key))
+	if (is_gone(branch->level, item) ||
+		(item->image != NULL && !item_matches(branch->filter, item)))
 		return false;
-	foreach(lc, pairs)
-	{
-		const FoldPair *pair = lfirst(lc);
-
-		if (pair->present && same_key(pair->target, key))
-			return true;
-	}
-	return false;
+	if (pairs == NIL)
+		return !branch->join_truncated;
+	if (is_parted(branch, owner, item))
+		return false;
+	if (!branch->join_truncated)
+		return true;
+	pair = item_pair(branch, owner, item);
+	return pair != NULL && pair->present;
 }
 
 /* Many to many: the rows that the join table tells now. */
@@ -891,32 +903,39 @@ apply_many_to_many(FoldBranch *branch, FoldItem *owner, Loads *loads)
 	FoldKey		key;
 	bool		known = chatroom_fold_owner_key(branch, owner, &key);
 	List	   *pairs = known ? chatroom_fold_find(branch->changes, key) : NIL;
+	int			kept = 0;
 	ListCell   *lc;
 
-	if (is_ambiguous(branch, items, pairs) ||
+	if (is_ambiguous(branch, items, key, pairs) ||
 		(known && owner_changed(branch, owner)))
 	{
 		chatroom_fold_append(&loads->anew, owner);
 		return;
 	}
-	for (int i = items->n - 1; i >= 0; i--)
+	for (int i = 0; i < items->n; i++)
 	{
-		FoldItem   *item = items->items[i];
-
-		if (!known || is_gone(branch->level, item) ||
-			(item->image != NULL && !item_matches(branch->filter, item)) ||
-			(branch->join_truncated && !is_paired(branch, item, pairs)))
-			remove_item(items, i);
+		CHECK_FOR_INTERRUPTS();
+		if (known && stays_paired(branch, key, pairs, items->items[i]))
+			items->items[kept++] = items->items[i];
 	}
+	items->changed |= kept < items->n;
+	items->n = kept;
 	settle_order(branch->level, items, branch->order);
-	foreach(lc, pairs)
-		if (!((FoldPair *) lfirst(lc))->present)
-			remove_target(branch, items, ((FoldPair *) lfirst(lc))->target);
+	if (pairs == NIL)
+		return;
+	for (int i = 0; i < items->n; i++)
+	{
+		FoldPair   *pair = item_pair(branch, key, items->items[i]);
+
+		CHECK_FOR_INTERRUPTS();
+		if (pair != NULL)
+			pair->shown_by = owner;
+	}
 	foreach(lc, pairs)
 	{
 		FoldPair   *pair = lfirst(lc);
 
-		if (pair->present && find_target(branch, items, pair->target) < 0)
+		if (pair->present && pair->shown_by != owner)
 			want_row(loads, owner, pair->target, pair->source,
 					 branch->join->info, assoc->join_key.referencing);
 	}
@@ -927,15 +946,18 @@ static void
 apply_through(FoldBranch *branch, FoldItem *owner, Loads *loads)
 {
 	FoldItems  *items = &owner->assocs[branch->number];
+	int			kept = 0;
 
 	if (owner_changed(branch, owner))
 	{
 		chatroom_fold_append(&loads->anew, owner);
 		return;
 	}
-	for (int i = items->n - 1; i >= 0; i--)
-		if (is_gone(branch->level, items->items[i]))
-			remove_item(items, i);
+	for (int i = 0; i < items->n; i++)
+		if (!is_gone(branch->level, items->items[i]))
+			items->items[kept++] = items->items[i];
+	items->changed |= kept < items->n;
+	items->n = kept;
 }
 
 /* Does what an item has of an association stay as it stood in the value? */
@@ -1015,17 +1037,43 @@ gather_present(FoldBranch *branch)
 	}
 }
 
-/* Give an item a row that it wanted. */
-static void
-give_item(FoldBranch *branch, const FoldWant *want, FoldItem *item)
+/* Rows that an item gets, which wanted them one after the other. */
+typedef struct Gift
 {
-	FoldItems  *items = &want->item->assocs[branch->number];
+	FoldItem   *owner;
+	FoldItems	rows;
+} Gift;
 
-	if (!item_matches(branch->filter, item))
+/* Put the rows at their places; of one the last stays. */
+static void
+hand_over(FoldBranch *branch, Gift *gift)
+{
+	FoldItems  *items;
+
+	if (gift->rows.n == 0)
 		return;
+	items = &gift->owner->assocs[branch->number];
 	if (branch->to_one)
+	{
 		items->n = 0;
-	place_item(items, item, branch->order);
+		place_item(items, gift->rows.items[gift->rows.n - 1], branch->order);
+	}
+	else
+		place_items(items, &gift->rows, branch->order);
+	gift->rows.n = 0;
+}
+
+/* Give an item a row that it wanted; hand_over() puts it there. */
+static void
+give_item(FoldBranch *branch, const FoldWant *want, FoldItem *item,
+		  Gift *gift)
+{
+	CHECK_FOR_INTERRUPTS();
+	if (gift->owner != want->item)
+		hand_over(branch, gift);
+	gift->owner = want->item;
+	if (item_matches(branch->filter, item))
+		chatroom_fold_append(&gift->rows, item);
 }
 
 /* Find the rows that are wanted: in the value, the answer, or elsewhere. */
@@ -1034,6 +1082,7 @@ find_wanted(Fold *fold, FoldBranch *branch, List *wants)
 {
 	List	   *rest = NIL;
 	fold_map_hash *distinct = NULL;
+	Gift		gift = {0};
 	ListCell   *lc;
 
 	if (wants == NIL)
@@ -1049,13 +1098,14 @@ find_wanted(Fold *fold, FoldBranch *branch, List *wants)
 		if (item == NULL && row != NULL)
 			item = told_item(branch->level, row);
 		if (item != NULL)
-			give_item(branch, want, item);
+			give_item(branch, want, item, &gift);
 		else if (chatroom_fold_find(distinct, want->key) == NULL)
 		{
 			chatroom_fold_put(&distinct, want->key, want);
 			rest = lappend(rest, want);
 		}
 	}
+	hand_over(branch, &gift);
 	if (rest == NIL)
 		return;
 	chatroom_fold_load_rows(fold, branch->level->table, branch->targets,
@@ -1068,8 +1118,9 @@ find_wanted(Fold *fold, FoldBranch *branch, List *wants)
 
 		if (found != NULL && found->image != NULL)
 			give_item(branch, want,
-					  loaded_item(branch->level, found->image));
+					  loaded_item(branch->level, found->image), &gift);
 	}
+	hand_over(branch, &gift);
 }
 
 /* Load all that some items have by a branch. */

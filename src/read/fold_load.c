@@ -237,12 +237,10 @@ parent_columns(const Assoc *assoc)
 
 /* Add a row to others, unless it is among them. */
 static void
-add_distinct(const TableInfo *table, LoadedRows *rows, int *allocated,
-			 TableRow *row)
+add_distinct(RowSet *known, LoadedRows *rows, int *allocated, TableRow *row)
 {
-	for (int i = 0; i < rows->n; i++)
-		if (chatroom_same_row(table, rows->rows[i], row))
-			return;
+	if (!chatroom_take_row(known, row))
+		return;
 	if (rows->n == *allocated)
 	{
 		*allocated = Max(8, *allocated * 2);
@@ -290,13 +288,15 @@ load_steps(Fold *fold, TableInfo *from, List *steps, int depth,
 	to = chatroom_open_table(((Assoc *) llast(steps))->to);
 	for (int i = 0; i < n; i++)
 	{
+		RowSet		known = {to, NULL};
 		int			allocated = 0;
 
 		CHECK_FOR_INTERRUPTS();
 		result[i] = palloc0(sizeof(LoadedRows));
 		for (int j = 0; j < loaded[i]->n; j++, place++)
 			for (int k = 0; k < ends[place]->n; k++)
-				add_distinct(to, result[i], &allocated, ends[place]->rows[k]);
+				add_distinct(&known, result[i], &allocated,
+							 ends[place]->rows[k]);
 	}
 	return result;
 }

@@ -22,7 +22,6 @@
 #include "base/compat.h"
 #include "base/jsonb_writer.h"
 #include "base/load.h"
-#include "common/hashfn.h"
 #include "port/pg_bitutils.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -62,24 +61,6 @@ add_invalid(AssocCast *cast)
 	chatroom_add_error(cast->owner, error);
 }
 
-/* A hash of a row's key. */
-static uint32
-hash_row_key(const TableInfo *table, const TableRow *row)
-{
-	uint32		hash = 0;
-
-	for (int i = 0; i < table->nkeys; i++)
-	{
-		int			k = table->keys[i] - 1;
-
-		hash = hash_combine(hash,
-							chatroom_hash_column_value(&table->columns[k],
-													   row->values[k],
-													   row->nulls[k]));
-	}
-	return murmurhash32(hash);
-}
-
 /* Make the current rows known by their keys. */
 static void
 hash_current(AssocCast *cast)
@@ -92,7 +73,7 @@ hash_current(AssocCast *cast)
 	/* the first of a bucket is to come first */
 	for (int i = cast->ncurrent - 1; i >= 0; i--)
 	{
-		int			bucket = hash_row_key(cast->table, cast->current[i]) &
+		int			bucket = chatroom_hash_row(cast->table, cast->current[i]) &
 			(cast->nbuckets - 1);
 
 		cast->next[i] = cast->buckets[bucket];
@@ -161,7 +142,7 @@ find_current(AssocCast *cast, const TableRow *key)
 
 	if (cast->ncurrent == 0)
 		return -1;
-	link = &cast->buckets[hash_row_key(cast->table, key) &
+	link = &cast->buckets[chatroom_hash_row(cast->table, key) &
 						  (cast->nbuckets - 1)];
 	while (*link >= 0)
 	{

@@ -639,6 +639,24 @@ prepare_list(const Rule *rule, ValueList *list)
 	list->sorted = true;
 }
 
+/* Order JSON values. */
+static int
+compare_jsons(const void *a, const void *b)
+{
+	return compareJsonbContainers(&(*(Jsonb *const *) a)->root,
+								  &(*(Jsonb *const *) b)->root);
+}
+
+/* Is a JSON value one of a list's? */
+bool
+chatroom_list_has_json(const ValueList *list, JsonbValue *value)
+{
+	Jsonb	   *json = JsonbValueToJsonb(value);
+
+	return bsearch(&json, list->jsons, list->n, sizeof(Jsonb *),
+				   compare_jsons) != NULL;
+}
+
 /* Is a value one of a list's? */
 bool
 chatroom_list_has(ValueList *list, Datum value)
@@ -650,11 +668,14 @@ chatroom_list_has(ValueList *list, Datum value)
 						   list->bytewise ? compare_bytes : compare_values,
 						   list) != NULL;
 	for (int i = 0; i < list->n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		if (list->bytewise ?
 			compare_bytes(&value, &list->values[i], NULL) == 0 :
 			DatumGetBool(FunctionCall2Coll(&list->equal, list->type.collation,
 										   value, list->values[i])))
 			return true;
+	}
 	return false;
 }
 
@@ -743,7 +764,9 @@ read_list(Rule *rule)
 		else if (!code->outline || reads_harmlessly(list->type.typid))
 			list->values[list->n++] = kept_value(&list->type, value);
 	}
-	if (!is_json && !code->outline)
+	if (is_json)
+		qsort(list->jsons, list->n, sizeof(Jsonb *), compare_jsons);
+	else if (!code->outline)
 		prepare_list(rule, list);
 }
 

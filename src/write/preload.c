@@ -327,12 +327,10 @@ load_step(Level *from, const Assoc *assoc, Level *to, Entry **items,
 
 /* Add an item to others, unless its row is among them. */
 static void
-add_distinct(const TableInfo *table, Entries *items, int *allocated,
-			 Entry *item)
+add_distinct(RowSet *known, Entries *items, int *allocated, Entry *item)
 {
-	for (int i = 0; i < items->n; i++)
-		if (chatroom_same_row(table, items->items[i]->row, item->row))
-			return;
+	if (!chatroom_take_row(known, item->row))
+		return;
 	if (items->n == *allocated)
 	{
 		int			n = Max(8, *allocated * 2);
@@ -346,16 +344,16 @@ add_distinct(const TableInfo *table, Entries *items, int *allocated,
 
 /* What is at the end of some steps: each row once. */
 static void
-collect_end(const TableInfo *table, Entries *from, int depth, Entries *into,
+collect_end(RowSet *known, Entries *from, int depth, Entries *into,
 			int *allocated)
 {
 	for (int i = 0; i < from->n; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (depth == 0)
-			add_distinct(table, into, allocated, from->items[i]);
+			add_distinct(known, into, allocated, from->items[i]);
 		else
-			collect_end(table, from->items[i]->assocs, depth - 1, into,
+			collect_end(known, from->items[i]->assocs, depth - 1, into,
 						allocated);
 	}
 }
@@ -400,10 +398,10 @@ load_through(Level *level, Branch *branch, Entry **items, Entries **targets,
 	}
 	for (int i = 0; i < n; i++)
 	{
+		RowSet		known = {branch->level->table, NULL};
 		int			allocated = 0;
 
-		collect_end(branch->level->table, &first[i], nsteps - 1, targets[i],
-					&allocated);
+		collect_end(&known, &first[i], nsteps - 1, targets[i], &allocated);
 	}
 	for (int i = 0; i < ends->nitems; i++)
 	{
@@ -736,6 +734,7 @@ static Entries
 associated(const Branch *branch, const Entries *parents)
 {
 	Entries		items = {0};
+	RowSet		known = {branch->level->table, NULL};
 	int			allocated = 0;
 
 	for (int i = 0; i < parents->n; i++)
@@ -745,8 +744,7 @@ associated(const Branch *branch, const Entries *parents)
 		for (int j = 0; j < own->n; j++)
 		{
 			CHECK_FOR_INTERRUPTS();
-			add_distinct(branch->level->table, &items, &allocated,
-						 own->items[j]);
+			add_distinct(&known, &items, &allocated, own->items[j]);
 		}
 	}
 	return items;

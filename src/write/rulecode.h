@@ -61,7 +61,7 @@ typedef struct ValueList
 	char	   *more;			/* how many errors leave out; NULL: none */
 	int			n;
 	Datum	   *values;			/* of the type; else NULL */
-	Jsonb	  **jsons;			/* for values that are JSON */
+	Jsonb	  **jsons;			/* for values that are JSON; in order */
 	ValueType	type;			/* of the elements */
 	bool		bytewise;		/* equal is what has the same bytes */
 	bool		sorted;			/* values are, by bytes or by "compare" */
@@ -204,6 +204,7 @@ extern Jsonb *chatroom_kept_params(RuleKind kind, const char *field,
 
 /* Is a value, not null, one of a list's? */
 extern bool chatroom_list_has(ValueList *list, Datum value);
+extern bool chatroom_list_has_json(const ValueList *list, JsonbValue *value);
 
 /* foreign.c */
 

@@ -467,18 +467,6 @@ check_format(Check *check, const Rule *rule, const RuleValue *value)
 											"format"));
 }
 
-/* Is a JSON value one of a list's? */
-static bool
-list_has_json(const ValueList *list, JsonbValue *value)
-{
-	Jsonb	   *json = JsonbValueToJsonb(value);
-
-	for (int i = 0; i < list->n; i++)
-		if (compareJsonbContainers(&json->root, &list->jsons[i]->root) == 0)
-			return true;
-	return false;
-}
-
 /* Tell a list in an error. */
 static void
 add_list(RuleError *error, const ValueList *list)
@@ -494,7 +482,7 @@ check_list(Check *check, const Rule *rule, const RuleValue *value)
 {
 	ValueList  *list = rule->code->list;
 	bool		has = value->is_json ?
-		list_has_json(list, (JsonbValue *) &value->json) :
+		chatroom_list_has_json(list, (JsonbValue *) &value->json) :
 		chatroom_list_has(list, value->datum);
 	bool		excluded = rule->kind == RULE_EXCLUSION;
 	RuleError  *error;
@@ -519,8 +507,11 @@ array_within(ValueList *list, ArrayType *array)
 					  list->type.typbyval, list->type.typalign, &elements,
 					  &nulls, &n);
 	for (int i = 0; i < n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		if (nulls[i] || !chatroom_list_has(list, elements[i]))
 			return false;
+	}
 	return true;
 }
 
@@ -536,8 +527,9 @@ json_within(const ValueList *list, JsonbContainer *array)
 	while ((token = JsonbIteratorNext(&iterator, &element, started)) !=
 		   WJB_DONE)
 	{
+		CHECK_FOR_INTERRUPTS();
 		started = true;
-		if (token == WJB_ELEM && !list_has_json(list, &element))
+		if (token == WJB_ELEM && !chatroom_list_has_json(list, &element))
 			return false;
 	}
 	return true;
