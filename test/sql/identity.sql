@@ -149,8 +149,10 @@ CALL chatroom.wait('{lobby}', NULL, '0', acting_for => 'anna') \gset
 SELECT * FROM me;
 SELECT length(chatroom.channel('lobby', acting_for => 'anna')) > 0 AS channel;
 SELECT * FROM me;
+BEGIN;  -- a doorbell that rang would be printed
 SELECT chatroom.listen('lobby', acting_for => 'anna') IS NOT NULL AS listen;
 SELECT * FROM me;
+ROLLBACK;
 CALL chatroom.wait('{chat.nothing}', NULL, '0', acting_for => 'anna');
 SELECT * FROM me;
 BEGIN;
@@ -163,7 +165,6 @@ SELECT length(chatroom.channel('lobby', acting_for => 'anna')) > 0 AS channel;
 SELECT * FROM me;
 SELECT chatroom.channel('lobby', acting_for => '');
 COMMIT;
-UNLISTEN *;
 RESET ROLE;
 
 -- claims: "sub" of what a setting holds, whoever the role is

@@ -35,20 +35,28 @@ EXCEPTION WHEN OTHERS THEN
 	RETURN SQLSTATE;
 END $$;
 
+-- From PostgreSQL 19 on standard_conforming_strings can't be off.
+CREATE FUNCTION set(setting text, value text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM set_config(setting, value, true);
+EXCEPTION WHEN feature_not_supported THEN
+	NULL;
+END $$;
+
 -- The rule is compiled again after each change of the table.
 CREATE FUNCTION held(s r.settings) RETURNS text LANGUAGE plpgsql SET search_path = r AS $$
 DECLARE
 	made text; first text; second text; third text;
 BEGIN
 	EXECUTE format('CREATE TABLE r.held (x %s)', s.type);
-	PERFORM set_config(s.setting, s.made, true);
+	PERFORM r.set(s.setting, s.made);
 	made := r.outcome(format($q$ SELECT chatroom.add_rule('r.held', 'x', 'inclusion', jsonb_build_object('in', array[%L])) $q$, s.value));
 	PERFORM set_config(s.setting, s.used, true);
 	SET LOCAL standard_conforming_strings = on;
 	first := r.outcome(format('INSERT INTO r.held SELECT %L::text::%s', s.yes, s.type));
 	second := r.outcome(format('INSERT INTO r.held SELECT %L::text::%s', s.no, s.type));
 	-- the same again adds nothing and refuses nothing
-	PERFORM set_config(s.setting, s.made, true);
+	PERFORM r.set(s.setting, s.made);
 	third := r.outcome(format($q$ SELECT chatroom.add_rule('r.held', 'x', 'inclusion', jsonb_build_object('in', array[%L])) $q$, s.value));
 	DROP TABLE r.held;
 	RETURN concat_ws(' ', made, first, second, third);
